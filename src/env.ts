@@ -1,0 +1,66 @@
+/** Owns the Worker's bindings and variables: parsed once, and nothing else reads them. */
+import { z } from "zod";
+import { DEFAULT_LIMITS } from "./protocol/limits.ts";
+
+const MIB = 1024 * 1024;
+const number = (fallback: number) => z.coerce.number().nonnegative().default(fallback);
+const count = (fallback: number) => z.coerce.number().int().positive().default(fallback);
+const text = z.string().min(1).optional();
+
+/** Variables by their configuration names; an empty one counts as absent. */
+const Variables = z.object({
+  JWT_SECRET: z.string().min(32, "must have at least 32 characters").optional(),
+  JWKS_URL: z.url().optional(),
+  JWT_ISSUER: text,
+  JWT_AUDIENCE: text,
+  /** Comma separated; empty: same origin only. */
+  ALLOWED_ORIGINS: z.string().default(""),
+  /** 0 switches the limit off. */
+  RATE_LIMIT_PER_SECOND: number(DEFAULT_LIMITS.messagesPerSecond),
+  RATE_LIMIT_BURST: number(DEFAULT_LIMITS.messageBurst),
+  MAX_SESSIONS_PER_CLIENT: count(DEFAULT_LIMITS.sessionsPerClient),
+  MAX_TIMEOUT_SECONDS: z.coerce.number().positive().default(DEFAULT_LIMITS.maxTimeoutSeconds),
+  MAX_QUEUED_EXECUTIONS: count(DEFAULT_LIMITS.queuedExecutions),
+  MAX_CODE_BYTES: count(DEFAULT_LIMITS.codeMaxBytes),
+  MAX_FRAME_BYTES: count(DEFAULT_LIMITS.inboundFrameMaxBytes),
+  JOURNAL_MAX_BYTES: count(DEFAULT_LIMITS.journalMaxBytes),
+  UNACKED_OUTPUT_BYTES: count(DEFAULT_LIMITS.unackedOutputBytes),
+  CHECKPOINT_MAX_BYTES: count(256 * MIB),
+  SESSION_IDLE_SECONDS: z.coerce.number().positive().default(300),
+  SESSION_TTL_SECONDS: z.coerce.number().positive().default(7 * 24 * 3600),
+  LINK_IDLE_SECONDS: z.coerce.number().positive().default(5),
+  CHECKPOINT_KEY: z.string().min(32, "must have at least 32 characters"),
+  RUNNER_TOKEN: z.string().min(16, "must have at least 16 characters"),
+  RUNNER_URL: z.url().optional(),
+});
+export type Settings = z.infer<typeof Variables>;
+
+/** A setting that is missing or wrong; the message names every one of them. */
+export class SettingsError extends Error {
+  override name = "SettingsError";
+}
+
+/**
+ * Parses the variables of the edge.
+ *
+ * @throws SettingsError naming each wrong variable.
+ */
+export function parseSettings(variables: Record<string, unknown>): Settings {
+  const present = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== ""));
+  const parsed = Variables.safeParse(present);
+  if (parsed.success) return parsed.data;
+  const lines = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+  throw new SettingsError(`The edge's configuration is wrong. ${lines.join("; ")}`);
+}
+
+const parsedByEnv = new WeakMap<object, Settings>();
+
+/** The settings of this Worker's environment, parsed on first use. */
+export function settingsOf(env: object): Settings {
+  let settings = parsedByEnv.get(env);
+  if (settings === undefined) {
+    settings = parseSettings(env as Record<string, unknown>);
+    parsedByEnv.set(env, settings);
+  }
+  return settings;
+}

@@ -1,0 +1,37 @@
+/** Owns what a runner truthfully says about itself: Python, sandbox, and which limits are enforced and how. */
+import { z } from "zod";
+
+/** One limit: its value, whether this machine enforces it, and by what means. */
+export const EnforcedLimit = z.object({
+  value: z.number().nullable(),
+  enforced: z.boolean(),
+  /** For example `cgroup-v1`, `rlimit`, `tmpfs`, `runner`, `none`. */
+  mechanism: z.string(),
+});
+export type EnforcedLimit = z.infer<typeof EnforcedLimit>;
+
+export const RunnerCapabilities = z.object({
+  version: z.string(),
+  python: z.object({ version: z.string(), implementation: z.string() }),
+  serializer: z.object({
+    name: z.enum(["cloudpickle", "source"]),
+    version: z.string().nullable(),
+  }),
+  sandbox: z.object({
+    kind: z.enum(["bwrap", "none"]),
+    isolated: z.boolean(),
+    network: z.boolean(),
+    seccomp: z.boolean(),
+    detail: z.string(),
+  }),
+  limits: z.record(z.string(), EnforcedLimit),
+});
+export type RunnerCapabilities = z.infer<typeof RunnerCapabilities>;
+
+/** Answer of `GET /api/v1/capabilities`. */
+export const Capabilities = RunnerCapabilities.extend({
+  protocol: z.literal("v1"),
+  edge_version: z.string(),
+  transaction_policies: z.array(z.string()),
+});
+export type Capabilities = z.infer<typeof Capabilities>;

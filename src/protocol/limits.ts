@@ -1,0 +1,21 @@
+/** Owns the default limits of the contract (protocol, section 8); every one is configuration of the edge or the runner. */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const DEFAULT_LIMITS = {
+  codeMaxBytes: MIB,
+  inboundFrameMaxBytes: 1.25 * MIB,
+  timeoutSeconds: 30,
+  maxTimeoutSeconds: 300,
+  queuedExecutions: 64,
+  sessionsPerClient: 4,
+  messagesPerSecond: 50,
+  messageBurst: 100,
+  journalMaxBytes: 16 * MIB,
+  unackedOutputBytes: 8 * MIB,
+  memoryLimitMb: 512,
+  processLimit: 64,
+  workspaceLimitMb: 256,
+  snapshotsPerSession: 8,
+} as const;

@@ -1,0 +1,165 @@
+/** Owns the frames between edge and runner (docs/link.md): one vocabulary with the client's, plus what only the two of them need. */
+import { z } from "zod";
+import { RunnerCapabilities } from "./capabilities.ts";
+import { TransactionPolicy } from "./client-message.ts";
+import { EventType } from "./event.ts";
+import { CheckpointId, ExecutionId, Seq, SessionName } from "./identity.ts";
+import { ProblemCode } from "./problem.ts";
+import { Completeness, Completions, Missing, PendingInput } from "./server-message.ts";
+
+/** Names one incarnation of a session on one runner; minted by the edge, unguessable, never used again. */
+export const SessionKey = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,128}$/)
+  .brand<"SessionKey">();
+export type SessionKey = z.infer<typeof SessionKey>;
+
+/** Tells one request on the link from another; the reply carries the same. */
+const ref = z.string().min(1).max(160);
+
+export const LinkOpen = z.object({
+  type: z.literal("open"),
+  session: SessionName,
+  /** Events with a greater seq are sent. */
+  after: Seq,
+  /** A new session's first event gets `base + 1`. */
+  base: Seq,
+  /** False: the session must exist already; the runner answers `refused` with `not_found` otherwise. */
+  create: z.boolean(),
+  /** Bytes of event frames that the runner may send at first. */
+  credit: z.int().nonnegative(),
+  /** Where the runner rings when there is news and no link. */
+  object: z.string(),
+});
+
+export const LinkRequest = z.discriminatedUnion("type", [
+  LinkOpen,
+  z.object({ type: z.literal("durable"), seq: Seq }),
+  z.object({ type: z.literal("credit"), bytes: z.int().positive() }),
+  z.object({
+    type: z.literal("execute"),
+    execution_id: ExecutionId,
+    code: z.string(),
+    transaction_policy: TransactionPolicy,
+    timeout: z.number().positive(),
+  }),
+  z.object({ type: z.literal("input_response"), ref, input_id: z.string(), value: z.string().nullable() }),
+  z.object({ type: z.literal("cancel"), ref, execution_id: ExecutionId }),
+  z.object({ type: z.literal("interrupt"), ref }),
+  z.object({ type: z.literal("reset"), ref }),
+  z.object({ type: z.literal("complete"), ref, code: z.string(), cursor: z.int().nonnegative() }),
+  z.object({ type: z.literal("is_complete"), ref, code: z.string() }),
+  /** Answered by `checkpoint_taken` once the runner holds the blob; the edge then fetches it over HTTP. */
+  z.object({ type: z.literal("checkpoint"), ref, checkpoint_id: CheckpointId }),
+  /** Needs the snapshot (`blob: false`) or a blob that was PUT before (`blob: true`). */
+  z.object({
+    type: z.literal("restore"),
+    ref,
+    checkpoint_id: CheckpointId,
+    clear_existing: z.boolean(),
+    blob: z.boolean(),
+  }),
+  z.object({ type: z.literal("drop_checkpoint"), checkpoint_id: CheckpointId }),
+  z.object({ type: z.literal("status"), ref }),
+]);
+export type LinkRequest = z.infer<typeof LinkRequest>;
+
+/** What the runner says a session is doing. */
+export const RunnerSessionState = z.enum(["starting", "ready", "busy", "ended"]);
+
+const status = {
+  state: RunnerSessionState,
+  last_seq: Seq,
+  running: ExecutionId.nullable(),
+  queued: z.array(ExecutionId),
+  pending_input: PendingInput.nullable(),
+};
+
+export const LinkReply = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("opened"), created: z.boolean(), runner_id: z.string(), version: z.string(), ...status }),
+  z.object({
+    type: z.literal("refused"),
+    code: z.enum(["not_found", "pool_exhausted", "draining", "runner_error"]),
+    detail: z.string(),
+    retry_after: z.number().optional(),
+  }),
+  /** The execution left the queue: from here on it may have had effects. */
+  z.object({ type: z.literal("started"), execution_id: ExecutionId, started_at: z.number() }),
+  z.object({
+    type: z.literal("session"),
+    state: z.enum(["ready", "busy", "restored", "reset", "ended"]),
+    reason: z.string(),
+  }),
+  z.object({ type: z.literal("done"), ref, execution_id: ExecutionId.nullable().optional() }),
+  z.object({ type: z.literal("completions"), ref, data: Completions }),
+  z.object({ type: z.literal("completeness"), ref, data: Completeness }),
+  z.object({
+    type: z.literal("checkpoint_taken"),
+    ref,
+    checkpoint_id: CheckpointId,
+    size: z.int().nonnegative(),
+    sha256: z.string(),
+    skipped: z.array(Missing),
+    /** Seconds for which the session could not run code. */
+    pause: z.number(),
+  }),
+  z.object({
+    type: z.literal("restored"),
+    ref,
+    checkpoint_id: CheckpointId,
+    source: z.enum(["snapshot", "stored"]),
+    missing: z.array(Missing),
+  }),
+  /** `restore` with `blob: false` where the snapshot is gone. */
+  z.object({ type: z.literal("blob_required"), ref, checkpoint_id: CheckpointId }),
+  z.object({ type: z.literal("failed"), ref, code: ProblemCode, detail: z.string() }),
+  z.object({
+    type: z.literal("status"),
+    ref,
+    ...status,
+    resident_bytes: z.int().nullable(),
+    limit_bytes: z.int().nullable(),
+    snapshots: z.int().nonnegative(),
+  }),
+  /** The runner will stop: the edge should checkpoint and hand over. */
+  z.object({ type: z.literal("draining") }),
+]);
+export type LinkReply = z.infer<typeof LinkReply>;
+
+/** The line in front of an event frame. */
+export const EventHeader = z.tuple([z.literal("E"), Seq, EventType, ExecutionId]);
+export type EventHeader = z.infer<typeof EventHeader>;
+
+/** Puts an event behind its header line. `frame` is what clients get, unchanged. */
+export function encodeEventFrame(seq: number, type: EventType, executionId: ExecutionId, frame: string): string {
+  return `["E",${seq},"${type}",${JSON.stringify(executionId)}]\n${frame}`;
+}
+
+/**
+ * Takes an event frame of the link apart without parsing the client's part.
+ *
+ * @returns null for a frame that is no event (a `LinkReply`).
+ * @throws ZodError or SyntaxError where the header is malformed.
+ */
+export function decodeEventFrame(text: string): { header: EventHeader; frame: string } | null {
+  if (text.charCodeAt(0) !== 0x5b) return null;
+  const end = text.indexOf("\n");
+  const header = EventHeader.parse(JSON.parse(text.slice(0, end)));
+  return { header, frame: text.slice(end + 1) };
+}
+
+/** `POST /internal/v1/heartbeat`. */
+export const Heartbeat = z.object({
+  id: z.string().min(1).max(128),
+  url: z.url(),
+  capacity: z.int().nonnegative(),
+  sessions: z.int().nonnegative(),
+  draining: z.boolean(),
+  version: z.string(),
+  capabilities: RunnerCapabilities,
+});
+export type Heartbeat = z.infer<typeof Heartbeat>;
+
+/** `POST /internal/v1/ring`. */
+export const Ring = z.object({ object: z.string(), session: SessionName, key: SessionKey });
+export type Ring = z.infer<typeof Ring>;

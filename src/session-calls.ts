@@ -1,0 +1,99 @@
+/** Owns the calls that the front makes on a client's Durable Object, and the shape of their outcome; the object implements them. */
+import type { z } from "zod";
+import type { Completeness, Completions, Checkpoint, RestoreOutcome } from "./protocol/server-message.ts";
+import type { CheckpointId, ClientId, ExecutionId, MessageId, SessionName } from "./protocol/identity.ts";
+import type { FieldError, ProblemCode } from "./protocol/problem.ts";
+import type {
+  Execution,
+  ExecutionList,
+  ExecuteAccepted,
+  ExecuteBody,
+  SessionList,
+  SessionOverview,
+} from "./protocol/rest.ts";
+
+/** Who is calling, established by the front; the object trusts it. */
+export interface Caller {
+  tenant: string;
+  clientId: ClientId;
+  requestId: string;
+}
+
+/** What went wrong, before it is dressed as an RFC 9457 object. Nothing in it may reveal internals. */
+export interface ProblemInit {
+  code: ProblemCode;
+  detail: string;
+  errors?: FieldError[];
+  /** Seconds. */
+  retryAfter?: number;
+}
+
+/** Errors cross the RPC border as values, since a thrown error loses its class there. */
+export type Outcome<T> = { ok: true; value: T } | { ok: false; problem: ProblemInit };
+
+export type EventStreamFormat = "sse" | "ndjson";
+
+/** Implemented by `ClientSession`; every call names its caller. */
+export interface SessionCalls {
+  execute(caller: Caller, body: z.output<typeof ExecuteBody>): Promise<Outcome<z.infer<typeof ExecuteAccepted>>>;
+  /** Resolves when the execution has ended, or after `seconds` with the execution as it is then. */
+  waitForExecution(caller: Caller, executionId: ExecutionId, seconds: number): Promise<Outcome<Execution>>;
+  getExecution(caller: Caller, executionId: ExecutionId): Promise<Outcome<Execution>>;
+  listExecutions(
+    caller: Caller,
+    query: { session?: SessionName; limit: number; before?: string },
+  ): Promise<Outcome<z.infer<typeof ExecutionList>>>;
+  /** The execution's events after `after`, live until it ends; the stream pushes back. */
+  streamEvents(
+    caller: Caller,
+    executionId: ExecutionId,
+    after: number,
+    format: EventStreamFormat,
+  ): Promise<Outcome<ReadableStream<Uint8Array>>>;
+  cancel(caller: Caller, executionId: ExecutionId): Promise<Outcome<Execution>>;
+  answerInput(
+    caller: Caller,
+    executionId: ExecutionId,
+    inputId: string,
+    value: string | null,
+  ): Promise<Outcome<null>>;
+  createCheckpoint(caller: Caller, session: SessionName, name?: string): Promise<Outcome<Checkpoint>>;
+  listCheckpoints(caller: Caller, session?: SessionName): Promise<Outcome<{ checkpoints: Checkpoint[] }>>;
+  getCheckpoint(caller: Caller, id: CheckpointId): Promise<Outcome<Checkpoint>>;
+  deleteCheckpoint(caller: Caller, id: CheckpointId): Promise<Outcome<null>>;
+  restore(
+    caller: Caller,
+    session: SessionName,
+    id: CheckpointId,
+    clearExisting: boolean,
+  ): Promise<Outcome<z.infer<typeof RestoreOutcome>>>;
+  getSession(caller: Caller, session: SessionName): Promise<Outcome<SessionOverview>>;
+  listSessions(caller: Caller): Promise<Outcome<z.infer<typeof SessionList>>>;
+  interruptSession(caller: Caller, session: SessionName): Promise<Outcome<SessionOverview>>;
+  resetSession(caller: Caller, session: SessionName): Promise<Outcome<SessionOverview>>;
+  deleteSession(caller: Caller, session: SessionName, purge: boolean): Promise<Outcome<null>>;
+  complete(
+    caller: Caller,
+    session: SessionName,
+    code: string,
+    cursor: number,
+  ): Promise<Outcome<z.infer<typeof Completions>>>;
+  isComplete(caller: Caller, session: SessionName, code: string): Promise<Outcome<z.infer<typeof Completeness>>>;
+  /** A runner says that there is news and no link. */
+  ring(session: SessionName, key: string): Promise<void>;
+}
+
+/** Headers by which the front tells the object who opens a WebSocket; the front overwrites whatever the client sent. */
+export const SOCKET_HEADERS = {
+  tenant: "x-pyrepl-tenant",
+  clientId: "x-pyrepl-client-id",
+  session: "x-pyrepl-session",
+  requestId: "x-pyrepl-request-id",
+  /** The subprotocol that the object selects, where the client offered one. */
+  subprotocol: "x-pyrepl-subprotocol",
+} as const;
+
+/** A client-chosen id for an execution, or a new one. */
+export function newExecutionId(id?: MessageId): ExecutionId {
+  return (id ?? crypto.randomUUID()) as ExecutionId;
+}
