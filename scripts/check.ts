@@ -39,9 +39,7 @@ const waiting = [...checks];
 async function runWaiting(): Promise<void> {
   for (let check = waiting.shift(); check; check = waiting.shift()) {
     const result = await runStep(check.command, check.args);
-    console.log(
-      `${result.exitCode === 0 ? "ok    " : "FAILED"} ${check.name} (${result.seconds.toFixed(1)} s)`,
-    );
+    console.log(`${result.exitCode === 0 ? "ok    " : "FAILED"} ${check.name} (${result.seconds.toFixed(1)} s)`);
     if (result.exitCode !== 0) {
       failed.push(check.name);
       console.log(result.printed);

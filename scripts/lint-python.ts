@@ -3,7 +3,7 @@ import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { type Diagnostic, PositionEncoding, Workspace } from "@astral-sh/ruff-wasm-nodejs";
 
 const settings = {
-  "line-length": 110,
+  "line-length": 120,
   "target-version": "py311",
   lint: {
     select: ["E", "F", "W", "I", "UP", "B", "ANN", "D", "SIM", "RET", "RUF"],

@@ -15,18 +15,14 @@ export function testPython(): string {
 
 /** Runs test/python and shows its output; a run that does not reach its summary counts as one failure. */
 export async function runPythonTests(): Promise<TestCounts> {
-  const result = await runStep(
-    testPython(),
-    ["-m", "unittest", "discover", "-s", "test/python", "-t", "test/python"],
-    {
-      isLive: true,
-      env: {
-        ...process.env,
-        PYTHONPATH: "worker-runner/python:src/client-python",
-        PYTHONDONTWRITEBYTECODE: "1",
-      },
+  const result = await runStep(testPython(), ["-m", "unittest", "discover", "-s", "test/python", "-t", "test/python"], {
+    isLive: true,
+    env: {
+      ...process.env,
+      PYTHONPATH: "worker-runner/python:src/client-python",
+      PYTHONDONTWRITEBYTECODE: "1",
     },
-  );
+  });
   const ran = /^Ran (\d+) tests? in/m.exec(result.printed);
   if (!ran) return { passed: 0, failed: 1, skipped: 0 };
   const summary = result.printed.slice(ran.index);

@@ -14,11 +14,7 @@ export interface StepOptions {
 }
 
 /** Runs `command` with stdin closed. A command that cannot be started rejects. */
-export function runStep(
-  command: string,
-  args: readonly string[],
-  options: StepOptions = {},
-): Promise<StepResult> {
+export function runStep(command: string, args: readonly string[], options: StepOptions = {}): Promise<StepResult> {
   const startedAt = performance.now();
   const chunks: Buffer[] = [];
   const child = spawn(command, args, {
