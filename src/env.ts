@@ -2,6 +2,13 @@
 import { z } from "zod";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
 
+/** What wrangler.toml binds. */
+export interface Bindings {
+  CLIENT_SESSIONS: DurableObjectNamespace;
+  FLEET: DurableObjectNamespace;
+  CHECKPOINTS: R2Bucket;
+}
+
 const MIB = 1024 * 1024;
 const number = (fallback: number) => z.coerce.number().nonnegative().default(fallback);
 const count = (fallback: number) => z.coerce.number().int().positive().default(fallback);

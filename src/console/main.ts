@@ -1,0 +1,2 @@
+/** Owns the start of the console page. */
+export {};
