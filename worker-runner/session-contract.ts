@@ -88,7 +88,10 @@ export interface SessionContract {
     checkpointId: CheckpointId,
     options?: { clearExisting?: boolean; blobPath?: string },
   ): Promise<{ source: "snapshot" | "stored"; missing: Missing[] }>;
+  /** Forgets snapshot and blob. */
   dropCheckpoint(checkpointId: CheckpointId): void;
+  /** Removes the blob's file, since it is stored elsewhere by now; the snapshot stays as the fast way back. */
+  dropBlob(checkpointId: CheckpointId): void;
   status(): Promise<SessionStatus>;
   /** Ends every process of the session and removes its files. Safe to call twice. */
   shutdown(): Promise<void>;
