@@ -1,0 +1,79 @@
+/** Owns the runner's registration with the edge: a heartbeat at a steady pace and on every change, with back-off while the edge is away. */
+import type { Heartbeat } from "../src/protocol/link.ts";
+import type { EdgeAnswer } from "./edge-calls.ts";
+import type { Logger } from "./log.ts";
+
+const FIRST_RETRY_MS = 100;
+
+export interface HeartbeatOptions {
+  call: (heartbeat: Heartbeat, signal: AbortSignal) => Promise<EdgeAnswer>;
+  /** Read anew for each heartbeat. */
+  describe: () => Heartbeat;
+  periodMs: number;
+  log: Logger;
+  /** Called when the edge has taken a heartbeat after a time without. */
+  onRegistered?: () => void;
+}
+
+/** Sends heartbeats from `start` to `stop`; logs only when the edge comes or goes. */
+export class HeartbeatSender {
+  readonly #options: HeartbeatOptions;
+  readonly #stopping = new AbortController();
+  #edge: "not asked" | "there" | "away" = "not asked";
+  #timer: NodeJS.Timeout | null = null;
+  #isSending = false;
+  #isStale = false;
+  #retryMs = FIRST_RETRY_MS;
+
+  constructor(options: HeartbeatOptions) {
+    this.#options = options;
+  }
+
+  /** Sends one now, because something changed, and goes on from there. */
+  beat(): void {
+    if (this.#stopping.signal.aborted) return;
+    if (this.#isSending) {
+      this.#isStale = true;
+      return;
+    }
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#isSending = true;
+    void this.#send();
+  }
+
+  stop(): void {
+    this.#stopping.abort();
+    if (this.#timer !== null) clearTimeout(this.#timer);
+  }
+
+  async #send(): Promise<void> {
+    this.#isStale = false;
+    const answer = await this.#options.call(this.#options.describe(), this.#stopping.signal);
+    this.#isSending = false;
+    if (this.#stopping.signal.aborted) return;
+    const pauseMs = answer.outcome === "taken" ? this.#noteThere() : this.#noteAway(answer);
+    if (this.#isStale && answer.outcome === "taken") this.beat();
+    else this.#timer = setTimeout(() => this.beat(), pauseMs).unref();
+  }
+
+  #noteThere(): number {
+    this.#retryMs = FIRST_RETRY_MS;
+    if (this.#edge !== "there") {
+      this.#options.log.info(this.#edge === "away" ? "the edge is there again" : "registered with the edge");
+      this.#edge = "there";
+      this.#options.onRegistered?.();
+    }
+    return this.#options.periodMs;
+  }
+
+  #noteAway(answer: Exclude<EdgeAnswer, { outcome: "taken" }>): number {
+    const why = answer.outcome === "away" ? answer.why : "it does not know this call";
+    if (this.#edge === "not asked") this.#options.log.info({ why }, "waiting for the edge");
+    if (this.#edge === "there") this.#options.log.warn({ why }, "the edge does not take heartbeats; trying on");
+    this.#edge = "away";
+    const retryMs = this.#retryMs;
+    this.#retryMs = Math.min(retryMs * 2, this.#options.periodMs);
+    return retryMs;
+  }
+}

@@ -1,0 +1,225 @@
+/** Owns one session on this runner for as long as the edge may want it: its ring, its one link, its doorbell, its end. */
+import type { ExecutionId, SessionName } from "../src/protocol/identity.ts";
+import type { LinkReply, SessionKey } from "../src/protocol/link.ts";
+import { BlobShelf } from "./blob-shelf.ts";
+import { Doorbell } from "./doorbell.ts";
+import type { EdgeAnswer, EdgeCalls } from "./edge-calls.ts";
+import { EventRing } from "./event-ring.ts";
+import type { Logger } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+import type { ExecuteRequest, NumberedEvent, SessionContract } from "./session-contract.ts";
+
+/** What a session asks of the link that is up; `session-link.ts` implements it. */
+export interface LinkPort {
+  /** Sends what the ring holds beyond what this link has sent. */
+  pump(): void;
+  tell(reply: LinkReply): void;
+  /** Another link has taken over. */
+  replaced(): void;
+  /** The session is gone; closes the link. */
+  gone(): void;
+}
+
+export interface HostedSessionOptions {
+  key: SessionKey;
+  name: SessionName;
+  object: string;
+  session: SessionContract;
+  ringMaxBytes: number;
+  /** Milliseconds without link, work or answered ring, after which nobody wants the session any more. */
+  orphanMs: number;
+  spoolDir: string;
+  edge: EdgeCalls | null;
+  metrics: Metrics;
+  log: Logger;
+  /** Called once, when the session is to be forgotten. */
+  onRemoved: (hosted: HostedSession) => void;
+}
+
+/** `live` → `ended` (no interpreter; its last events still wait for the edge) → `removed`. */
+type Phase = "live" | "ended" | "removed";
+
+/** A session with everything around it. Events flow listener → ring → link without being looked into. */
+export class HostedSession {
+  readonly key: SessionKey;
+  readonly session: SessionContract;
+  readonly ring: EventRing;
+  readonly blobs: BlobShelf;
+  readonly #options: HostedSessionOptions;
+  readonly #doorbell: Doorbell;
+  readonly #unsubscribe: () => void;
+  readonly #submittedAt = new Map<ExecutionId, number>();
+  #link: LinkPort | null = null;
+  #phase: Phase = "live";
+  #isPaused = false;
+  #wantedAt = performance.now();
+  #orphanTimer: NodeJS.Timeout | null = null;
+
+  constructor(options: HostedSessionOptions) {
+    this.#options = options;
+    this.key = options.key;
+    this.session = options.session;
+    this.ring = new EventRing(options.ringMaxBytes);
+    this.blobs = new BlobShelf(options.session, options.spoolDir);
+    this.#doorbell = new Doorbell({
+      call: (signal) => this.#ringEdge(signal),
+      isNeeded: () => this.#phase !== "removed" && this.#link === null && this.ring.size > 0,
+      onAnswer: (answer) => this.#noteAnswer(answer),
+    });
+    this.#unsubscribe = options.session.subscribe({
+      event: (event) => this.#take(event),
+      started: (executionId, startedAt) =>
+        this.#link?.tell({ type: "started", execution_id: executionId, started_at: startedAt }),
+      state: (state, reason) => {
+        this.#link?.tell({ type: "session", state, reason });
+        if (state === "ended") this.#end();
+      },
+    });
+    this.#watchForOrphan();
+  }
+
+  get hasLink(): boolean {
+    return this.#link !== null;
+  }
+
+  /** Makes `link` the session's only one. */
+  attach(link: LinkPort): void {
+    if (this.#phase === "removed") {
+      link.gone();
+      return;
+    }
+    const former = this.#link;
+    this.#link = link;
+    this.#wantedAt = performance.now();
+    this.#doorbell.stop();
+    former?.replaced();
+  }
+
+  /** The link is closed; a link that was replaced before changes nothing. */
+  detach(link: LinkPort): void {
+    if (this.#link !== link) return;
+    this.#link = null;
+    this.#wantedAt = performance.now();
+    if (this.#phase === "ended" && this.ring.size === 0) this.#remove();
+    else if (this.ring.size > 0) this.#doorbell.ring();
+  }
+
+  /** The edge has everything up to `seq` on disk. */
+  markDurable(seq: number): void {
+    this.ring.dropThrough(seq);
+    if (this.#isPaused && this.ring.hasRoom) {
+      this.#isPaused = false;
+      this.session.resumeOutput();
+    }
+    if (this.#phase === "ended" && this.ring.size === 0) this.#remove();
+  }
+
+  /** Queues code; same errors as `SessionContract.submit`. */
+  submit(request: ExecuteRequest & { id: ExecutionId }): void {
+    const submittedAt = performance.now();
+    this.session.submit(request);
+    if (!this.#submittedAt.has(request.id)) this.#submittedAt.set(request.id, submittedAt);
+  }
+
+  tell(reply: LinkReply): void {
+    this.#link?.tell(reply);
+  }
+
+  /** Asks the edge to link up though there may be no news, because the runner is about to stop. */
+  async call(): Promise<void> {
+    if (this.#link !== null || this.#options.edge === null) return;
+    this.#noteAnswer(await this.#ringEdge(AbortSignal.timeout(5000)));
+  }
+
+  /** Ends the interpreter, which may have last words for the link, then forgets the session with all its events. */
+  async shutdown(): Promise<void> {
+    await this.session.shutdown();
+    this.#remove();
+  }
+
+  #take(event: NumberedEvent): void {
+    this.ring.append(event);
+    if (event.type === "result" || event.type === "error") this.#noteTerminal(event);
+    if (this.#link !== null) this.#link.pump();
+    else this.#doorbell.ring();
+    if (this.ring.isFull && !this.#isPaused && this.#phase === "live") {
+      this.#isPaused = true;
+      this.session.pauseOutput();
+    }
+  }
+
+  #noteTerminal(event: NumberedEvent): void {
+    const submittedAt = this.#submittedAt.get(event.executionId);
+    this.#submittedAt.delete(event.executionId);
+    const seconds = submittedAt === undefined ? null : (performance.now() - submittedAt) / 1000;
+    this.#options.metrics.noteExecution(event, seconds);
+    this.#wantedAt = performance.now();
+  }
+
+  #end(): void {
+    if (this.#phase !== "live") return;
+    this.#phase = "ended";
+    this.#options.log.info({ unsaved: this.ring.size }, "session ended");
+    // Its last events may still be on the way; whoever missed them finds them here until the orphan's deadline.
+    if (this.ring.size === 0) this.#remove();
+  }
+
+  #remove(): void {
+    if (this.#phase === "removed") return;
+    this.#phase = "removed";
+    this.#doorbell.stop();
+    this.#unsubscribe();
+    if (this.#orphanTimer !== null) clearTimeout(this.#orphanTimer);
+    this.blobs.clear();
+    this.#link?.gone();
+    this.#link = null;
+    this.#options.onRemoved(this);
+  }
+
+  #ringEdge(signal: AbortSignal): Promise<EdgeAnswer> {
+    const { edge, object, name, metrics } = this.#options;
+    if (edge === null) return Promise.resolve({ outcome: "away", why: "there is no EDGE_URL" });
+    metrics.rings.inc();
+    return edge.ring({ object, session: name, key: this.key }, signal);
+  }
+
+  #noteAnswer(answer: EdgeAnswer): void {
+    switch (answer.outcome) {
+      case "taken":
+        this.#wantedAt = performance.now();
+        return;
+      case "unknown":
+        this.#options.log.info("the edge has given the session up");
+        this.#abandon();
+        return;
+      case "away":
+        return;
+      default:
+        answer satisfies never;
+    }
+  }
+
+  #watchForOrphan(): void {
+    const { orphanMs } = this.#options;
+    this.#orphanTimer = setTimeout(
+      () => void this.#askWhetherWanted().finally(() => this.#watchForOrphan()),
+      orphanMs / 2,
+    );
+    this.#orphanTimer.unref();
+    if (this.#phase === "removed") clearTimeout(this.#orphanTimer);
+  }
+
+  /** Half a deadline of silence makes the runner ask; a whole one, with nobody answering, ends the session. */
+  async #askWhetherWanted(): Promise<void> {
+    const idleMs = () => performance.now() - this.#wantedAt;
+    if (this.#link !== null || this.#submittedAt.size > 0 || idleMs() < this.#options.orphanMs / 2) return;
+    this.#noteAnswer(await this.#ringEdge(AbortSignal.timeout(10_000)));
+    if (this.#phase === "removed" || this.#link !== null || idleMs() < this.#options.orphanMs) return;
+    this.#options.log.info("ending a session that nobody asks for");
+    this.#abandon();
+  }
+
+  #abandon(): void {
+    this.shutdown().catch((error: unknown) => this.#options.log.error({ err: error }, "a session did not end"));
+  }
+}

@@ -1,0 +1,148 @@
+/** Owns how the parts of the runner's service are put together, started, drained and stopped. */
+import { mkdtemp, rm } from "node:fs/promises";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createAdaptorServer } from "@hono/node-server";
+import type { RunnerCapabilities } from "../src/protocol/capabilities.ts";
+import { createApp } from "./app.ts";
+import type { RunnerConfig } from "./config.ts";
+import { createEdgeCalls } from "./edge-calls.ts";
+import { HeartbeatSender } from "./heartbeat.ts";
+import { LinkServer } from "./link-server.ts";
+import type { Logger } from "./log.ts";
+import { Metrics } from "./metrics.ts";
+import { SessionRegistry, type SessionSource } from "./session-registry.ts";
+
+/** The pool, as the service sees it. */
+export interface ServicePool extends SessionSource {
+  readonly idle: number;
+  readonly starting: number;
+  /** Whether `acquire` can be expected to succeed. */
+  readonly isReady: boolean;
+  readonly capabilities: RunnerCapabilities;
+  shutdown(): Promise<void>;
+}
+
+export interface RunnerService {
+  /** Where it listens, for example `http://127.0.0.1:8788`. */
+  url: string;
+  /** Takes no new sessions, gives the edge time to store those that are here, then ends everything. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts listening, then registering with the edge.
+ *
+ * @param onRegistered called each time the edge has taken a heartbeat after a time without.
+ * @throws the server's error, for example `EADDRINUSE`.
+ */
+export async function startRunnerService(
+  config: RunnerConfig,
+  pool: ServicePool,
+  log: Logger,
+  onRegistered?: () => void,
+): Promise<RunnerService> {
+  const version = pool.capabilities.version;
+  const spoolDir = await mkdtemp(join(tmpdir(), "pyrepl3-spool-"));
+  const edge = config.EDGE_URL === undefined ? null : createEdgeCalls(config.EDGE_URL, config.RUNNER_TOKEN);
+  const metrics: Metrics = new Metrics({
+    sessions: () => registry.size,
+    links: () => registry.links,
+    ringBytes: () => registry.ringBytes,
+    poolIdle: () => pool.idle,
+    poolStarting: () => pool.starting,
+  });
+  const registry = new SessionRegistry({
+    source: pool,
+    runnerId: config.RUNNER_ID,
+    version,
+    ringMaxBytes: config.RING_MAX_BYTES,
+    orphanMs: config.ORPHAN_SECONDS * 1000,
+    spoolDir,
+    edge,
+    metrics,
+    log,
+  });
+  const app = createApp({
+    token: config.RUNNER_TOKEN,
+    registry,
+    metrics,
+    isReady: () => pool.isReady && !registry.isDraining && registry.size < config.POOL_MAX_SESSIONS,
+    capabilities: () => pool.capabilities,
+    checkpointMaxBytes: config.CHECKPOINT_MAX_BYTES,
+    log,
+  });
+  const server = createAdaptorServer({ fetch: app.fetch }) as Server;
+  const links = new LinkServer({
+    server,
+    registry,
+    token: config.RUNNER_TOKEN,
+    maxFrameBytes: config.MAX_FRAME_BYTES,
+    metrics,
+    log,
+  });
+  const url = await listen(server, config.RUNNER_PORT, config.HOST);
+  const heartbeat =
+    edge === null
+      ? null
+      : new HeartbeatSender({
+          call: edge.heartbeat,
+          describe: () => ({
+            id: config.RUNNER_ID,
+            url: config.PUBLIC_URL ?? url,
+            capacity: config.POOL_MAX_SESSIONS,
+            sessions: registry.size,
+            draining: registry.isDraining,
+            version,
+            capabilities: pool.capabilities,
+          }),
+          periodMs: config.HEARTBEAT_SECONDS * 1000,
+          log,
+          ...(onRegistered === undefined ? {} : { onRegistered }),
+        });
+  if (heartbeat === null) log.warn("no EDGE_URL: the runner does not register, and cannot ring when there is news");
+  heartbeat?.beat();
+
+  let stopping: Promise<void> | null = null;
+  return {
+    url,
+    stop() {
+      stopping ??= stop();
+      return stopping;
+    },
+  };
+
+  async function stop(): Promise<void> {
+    const graceMs = edge === null && registry.links === 0 ? 0 : config.SHUTDOWN_GRACE_SECONDS * 1000;
+    log.info({ sessions: registry.size }, "stopping: the edge takes the sessions over");
+    const drained = registry.drain(AbortSignal.timeout(graceMs));
+    heartbeat?.beat();
+    await drained;
+    if (registry.size > 0) log.warn({ sessions: registry.size }, "the edge did not take every session in time");
+    await registry.shutdown();
+    heartbeat?.stop();
+    await Promise.all([links.close(), closeServer(server), pool.shutdown()]);
+    await rm(spoolDir, { recursive: true, force: true });
+  }
+}
+
+function listen(server: Server, port: number, host: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => {
+      server.off("error", reject);
+      const address = server.address() as AddressInfo;
+      const name = address.family === "IPv6" ? `[${address.address}]` : address.address;
+      resolve(`http://${name}:${address.port}`);
+    });
+  });
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}

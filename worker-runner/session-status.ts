@@ -1,0 +1,18 @@
+/** Owns saying in the link's words what a session is doing. */
+import type { LinkReply } from "../src/protocol/link.ts";
+import type { SessionStatus } from "./session-contract.ts";
+
+type Opened = Extract<LinkReply, { type: "opened" }>;
+
+/** The fields that `opened` and `status` share. */
+export function describeStatus(
+  status: SessionStatus,
+): Pick<Opened, "state" | "last_seq" | "running" | "queued" | "pending_input"> {
+  return {
+    state: status.state,
+    last_seq: status.lastSeq,
+    running: status.running,
+    queued: status.queued,
+    pending_input: status.pendingInput,
+  };
+}
