@@ -79,8 +79,8 @@ export interface SessionCalls {
     cursor: number,
   ): Promise<Outcome<z.infer<typeof Completions>>>;
   isComplete(caller: Caller, session: SessionName, code: string): Promise<Outcome<z.infer<typeof Completeness>>>;
-  /** A runner says that there is news and no link. */
-  ring(session: SessionName, key: string): Promise<void>;
+  /** A runner says that there is news and no link. `unknown`: the object has given that incarnation up, and so should the runner. */
+  ring(session: SessionName, key: string): Promise<"taken" | "unknown">;
 }
 
 /** Headers by which the front tells the object who opens a WebSocket; the front overwrites whatever the client sent. */
