@@ -4,12 +4,16 @@ import { defineConfig } from "vitest/config";
 
 const maxWorkers = 2;
 
-/** Tests in plain Node; `files` are globs under test/. */
-function nodeProject(name: string, files: string[], timeoutMs: number, filesInParallel = true) {
+const foldersOfTheirOwn = ["contract", "edge", "system", "attacks"];
+
+/** Tests in plain Node, in one folder of test/; `runner` takes every folder that is no project of its own. */
+function nodeProject(name: string, timeoutMs: number, filesInParallel = true) {
+  const isRest = !foldersOfTheirOwn.includes(name);
   return {
     test: {
       name,
-      include: files.map((file) => `test/${file}`),
+      include: [isRest ? "test/**/*.test.ts" : `test/${name}/**/*.test.ts`],
+      exclude: isRest ? foldersOfTheirOwn.map((folder) => `test/${folder}/**`) : [],
       environment: "node" as const,
       pool: "forks" as const,
       testTimeout: timeoutMs,
@@ -24,8 +28,8 @@ export default defineConfig({
     maxWorkers,
     passWithNoTests: true,
     projects: [
-      nodeProject("contract", ["contract/**/*.test.ts"], 10_000),
-      nodeProject("runner", ["{runner,local,client,cli,scripts}/**/*.test.ts"], 30_000),
+      nodeProject("contract", 10_000),
+      nodeProject("runner", 30_000),
       {
         plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
         test: {
@@ -37,8 +41,8 @@ export default defineConfig({
           deps: { optimizer: { ssr: { enabled: true, include: ["itty-durable"] } } },
         },
       },
-      nodeProject("system", ["system/**/*.test.ts"], 120_000, false),
-      nodeProject("attacks", ["attacks/**/*.test.ts"], 120_000, false),
+      nodeProject("system", 120_000, false),
+      nodeProject("attacks", 120_000, false),
     ],
   },
 });
