@@ -1,0 +1,257 @@
+"""Owns the runner's end of the channel for tests: a listening socket, a real keeper, and frames in both directions."""
+
+import json
+import os
+import secrets
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAM = os.path.join(ROOT, "worker-runner", "python")
+DEADLINE_SECONDS = 20.0
+
+Message = Dict[str, Any]
+
+
+class Ended(Exception):
+    """The process's connection has ended."""
+
+
+class Peer:
+    """One process's connection, seen from the runner. Output frames become messages of type `output`."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+        self.inbox = bytearray()
+        self.hello: Message = {}
+        self.blob = bytearray()
+
+    @property
+    def pid(self) -> int:
+        return int(self.hello["pid"])
+
+    def send(self, **message: Any) -> None:
+        """Send one message."""
+        payload = json.dumps(message).encode("ascii")
+        self.send_frame(b"J", payload)
+
+    def send_frame(self, kind: bytes, payload: bytes) -> None:
+        """Send one frame."""
+        self.socket.sendall((len(payload) + 1).to_bytes(4, "little") + kind + payload)
+
+    def receive(self, deadline_seconds: float = DEADLINE_SECONDS) -> Message:
+        """Return the next message; blob pieces are gathered in `blob` on the way."""
+        end = time.monotonic() + deadline_seconds
+        while True:
+            message = self._take()
+            if message is not None:
+                return message
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self.socket], [], [], left)[0]:
+                raise TimeoutError("no message in time")
+            try:
+                piece = self.socket.recv(1 << 20)
+            except ConnectionResetError:
+                piece = b""
+            if not piece:
+                raise Ended
+            self.inbox += piece
+
+    def receive_type(self, *types: str, deadline_seconds: float = DEADLINE_SECONDS) -> Message:
+        """Return the next message, which must be of one of `types`."""
+        message = self.receive(deadline_seconds)
+        if message["type"] not in types:
+            raise AssertionError(f"expected {types}, got {message}")
+        return message
+
+    def _take(self) -> Optional[Message]:
+        while len(self.inbox) >= 5:
+            size = int.from_bytes(self.inbox[:4], "little")
+            if len(self.inbox) < 4 + size:
+                return None
+            kind, payload = self.inbox[4:5], bytes(self.inbox[5 : 4 + size])
+            del self.inbox[: 4 + size]
+            if kind == b"J":
+                return dict(json.loads(payload.decode("ascii")))
+            if kind == b"O":
+                return {
+                    "type": "output",
+                    "offset": int.from_bytes(payload[:8], "little"),
+                    "stream": {1: "stdout", 2: "stderr"}[payload[8]],
+                    "data": payload[9:].decode("utf-8"),
+                }
+            self.blob += payload
+        return None
+
+    def close(self) -> None:
+        """End the connection."""
+        self.socket.close()
+
+
+class Driver:
+    """A session without a sandbox: the keeper, and at most one live process."""
+
+    def __init__(self, preload: str = "", python: str = "", environment: Optional[Dict[str, str]] = None) -> None:
+        self.folder = tempfile.mkdtemp(prefix="pyrepl-test-")
+        self.workspace = os.path.join(self.folder, "workspace")
+        os.mkdir(self.workspace)
+        path = os.path.join(self.folder, "channel")
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen(16)
+        self.waiting: Dict[str, Peer] = {}
+        self.ids = 0
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": self.folder,
+            "PYREPL_CHANNEL": path,
+            "PYREPL_PRELOAD": preload,
+            "PYREPL_WORKSPACE": self.workspace,
+            **(environment or {}),
+        }
+        token = secrets.token_hex(16)
+        program = python or os.environ.get("PYREPL_TEST_PYTHON") or sys.executable
+        self.process = subprocess.Popen(
+            [program, "-I", "-X", "utf8", PROGRAM], stdin=subprocess.PIPE, env=env, cwd=self.folder
+        )
+        assert self.process.stdin is not None
+        self.process.stdin.write(token.encode() + b"\n")
+        self.process.stdin.close()
+        self.keeper = self.accept(token)
+        self.live = self.spawn(self.keeper)
+
+    def accept(self, token: str) -> Peer:
+        """Return the peer that says hello with `token`."""
+        end = time.monotonic() + DEADLINE_SECONDS
+        while token not in self.waiting:
+            self.listener.settimeout(max(0.01, end - time.monotonic()))
+            sock, _ = self.listener.accept()
+            peer = Peer(sock)
+            peer.hello = peer.receive_type("hello")
+            self.waiting[peer.hello["token"]] = peer
+        return self.waiting.pop(token)
+
+    def spawn(self, source: Peer) -> Peer:
+        """Have the keeper or a snapshot make a live process."""
+        token = secrets.token_hex(16)
+        source.send(type="spawn", token=token)
+        return self.accept(token)
+
+    def next_id(self) -> str:
+        """Return an id that was not used before."""
+        self.ids += 1
+        return f"id{self.ids}"
+
+    def execute(self, code: str, answers: Sequence[Optional[str]] = ()) -> "Outcome":
+        """Run code to its end, answering its questions in turn."""
+        execution_id = self.start(code)
+        return self.finish(execution_id, answers)
+
+    def start(self, code: str) -> str:
+        """Begin an execution; returns its id."""
+        execution_id = self.next_id()
+        self.live.send(type="execute", execution_id=execution_id, code=code)
+        return execution_id
+
+    def finish(self, execution_id: str, answers: Sequence[Optional[str]] = ()) -> "Outcome":
+        """Read an execution's messages up to the last one."""
+        pending = list(answers)
+        events: List[Message] = []
+        while True:
+            message = self.live.receive()
+            events.append(message)
+            if message["type"] == "input":
+                self.live.send(type="input_response", input_id=message["input_id"], value=pending.pop(0))
+            if message["type"] in ("result", "error"):
+                if message["execution_id"] != execution_id:
+                    raise AssertionError(f"answer of another execution: {message}")
+                return Outcome(events)
+
+    def wait_for(self, wanted: Callable[[Message], bool]) -> Message:
+        """Read from the live process up to the first message that is wanted."""
+        while True:
+            message = self.live.receive()
+            if wanted(message):
+                return message
+
+    def signal(self, signum: int) -> bool:
+        """Send a signal to the live process through the keeper."""
+        self.keeper.send(type="signal", id=self.next_id(), pid=self.live.pid, signal=signum)
+        return bool(self.keeper.receive_type("signalled")["delivered"])
+
+    def snapshot(self, **options: Any) -> Tuple[Peer, Message]:
+        """Take a snapshot; returns its peer and the live process's report."""
+        token = secrets.token_hex(16)
+        self.live.send(type="snapshot", id=self.next_id(), token=token, **options)
+        report = self.live.receive_type("snapshot_taken")
+        return self.accept(token), report
+
+    def sweep(self, keep: Sequence[Peer] = ()) -> List[Message]:
+        """End everything but `keep`; returns what the keeper said, `swept` last."""
+        self.keeper.send(type="sweep", id=self.next_id(), keep=[peer.pid for peer in keep])
+        said = [self.keeper.receive()]
+        while said[-1]["type"] != "swept":
+            said.append(self.keeper.receive())
+        return said
+
+    def restore(self, snapshot: Peer, keep: Sequence[Peer] = ()) -> List[Message]:
+        """End the live process and make another from `snapshot`."""
+        said = self.sweep([snapshot, *keep])
+        self.live.close()
+        self.live = self.spawn(snapshot)
+        return said
+
+    def restart(self) -> List[Message]:
+        """End everything and make a fresh live process."""
+        said = self.sweep()
+        self.live.close()
+        self.live = self.spawn(self.keeper)
+        return said
+
+    def close(self) -> None:
+        """End the session; the keeper must go by itself."""
+        self.keeper.close()
+        self.live.close()
+        try:
+            self.process.wait(DEADLINE_SECONDS)
+        finally:
+            self.listener.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Outcome:
+    """What one execution sent."""
+
+    def __init__(self, events: List[Message]) -> None:
+        self.events = events
+        self.last = events[-1]
+
+    @property
+    def value(self) -> Any:
+        """The value of a `result`, parsed."""
+        if self.last["type"] != "result":
+            raise AssertionError(self.last["traceback"])
+        return None if self.last["value"] is None else json.loads(self.last["value"])
+
+    @property
+    def repr(self) -> Optional[str]:
+        """The repr of a `result`."""
+        if self.last["type"] != "result":
+            raise AssertionError(self.last["traceback"])
+        text: Optional[str] = self.last["repr"]
+        return text
+
+    @property
+    def error(self) -> str:
+        """The exception's type, empty for a `result`."""
+        return str(self.last.get("exception_type", ""))
+
+    def text(self, stream: str = "") -> str:
+        """The output of one stream, or of both in the order of arrival."""
+        return "".join(e["data"] for e in self.events if e["type"] == "output" and stream in ("", e["stream"]))

@@ -1,0 +1,48 @@
+"""Start the keeper: `python3 -I -X utf8 worker-runner/python`, with the environment that docs/channel.md lists."""
+
+import builtins
+import os
+import sys
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import ModuleType
+from typing import Any, Dict, Optional, Sequence
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_PACKAGE = "pyrepl"
+_BUILTINS: Dict[str, Any] = dict(vars(builtins))
+
+
+class _OwnLoader(SourceFileLoader):
+    """Gives our modules builtins of their own, which user code does not replace by accident."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__dict__["__builtins__"] = _BUILTINS
+        super().exec_module(module)
+
+
+class _OwnFinder:
+    """Finds our package beside this file, wherever sys.path leads."""
+
+    @staticmethod
+    def find_spec(name: str, path: Optional[Sequence[str]] = None, _target: object = None) -> Optional[ModuleSpec]:
+        """Return the spec of a module of ours, None for any other."""
+        if name != _PACKAGE and not name.startswith(_PACKAGE + "."):
+            return None
+        spec = PathFinder.find_spec(name, [_HERE] if path is None else path)
+        if spec is not None and spec.origin is not None:
+            spec.loader = _OwnLoader(name, spec.origin)
+        return spec
+
+
+def main() -> None:
+    """Import the keeper and run it."""
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _HERE]
+    sys.meta_path.insert(0, _OwnFinder)  # type: ignore[arg-type]
+    from pyrepl import keeper
+
+    sys.meta_path.remove(_OwnFinder)  # type: ignore[arg-type]
+    keeper.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The program inside a session's sandbox: keeper, live interpreter, snapshots and serializers."""

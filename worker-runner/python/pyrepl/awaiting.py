@@ -1,0 +1,35 @@
+"""Owns top-level `await`: one event loop per session, whose background tasks go on whenever it runs."""
+
+from typing import Any, Coroutine, Optional
+
+from .guard import interruptible
+
+
+class Awaiter:
+    """Runs coroutines of executions on the session's own event loop; asyncio is imported at the first use."""
+
+    __slots__ = ("_loop",)
+
+    def __init__(self) -> None:
+        self._loop: Optional[Any] = None
+
+    @interruptible
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Return the coroutine's result. An interrupt cancels it, lets it clean up, and then raises."""
+        import asyncio
+
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            loop = self._loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        task = loop.create_task(coroutine)
+        try:
+            return loop.run_until_complete(task)
+        except (KeyboardInterrupt, SystemExit):
+            if not task.done():
+                task.cancel()
+                try:
+                    loop.run_until_complete(task)
+                except (asyncio.CancelledError, Exception):
+                    pass
+            raise

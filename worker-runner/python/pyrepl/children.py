@@ -1,0 +1,97 @@
+"""Owns hiding our snapshots from user code that waits for any child."""
+
+import errno
+import os
+from typing import Any, List, Set, Tuple
+
+from .guard import interruptible
+
+_waitpid = os.waitpid
+_wait3 = os.wait3
+_wait4 = os.wait4
+_waitid = os.waitid
+_WNOHANG = os.WNOHANG
+
+
+class HiddenChildren:
+    """The pids of snapshots that are children of this live process."""
+
+    def __init__(self) -> None:
+        self.pids: Set[int] = set()
+
+    def reap(self) -> None:
+        """Take the wait status of snapshots that have ended."""
+        for pid in list(self.pids):
+            try:
+                ended, _ = _waitpid(pid, _WNOHANG)
+            except OSError:
+                ended = pid
+            if ended:
+                self.pids.discard(pid)
+
+    def install(self) -> None:
+        """Replace the waiting functions of the os module."""
+        hidden = self
+
+        def wait() -> Tuple[int, int]:
+            """Wait for completion of a child process; returns (pid, status)."""
+            return waitpid(-1, 0)
+
+        def waitpid(pid: int, options: int, /) -> Tuple[int, int]:
+            """Wait for completion of a given child process; returns (pid, status)."""
+            while True:
+                hidden._refuse(pid)
+                result = _waitpid(pid, options)
+                if not hidden._swallow(result[0]):
+                    return result
+
+        def wait3(options: int) -> Tuple[int, int, Any]:
+            """Wait for completion of a child process; returns (pid, status, rusage)."""
+            return wait4(-1, options)
+
+        def wait4(pid: int, options: int) -> Tuple[int, int, Any]:
+            """Wait for completion of a specific child process; returns (pid, status, rusage)."""
+            while True:
+                hidden._refuse(pid)
+                result = _wait4(pid, options)
+                if not hidden._swallow(result[0]):
+                    return result
+
+        def waitid(idtype: int, id: int, options: int, /) -> Any:
+            """Wait for completion of a child process; returns waitid_result, or None."""
+            while True:
+                hidden._refuse(id if idtype == os.P_PID else -1)
+                result = _waitid(idtype, id, options)
+                if result is None or not hidden._swallow(result.si_pid):
+                    return result
+
+        for function in (wait, waitpid, wait3, wait4, waitid):
+            function.__qualname__ = function.__name__
+            function.__module__ = "posix"
+            interruptible(function)
+            setattr(os, function.__name__, function)
+
+    def _swallow(self, pid: int) -> bool:
+        if pid in self.pids:
+            self.pids.discard(pid)
+            return True
+        return False
+
+    def _refuse(self, pid: int) -> None:
+        """Raise as the kernel does where the caller has no child that it may wait for."""
+        if not self.pids:
+            return
+        if pid in self.pids or (pid <= 0 and not set(_children()) - self.pids):
+            raise ChildProcessError(errno.ECHILD, os.strerror(errno.ECHILD))
+
+
+def _children() -> List[int]:
+    """Return the pids of all children of this process, ended ones included."""
+    found: List[int] = []
+    for task in os.listdir("/proc/self/task"):
+        try:
+            with open(f"/proc/self/task/{task}/children", "rb") as children:
+                found.extend(map(int, children.read().split()))
+        except OSError:
+            continue
+    return found

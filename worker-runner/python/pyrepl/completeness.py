@@ -1,0 +1,48 @@
+"""Owns the question whether a text is a whole piece of Python or wants more lines."""
+
+import ast
+import codeop
+from typing import Any, Dict
+
+_compiler = codeop.CommandCompiler()
+_compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+_CLOSING = ("return", "raise", "pass", "break", "continue")
+
+
+def completeness(code: str) -> Dict[str, Any]:
+    """Return `status` (`complete`, `incomplete` with `indent`, `invalid`) of `code` as typed so far."""
+    try:
+        compiled = _compiler(code, "<input>", "exec")
+    except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError):
+        return {"status": "invalid"}
+    if compiled is None or _is_inside_block(code):
+        return {"status": "incomplete", "indent": _next_indent(code)}
+    return {"status": "complete"}
+
+
+def _is_inside_block(code: str) -> bool:
+    """Say whether the last line belongs to a block that could go on."""
+    lines = code.split("\n")
+    return len(lines) > 1 and lines[-1].strip() != "" and lines[-1][0] in " \t" and _last_statement_is_block(code)
+
+
+def _last_statement_is_block(code: str) -> bool:
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    return bool(body) and hasattr(body[-1], "body")
+
+
+def _next_indent(code: str) -> str:
+    lines = [line for line in code.split("\n") if line.strip()]
+    if not lines:
+        return ""
+    last = lines[-1]
+    indent = last[: len(last) - len(last.lstrip())]
+    words = last.split("#")[0].split()
+    if words and words[-1].endswith(":"):
+        return indent + "    "
+    if words and words[0] in _CLOSING:
+        return indent[:-4]
+    return indent

@@ -1,0 +1,65 @@
+"""Owns what user code finds when it starts: its `__main__`, builtins, streams, working directory and module list."""
+
+import builtins
+import os
+import sys
+from types import ModuleType
+from typing import Any, List, Optional
+
+from .execution import Executor
+from .guard import OWN_PREFIX
+from .live import Live
+from .prompt import make_getpass, make_input
+from .streams import InputStream, OutputStream
+
+
+def furnish(live: Live, workspace: Optional[str]) -> None:
+    """Set up the namespace and the hooks for `live`, once, in the keeper before its first fork."""
+    main = ModuleType("__main__")
+    main.__dict__["__builtins__"] = builtins
+    main.__dict__["__annotations__"] = {}
+    live.namespace = main.__dict__
+    live.executor = Executor(main.__dict__, builtins, live.guard)
+    live.main_module = main
+
+    stdin = InputStream(live.prompts.ask)
+    stdout, stderr = OutputStream(live.output, 1), OutputStream(live.output, 2)
+    live.streams = (stdin, stdout, stderr)
+    builtins.input = make_input(live.prompts, _current_stdin, stdin)
+    import getpass
+
+    getpass.getpass = make_getpass(live.prompts)  # type: ignore[assignment]
+    live.hidden.install()
+    os.register_at_fork(after_in_child=live.become_foreign)
+    live.workspace = workspace
+
+
+def enter(live: Live) -> None:
+    """Make this process the user's, in a fresh fork of the keeper."""
+    sys.stdin, sys.stdout, sys.stderr = live.streams
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = live.streams
+    sys.modules["__main__"] = live.main_module
+    hide_own_modules()
+    live.guard.install()
+    for name in ("PYREPL_CHANNEL", "PYREPL_PRELOAD", "PYREPL_WORKSPACE"):
+        os.environ.pop(name, None)
+    if live.workspace:
+        os.chdir(live.workspace)
+    sys.path.insert(0, "")
+    sys.argv[:] = [""]
+
+
+def hide_own_modules() -> None:
+    """Take our modules out of sys.modules; their functions go on working."""
+    own: List[str] = [name for name, module in list(sys.modules.items()) if _is_own(module)]
+    for name in own:
+        del sys.modules[name]
+
+
+def _is_own(module: Any) -> bool:
+    path = getattr(module, "__file__", None)
+    return isinstance(path, str) and path.startswith(OWN_PREFIX)
+
+
+def _current_stdin() -> Any:
+    return sys.stdin

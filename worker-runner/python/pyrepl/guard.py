@@ -1,0 +1,133 @@
+"""Owns when a Python signal handler may run: in user code and in our waits, never in the middle of our own work.
+
+Handlers run between any two bytecodes of the main thread and may raise (KeyboardInterrupt, a user's TimeoutError from
+SIGALRM). Inside our code that would tear a frame or lose a lock. So every handler that is installed while user code runs is
+wrapped: it looks up the stack for the nearest frame of ours. If that is one that user code is called from, or one that
+merely waits (`interruptible`), the handler runs; otherwise the pump thread sends the signal once more a millisecond later.
+That costs nothing on the way of a `print`.
+"""
+
+import os
+import signal
+from types import CodeType, FrameType
+from typing import Any, Callable, List, Optional, Set, TypeVar
+
+OWN_PREFIX = os.path.dirname(os.path.abspath(__file__)) + os.sep
+"""Where our own code comes from, as it stands in `co_filename`."""
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_interruptible_code: Set[CodeType] = set()
+
+_set_handler = signal.signal
+_get_handler = signal.getsignal
+_SIGINT = signal.SIGINT
+_SIG_IGN = signal.SIG_IGN
+_default_int_handler = signal.default_int_handler
+
+
+def interruptible(function: _Function) -> _Function:
+    """Mark a function of ours as one that signal handlers may interrupt."""
+    _interruptible_code.add(function.__code__)
+    return function
+
+
+@interruptible
+def call_user(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call what user code may have written; signal handlers run as they would anywhere in user code."""
+    return function(*arguments)
+
+
+@interruptible
+def acquire_interruptibly(lock: Any) -> None:
+    """Wait for a lock; a signal handler that raises leaves it unlocked."""
+    acquired: List[bool] = []
+    try:
+        # In C from the acquiring to the noting: no handler can come between.
+        acquired.extend(map(lock.acquire, (True,)))
+    except BaseException:
+        if acquired:
+            lock.release()
+        raise
+
+
+def is_own(code: CodeType) -> bool:
+    """Say whether `code` belongs to this package."""
+    return code.co_filename.startswith(OWN_PREFIX)
+
+
+def _is_busy(frame: Optional[FrameType]) -> bool:
+    while frame is not None:
+        code = frame.f_code
+        if code in _interruptible_code:
+            return False
+        if code.co_filename.startswith(OWN_PREFIX):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _drop(_signum: int) -> None:
+    """Stand in until a pump takes postponed signals."""
+
+
+class _Guarded:
+    """A user's signal handler behind the guard."""
+
+    __slots__ = ("guard", "handler")
+
+    def __init__(self, guard: "Guard", handler: Callable[[int, Optional[FrameType]], Any]) -> None:
+        self.guard = guard
+        self.handler = handler
+
+    def __call__(self, signum: int, frame: Optional[FrameType]) -> Any:
+        guard = self.guard
+        if not guard.is_running_user_code:
+            return None
+        if _is_busy(frame):
+            guard.postpone(signum)
+            return None
+        return self.handler(signum, frame)
+
+
+class Guard:
+    """The signal state of one live process."""
+
+    __slots__ = ("_user_sigint", "is_running_user_code", "postpone")
+
+    def __init__(self) -> None:
+        self.is_running_user_code = False
+        self.postpone: Callable[[int], None] = _drop
+        self._user_sigint: Any = _Guarded(self, _default_int_handler)
+
+    def install(self) -> None:
+        """Put the guard into the signal module, so that handlers of user code pass through it."""
+
+        def set_guarded(signalnum: int, handler: Any) -> Any:
+            """Set the action for the given signal; see the signal module's documentation."""
+            guarded = handler
+            if callable(handler) and not isinstance(handler, signal.Handlers):
+                guarded = _Guarded(self, handler)
+            return unwrap(_set_handler(signalnum, guarded))
+
+        def get_unguarded(signalnum: int) -> Any:
+            """Return the current action for the given signal; see the signal module's documentation."""
+            return unwrap(_get_handler(signalnum))
+
+        def unwrap(handler: Any) -> Any:
+            return handler.handler if type(handler) is _Guarded else handler
+
+        set_guarded.__name__ = set_guarded.__qualname__ = "signal"
+        get_unguarded.__name__ = get_unguarded.__qualname__ = "getsignal"
+        _interruptible_code.add(set_guarded.__code__)
+        signal.signal = set_guarded
+        signal.getsignal = get_unguarded
+
+    def enter_user_code(self) -> None:
+        """Give SIGINT to user code's handler."""
+        _set_handler(_SIGINT, self._user_sigint)
+
+    def leave_user_code(self) -> None:
+        """Ignore SIGINT until the next execution, and keep user code's handler for it."""
+        self.is_running_user_code = False
+        handler = _set_handler(_SIGINT, _SIG_IGN)
+        self._user_sigint = handler if handler is not None else _SIG_IGN

@@ -1,0 +1,260 @@
+"""Owns the keeper: pid 1 of the sandbox, which forks, signals, ends and reaps the others and never runs user code."""
+
+import codecs
+import gc
+import os
+import select
+import signal
+import traceback
+from typing import Any, List, NoReturn, Optional, Tuple
+
+from . import environment, linux, live, processes
+from .fork import Forker
+from .output import Pipes, output_message, output_payload
+from .python_facts import python_facts
+from .ring import CAPACITY, Ring
+from .wire import KIND_OUTPUT, Connection, ConnectionEnded, Message
+
+_waitpid = os.waitpid
+_REMAINDER_BYTES = 1 << 20
+_MOMENT_MS = 2
+
+
+class Keeper:
+    """One session's keeper."""
+
+    def __init__(self, channel_path: str) -> None:
+        self._ring = Ring()
+        self._log = os.dup(2)
+        self._pipes = Pipes()
+        self._forker = Forker()
+        self._live = live.Live(channel_path, self._ring, self._pipes, self._forker)
+        self._child_read, self._child_write = os.pipe()
+        os.set_blocking(self._child_read, False)
+        os.set_blocking(self._child_write, False)
+        self._connection = Connection(channel_path)
+
+    def run(self, token: str, preload: List[str], workspace: Optional[str]) -> NoReturn:
+        """Serve the runner until the connection ends; then end everything, and exit."""
+        environment.furnish(self._live, workspace)
+        for name in preload:
+            self._import_ahead(name)
+        signal.signal(signal.SIGCHLD, _on_child)
+        signal.set_wakeup_fd(self._child_write, warn_on_full_buffer=False)
+        gc.collect()
+        gc.freeze()
+        hello: Message = {"type": "hello", "role": "keeper", "token": token, "pid": os.getpid()}
+        try:
+            self._connection.send_message({**hello, "python": python_facts()})
+            self._serve()
+        except ConnectionEnded:
+            pass
+        except BaseException:
+            os.write(self._log, traceback.format_exc().encode("utf-8", "replace"))
+        processes.end_others((), self._await_child)
+        os._exit(0)
+
+    def _import_ahead(self, name: str) -> None:
+        try:
+            __import__(name)
+        except Exception as error:
+            os.write(self._log, f"PYREPL_PRELOAD: {name}: {error!r}\n".encode("utf-8", "replace"))
+
+    def _serve(self) -> None:
+        poll = select.poll()
+        poll.register(self._connection.fd, select.POLLIN)
+        poll.register(self._child_read, select.POLLIN)
+        while True:
+            events = dict(poll.poll())
+            if self._child_read in events:
+                _drain(self._child_read)
+                self._reap()
+            if self._connection.fd in events:
+                self._connection.receive_some(wait=False)
+                while self._connection.has_frame():
+                    self._obey(self._connection.receive_message())
+
+    def _obey(self, message: Message) -> None:
+        kind = message.get("type")
+        if kind == "spawn":
+            self._spawn(message["token"])
+        elif kind == "signal":
+            pid = message["pid"]
+            delivered = self._ring.is_enrolled(pid) and processes.send_signal(pid, message["signal"])
+            self._connection.send_message({"type": "signalled", "id": message["id"], "delivered": delivered})
+        elif kind == "sweep":
+            self._sweep(message)
+
+    def _spawn(self, token: str) -> None:
+        pid = self._forker.fork()
+        if pid:
+            self._ring.enrol(pid)
+            return
+        try:
+            self._become_live()
+        except BaseException:
+            os._exit(70)
+        self._live.run(token)
+
+    def _become_live(self) -> None:
+        self._connection.close()
+        os.close(self._log)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.close(self._child_read)
+        os.close(self._child_write)
+        linux.die_with_parent(signal.SIGKILL)
+        live.prepare_process()
+        environment.enter(self._live)
+        gc.enable()
+
+    def _reap(self) -> None:
+        """Report the ended processes of ours, a live one's unsent output first."""
+        for pid, status in _ended_children():
+            if pid == self._ring.live_pid():
+                self._hand_over_output()
+            self._report(pid, status)
+
+    def _report(self, pid: int, status: int) -> None:
+        if not self._ring.dismiss(pid):
+            return
+        killed = os.WIFSIGNALED(status)
+        self._connection.send_message(
+            {
+                "type": "exited",
+                "pid": pid,
+                "code": None if killed else os.WEXITSTATUS(status),
+                "signal": os.WTERMSIG(status) if killed else None,
+            }
+        )
+
+    def _sweep(self, message: Message) -> None:
+        keep = {pid for pid in message["keep"] if isinstance(pid, int)}
+        ended: List[Tuple[int, int]] = []
+
+        def wait_for_end() -> None:
+            if not collect():
+                self._await_child()
+
+        def collect() -> bool:
+            found = _ended_children()
+            ended.extend(found)
+            return bool(found)
+
+        killed = processes.end_others(keep, wait_for_end)
+        collect()
+        if any(pid == self._ring.live_pid() for pid, _ in ended):
+            self._hand_over_output()
+        else:
+            self._take_pipes()
+        for pid, status in ended:
+            self._report(pid, status)
+        self._connection.send_message({"type": "swept", "id": message["id"], "killed": killed})
+
+    def _await_child(self) -> None:
+        poll = select.poll()
+        poll.register(self._child_read, select.POLLIN)
+        if poll.poll(_MOMENT_MS):
+            _drain(self._child_read)
+
+    def _hand_over_output(self) -> None:
+        """Send what the dead live process had written and not sent."""
+        rest = self._ring.unsent()
+        if rest is None:
+            return
+        offset, stream, data = rest
+        offset = self._send_output(offset, stream, data)
+        for pipe_stream, rest_of_pipe in self._take_pipes():
+            offset = self._send_output(offset, pipe_stream, rest_of_pipe)
+
+    def _take_pipes(self) -> List[Tuple[int, bytes]]:
+        taken: List[Tuple[int, bytes]] = []
+        for reading, stream in self._pipes.ends:
+            data = b""
+            while len(data) < _REMAINDER_BYTES:
+                piece = self._pipes.read(reading)
+                if not piece:
+                    break
+                data += piece
+            taken.append((stream, data))
+        return taken
+
+    def _send_output(self, offset: int, stream: int, data: bytes) -> int:
+        """Send bytes as text; returns the offset behind them."""
+        if not data:
+            return offset
+        text, is_plain = _decode(data)
+        for start in range(0, len(text), CAPACITY // 4):
+            piece = text[start : start + CAPACITY // 4]
+            encoded = piece.encode("utf-8", "surrogatepass")
+            if is_plain:
+                self._connection.send(KIND_OUTPUT, output_payload(offset, stream, encoded))
+            else:
+                self._connection.send_message(output_message(offset, stream, piece))
+            offset += len(encoded)
+        return offset
+
+
+def _decode(data: bytes) -> Tuple[str, bool]:
+    """Return the text of output bytes, and whether UTF-8 can carry it."""
+    try:
+        return data.decode("utf-8"), True
+    except UnicodeDecodeError:
+        pass
+    try:
+        return data.decode("utf-8", "surrogatepass"), False
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "surrogateescape"), False
+
+
+def _ended_children() -> List[Tuple[int, int]]:
+    ended: List[Tuple[int, int]] = []
+    while True:
+        try:
+            pid, status = _waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        ended.append((pid, status))
+
+
+def _drain(descriptor: int) -> None:
+    try:
+        while len(os.read(descriptor, 4096)) == 4096:
+            continue
+    except BlockingIOError:
+        return
+
+
+def _on_child(_signum: int, _frame: Any) -> None:
+    """Exist, so that SIGCHLD reaches the wakeup descriptor."""
+
+
+def _read_token() -> str:
+    line = b""
+    while not line.endswith(b"\n") and len(line) < 256:
+        piece = os.read(0, 1)
+        if not piece:
+            break
+        line += piece
+    return line.decode("ascii").strip()
+
+
+def main() -> NoReturn:
+    """Run the keeper as docs/channel.md tells; the process ends here."""
+    linux.set_dumpable(False)
+    linux.forbid_core_dumps()
+    linux.adopt_orphans()
+    if os.getpid() != 1:
+        linux.die_with_parent(signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    token = _read_token()
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0, inheritable=True)
+    os.close(null)
+    linux.unbuffer_c_stdio()
+    gc.disable()
+    environ = os.environ
+    preload = [name for name in environ.get("PYREPL_PRELOAD", "").split(",") if name]
+    Keeper(environ["PYREPL_CHANNEL"]).run(token, preload, environ.get("PYREPL_WORKSPACE"))

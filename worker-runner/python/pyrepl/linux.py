@@ -1,0 +1,48 @@
+"""Owns the calls to Linux that the standard library lacks; each fails quietly where the kernel or libc refuses it."""
+
+import ctypes
+import os
+import resource
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
+_IONBF = 2
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent(signum: int) -> None:
+    """Have the kernel send `signum` to this process when its parent ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signum, 0, 0, 0)
+
+
+def set_dumpable(is_dumpable: bool) -> None:
+    """Allow or forbid ptrace and `/proc/<pid>/mem` to processes of the same user."""
+    _libc.prctl(_PR_SET_DUMPABLE, int(is_dumpable), 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every orphaned descendant (what pid 1 is anyway)."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def unbuffer_c_stdio() -> None:
+    """Make C's stdout and stderr write at once, so that `printf` keeps its place in the output."""
+    for name in ("stdout", "stderr"):
+        try:
+            stream = ctypes.c_void_p.in_dll(_libc, name)
+        except ValueError:
+            continue
+        _libc.setvbuf(stream, None, _IONBF, 0)
+
+
+def forbid_core_dumps() -> None:
+    """Set the core file size limit to zero, for this process and what it starts."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def resident_bytes() -> int:
+    """Return this process's resident size, shared pages included, in bytes."""
+    with open("/proc/self/statm", "rb") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

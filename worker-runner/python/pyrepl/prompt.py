@@ -1,0 +1,144 @@
+"""Owns questions to the client: input(), getpass and sys.stdin, from any thread, over the protocol."""
+
+import _thread
+import os
+import select
+from typing import Any, Callable, List, Optional
+
+from .guard import acquire_interruptibly, interruptible
+from .output import Output
+from .wire import Connection, Message, parse_message
+
+_POLLIN = select.POLLIN
+
+
+class Prompts:
+    """At most one question at a time; the thread that asks reads the connection until the answer is there."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._lock = _thread.allocate_lock()
+        self._threads_waiting = 0
+        self.execution_id: Optional[str] = None
+        self.deferred: List[Message] = []
+        self._main_thread = _thread.get_ident()
+
+    def start(self, connection: Connection) -> None:
+        """Begin anew on `connection`, in a process that was just forked."""
+        self._connection = connection
+        self._lock = _thread.allocate_lock()
+        self._threads_waiting = 0
+        self.deferred = []
+        self._cancel_read = self._cancel_write = -1
+
+    def ask(self, prompt: str, is_password: bool) -> Optional[str]:
+        """Return the client's line without a line end of ours, or None at the end of input."""
+        if self.execution_id is None or not self._output.is_open:
+            return None
+        acquire_interruptibly(self._lock)
+        try:
+            if _thread.get_ident() == self._main_thread:
+                return self._ask(prompt, is_password, self._connection.wait_readable)
+            return self._ask_from_thread(prompt, is_password)
+        finally:
+            self._lock.release()
+
+    def end_execution(self) -> None:
+        """Answer the questions of threads with the end of input, and have the connection to ourselves again."""
+        self.execution_id = None
+        if self._threads_waiting:
+            os.write(self._cancel_write, b"!")
+            self._lock.acquire()
+            self._lock.release()
+
+    def _ask_from_thread(self, prompt: str, is_password: bool) -> Optional[str]:
+        self._cancel_read, self._cancel_write = os.pipe()
+        self._threads_waiting += 1
+        poll = select.poll()
+        poll.register(self._connection.fd, _POLLIN)
+        poll.register(self._cancel_read, _POLLIN)
+        try:
+            return self._ask(prompt, is_password, poll.poll)
+        finally:
+            self._threads_waiting -= 1
+            os.close(self._cancel_read)
+            os.close(self._cancel_write)
+
+    def _ask(self, prompt: str, is_password: bool, wait: Callable[[], Any]) -> Optional[str]:
+        execution_id = self.execution_id
+        if execution_id is None:
+            return None
+        input_id = os.urandom(8).hex()
+        self._output.send_message(
+            {
+                "type": "input",
+                "execution_id": execution_id,
+                "input_id": input_id,
+                "prompt": prompt,
+                "password": is_password,
+            }
+        )
+        while True:
+            frame = self._connection.take_frame()
+            if frame is None:
+                wait()
+                if self.execution_id is None:
+                    return None
+                self._connection.receive_some(wait=False)
+                continue
+            message = parse_message(*frame)
+            if message.get("type") != "input_response":
+                self.deferred.append(message)
+            elif message.get("input_id") == input_id:
+                value = message.get("value")
+                return value if isinstance(value, str) else None
+
+
+def make_input(prompts: Prompts, get_stdin: Callable[[], Any], own_stdin: Any) -> Callable[..., str]:
+    """Return the `input` of builtins."""
+
+    def read_line(prompt: object = "") -> str:
+        """Read a string from the client. The prompt string, if given, is shown to them; end of file raises EOFError."""
+        text = ask_user_text(prompt)
+        stdin = get_stdin()
+        if stdin is not own_stdin:
+            return _input_from(stdin, text)
+        answer = prompts.ask(text, False)
+        if answer is None:
+            raise EOFError("EOF when reading a line")
+        return answer[:-1] if answer.endswith("\n") else answer
+
+    interruptible(read_line)
+    read_line.__name__ = read_line.__qualname__ = "input"
+    read_line.__module__ = "builtins"
+    return read_line
+
+
+def make_getpass(prompts: Prompts) -> Callable[..., str]:
+    """Return the `getpass` of the getpass module."""
+
+    def getpass(prompt: str = "Password: ", stream: Any = None, **_options: Any) -> str:
+        """Ask the client for a password; nothing that they type is shown."""
+        answer = prompts.ask(ask_user_text(prompt), True)
+        if answer is None:
+            raise EOFError("EOF when reading a line")
+        return answer[:-1] if answer.endswith("\n") else answer
+
+    return interruptible(getpass)
+
+
+@interruptible
+def ask_user_text(prompt: object) -> str:
+    """Return the prompt's text as an exact str that UTF-8 can carry or JSON escape."""
+    return str.__str__(str(prompt))
+
+
+@interruptible
+def _input_from(stdin: Any, prompt: str) -> str:
+    if stdin is None:
+        raise RuntimeError("input(): lost sys.stdin")
+    print(prompt, end="", flush=True)
+    line = stdin.readline()
+    if not line:
+        raise EOFError("EOF when reading a line")
+    return line[:-1] if line.endswith("\n") else line

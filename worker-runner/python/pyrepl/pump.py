@@ -1,0 +1,119 @@
+"""Owns the thread that sends output which nobody else sends: of C code, of subprocesses, and lines left unfinished."""
+
+import _thread
+import os
+import select
+import signal
+from typing import TYPE_CHECKING, List
+
+from .guard import Guard
+from .wire import Connection, ConnectionEnded
+
+if TYPE_CHECKING:
+    from .output import Output, Pipes
+
+_LINGER_MS = 2
+_RETRY_MS = 1
+_STACK_BYTES = 262144
+_POLLIN = select.POLLIN
+_POLLRDHUP = 0x2000
+
+_read = os.read
+_write = os.write
+_exit = os._exit
+_pthread_kill = signal.pthread_kill
+
+
+class Pump:
+    """The pump of one live process; it also notices that the runner is gone, and repeats postponed signals."""
+
+    def __init__(self, output: "Output", guard: Guard, pipes: "Pipes", connection: Connection) -> None:
+        self._output = output
+        self._readings = [reading for reading, _ in pipes.ends]
+        self._connection_fd = connection.fd
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self._postponed: List[int] = []
+        self._main_thread = _thread.get_ident()
+        self.is_off_pipes = False
+        guard.postpone = self._postpone
+
+    def start(self) -> None:
+        """Start the thread, with every signal blocked so that the main thread gets them all."""
+        previous_size = _thread.stack_size(_STACK_BYTES)
+        previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            _thread.start_new_thread(self._run, ())
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
+            _thread.stack_size(previous_size)
+
+    def wake(self) -> None:
+        """Have the thread look again."""
+        try:
+            _write(self._wake_write, b"!")
+        except OSError:
+            return
+
+    def discard(self) -> None:
+        """Close the descriptors, in a process where the thread does not exist."""
+        for descriptor in (self._wake_read, self._wake_write):
+            try:
+                os.close(descriptor)
+            except OSError:
+                continue
+
+    def _postpone(self, signum: int) -> None:
+        self._postponed.append(signum)
+        self.wake()
+
+    def _run(self) -> None:
+        try:
+            self._loop()
+        except BaseException:
+            # Without its pump, connection or descriptors this process is of no use; the runner recovers the session.
+            _exit(70)
+
+    def _loop(self) -> None:
+        output = self._output
+        poll = select.poll()
+        poll.register(self._wake_read, _POLLIN)
+        poll.register(self._connection_fd, _POLLRDHUP)
+        for reading in self._readings:
+            poll.register(reading, _POLLIN)
+        while True:
+            timeout = _RETRY_MS if self._postponed else _LINGER_MS if output.is_armed else None
+            events = dict(poll.poll(timeout))
+            if self._connection_fd in events:
+                raise ConnectionEnded
+            if self._wake_read in events:
+                _read(self._wake_read, 4096)
+            if self._postponed and (not events or timeout == _RETRY_MS):
+                self._repeat_signals()
+            has_bytes = any(reading in events for reading in self._readings)
+            is_due = not events and output.is_armed
+            if has_bytes or is_due:
+                self._pump(poll, is_due=is_due)
+            elif self.is_off_pipes and output.is_open:
+                self._return_to_pipes(poll)
+
+    def _pump(self, poll: select.poll, *, is_due: bool) -> None:
+        if self._output.pump_out(is_due=is_due):
+            return
+        # Between executions: what the pipes hold stays there until the next one begins.
+        for reading in self._readings:
+            poll.unregister(reading)
+        self.is_off_pipes = True
+        if self._output.is_open:
+            self._return_to_pipes(poll)
+
+    def _return_to_pipes(self, poll: select.poll) -> None:
+        self.is_off_pipes = False
+        for reading in self._readings:
+            poll.register(reading, _POLLIN)
+
+    def _repeat_signals(self) -> None:
+        postponed, self._postponed[:] = self._postponed[:], []
+        for signum in postponed:
+            _pthread_kill(self._main_thread, signum)

@@ -1,0 +1,71 @@
+"""Owns the way from an execution's text to code objects, and keeps the text for tracebacks."""
+
+import __future__
+
+import ast
+import linecache
+from types import CodeType
+from typing import Any, Dict, List, Optional, Tuple
+
+_TOP_LEVEL_AWAIT: int = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+_ONLY_AST: int = ast.PyCF_ONLY_AST
+_FUTURE_FLAGS: Dict[int, None] = {
+    getattr(__future__, name).compiler_flag: None for name in __future__.all_feature_names
+}
+_MAX_KEPT_CHARS = 8 << 20
+
+_line_cache = linecache.cache
+_compile = compile
+_Expr = ast.Expr
+_Expression = ast.Expression
+
+
+class SourceBook:
+    """The sources of a session's executions, the oldest dropped beyond 8 Mi characters."""
+
+    __slots__ = ("_future", "_kept", "_kept_chars")
+
+    def __init__(self) -> None:
+        self._future = 0
+        self._kept: Dict[str, int] = {}
+        self._kept_chars = 0
+
+    def compile(self, text: str, filename: str) -> Tuple[Optional[CodeType], Optional[CodeType]]:
+        """Return the code of all but a last expression, and of that expression; `from __future__` stays in force."""
+        self._keep(text, filename)
+        flags = self._future | _TOP_LEVEL_AWAIT
+        tree: Any = _compile(text, filename, "exec", flags | _ONLY_AST, True)
+        statements: List[Any] = tree.body
+        last: Optional[CodeType] = None
+        if statements and type(statements[-1]) is _Expr:
+            last = _compile(_Expression(statements.pop().value), filename, "eval", flags, True)
+        body: Optional[CodeType] = None
+        if statements:
+            body = _compile(tree, filename, "exec", flags, True)
+            self._note_future(body)
+            if last is not None and self._future | _TOP_LEVEL_AWAIT != flags:
+                return self._compile_again(text, filename)
+        return body, last
+
+    def _compile_again(self, text: str, filename: str) -> Tuple[Optional[CodeType], Optional[CodeType]]:
+        flags = self._future | _TOP_LEVEL_AWAIT
+        tree: Any = _compile(text, filename, "exec", flags | _ONLY_AST, True)
+        last = _compile(_Expression(tree.body.pop().value), filename, "eval", flags, True)
+        return _compile(tree, filename, "exec", flags, True), last
+
+    def _note_future(self, body: CodeType) -> None:
+        for flag in _FUTURE_FLAGS:
+            if body.co_flags & flag:
+                self._future |= flag
+
+    def _keep(self, text: str, filename: str) -> None:
+        lines = text.splitlines(True)
+        if lines and not lines[-1].endswith("\n"):
+            lines[-1] += "\n"
+        _line_cache[filename] = (len(text), None, lines, filename)
+        self._kept[filename] = len(text)
+        self._kept_chars += len(text)
+        while self._kept_chars > _MAX_KEPT_CHARS or len(self._kept) > 4096:
+            oldest = next(iter(self._kept))
+            self._kept_chars -= self._kept.pop(oldest)
+            _line_cache.pop(oldest, None)

@@ -1,0 +1,113 @@
+"""Owns how an exception of user code is told: the usual traceback, of user code's frames only, bounded."""
+
+import traceback
+from types import TracebackType
+from typing import Any, Dict, List, Optional, Set
+
+from .guard import OWN_PREFIX, call_user
+from .values import bounded, type_name
+
+MAX_TRACEBACK_CHARS = 1 << 18
+MAX_MESSAGE_CHARS = 1 << 16
+_MAX_FRAMES = 1200
+
+_TracebackException = traceback.TracebackException
+_format = traceback.TracebackException.format
+
+
+def describe(error: BaseException) -> Dict[str, Any]:
+    """Return the fields of an `error` message for `error`; runs user code (`__str__`) under the guard.
+
+    Interrupts raise from here; anything else that goes wrong while telling leaves a shorter text.
+    """
+    name = type_name(error)
+    try:
+        message = bounded(call_user(_text_of, error), MAX_MESSAGE_CHARS)
+    except Exception as failure:
+        message = f"<exception str() failed: {type_name(failure)}>"
+    try:
+        text = bounded(call_user(_traceback_text, error), MAX_TRACEBACK_CHARS)
+    except Exception:
+        text = plain_traceback(error, name, message)
+    return {"exception_type": name, "exception_message": message, "traceback": text, "reason": _reason(error)}
+
+
+def describe_plainly(error: BaseException) -> Dict[str, Any]:
+    """Return the same without running any code but ours."""
+    name = type_name(error)
+    return {
+        "exception_type": name,
+        "exception_message": "",
+        "traceback": plain_traceback(error, name, ""),
+        "reason": _reason(error),
+    }
+
+
+def plain_traceback(error: BaseException, name: str, message: str) -> str:
+    """Return files, lines and names only."""
+    lines = ["Traceback (most recent call last):"]
+    tb = error.__traceback__
+    while tb is not None and len(lines) < 100:
+        code = tb.tb_frame.f_code
+        if not code.co_filename.startswith(OWN_PREFIX):
+            lines.append(f'  File "{code.co_filename}", line {tb.tb_lineno}, in {code.co_name}')
+        tb = tb.tb_next
+    lines.append(f"{name}: {message}" if message else name)
+    return "\n".join(lines) + "\n"
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, MemoryError):
+        return "out_of_memory"
+    return "exception"
+
+
+def _text_of(error: BaseException) -> str:
+    return str(error)
+
+
+def _traceback_text(error: BaseException) -> str:
+    first = _first_user_entry(error.__traceback__)
+    limit: Optional[int] = -_MAX_FRAMES if _is_longer(first, _MAX_FRAMES) else None
+    # Exceptions in the chain may be as deep: the negative limit keeps the frames next to the error of each.
+    told = _TracebackException(type(error), error, first, limit=limit)
+    _strip(told, set())
+    text = "".join(_format(told))
+    if limit is not None:
+        text = f"[only the last {_MAX_FRAMES} frames]\n{text}"
+    return text
+
+
+def _first_user_entry(tb: Optional[TracebackType]) -> Optional[TracebackType]:
+    """Return the first entry of an execution's own code: what comes before is how we (or asyncio for us) called it."""
+    entry = tb
+    while entry is not None:
+        if entry.tb_frame.f_code.co_filename.startswith("<execution "):
+            return entry
+        entry = entry.tb_next
+    return tb
+
+
+def _is_longer(tb: Optional[TracebackType], count: int) -> bool:
+    while tb is not None and count >= 0:
+        tb = tb.tb_next
+        count -= 1
+    return count < 0
+
+
+def _strip(told: Any, seen: Set[int]) -> None:
+    """Take our own frames out of an exception and what is chained to it."""
+    pending: List[Any] = [told]
+    while pending:
+        current = pending.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        stack = current.stack
+        if any(frame.filename.startswith(OWN_PREFIX) for frame in stack):
+            stack[:] = [frame for frame in stack if not frame.filename.startswith(OWN_PREFIX)]
+        pending.append(current.__cause__)
+        pending.append(current.__context__)
+        pending.extend(getattr(current, "exceptions", None) or ())
