@@ -1,16 +1,16 @@
 /** Owns the calls that the front makes on a client's Durable Object, and the shape of their outcome; the object implements them. */
 import type { z } from "zod";
-import type { Completeness, Completions, Checkpoint, RestoreOutcome } from "./protocol/server-message.ts";
 import type { CheckpointId, ClientId, ExecutionId, MessageId, SessionName } from "./protocol/identity.ts";
 import type { FieldError, ProblemCode } from "./protocol/problem.ts";
 import type {
-  Execution,
-  ExecutionList,
   ExecuteAccepted,
   ExecuteBody,
+  Execution,
+  ExecutionList,
   SessionList,
   SessionOverview,
 } from "./protocol/rest.ts";
+import type { Checkpoint, Completeness, Completions, RestoreOutcome } from "./protocol/server-message.ts";
 
 /** Who is calling, established by the front; the object trusts it. */
 export interface Caller {
@@ -51,12 +51,7 @@ export interface SessionCalls {
     format: EventStreamFormat,
   ): Promise<Outcome<ReadableStream<Uint8Array>>>;
   cancel(caller: Caller, executionId: ExecutionId): Promise<Outcome<Execution>>;
-  answerInput(
-    caller: Caller,
-    executionId: ExecutionId,
-    inputId: string,
-    value: string | null,
-  ): Promise<Outcome<null>>;
+  answerInput(caller: Caller, executionId: ExecutionId, inputId: string, value: string | null): Promise<Outcome<null>>;
   createCheckpoint(caller: Caller, session: SessionName, name?: string): Promise<Outcome<Checkpoint>>;
   listCheckpoints(caller: Caller, session?: SessionName): Promise<Outcome<{ checkpoints: Checkpoint[] }>>;
   getCheckpoint(caller: Caller, id: CheckpointId): Promise<Outcome<Checkpoint>>;
@@ -85,6 +80,7 @@ export interface SessionCalls {
 
 /** Headers by which the front tells the object who opens a WebSocket; the front overwrites whatever the client sent. */
 export const SOCKET_HEADERS = {
+  /** As `encodeURIComponent` writes it, since a header holds Latin-1 only. */
   tenant: "x-pyrepl-tenant",
   clientId: "x-pyrepl-client-id",
   session: "x-pyrepl-session",

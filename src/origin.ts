@@ -1,0 +1,49 @@
+/** Owns which web pages may call the API: the edge's own, and those of ALLOWED_ORIGINS; it also speaks CORS for them. */
+import { ProblemError } from "./problem.ts";
+
+const ALLOWED_METHODS = "GET, POST, DELETE, OPTIONS";
+const ALLOWED_HEADERS = "authorization, client-id, content-type, idempotency-key, last-event-id";
+const EXPOSED_HEADERS = "client-id, location, retry-after, x-request-id";
+const PREFLIGHT_MAX_AGE_SECONDS = "600";
+
+/**
+ * The origin of the page that calls, or null for a caller that is no web page.
+ *
+ * @param allowed ALLOWED_ORIGINS, comma separated.
+ * @throws ProblemError `origin_not_allowed`.
+ */
+export function checkOrigin(request: Request, allowed: string): { origin: string; isForeign: boolean } | null {
+  const origin = request.headers.get("origin");
+  if (origin === null) return null;
+  if (origin === new URL(request.url).origin) return { origin, isForeign: false };
+  const isAllowed =
+    origin !== "null" &&
+    allowed
+      .split(",")
+      .map((entry) => entry.trim().replace(/\/+$/, ""))
+      .includes(origin);
+  if (isAllowed) return { origin, isForeign: true };
+  throw new ProblemError({ code: "origin_not_allowed", detail: "Pages of this origin may not call this API." });
+}
+
+/** The headers that let a page of an allowed foreign origin read the answer. */
+export function corsHeaders(origin: string): Record<string, string> {
+  return {
+    "access-control-allow-origin": origin,
+    "access-control-expose-headers": EXPOSED_HEADERS,
+  };
+}
+
+/** The answer to a preflight from an allowed origin. */
+export function preflightResponse(origin: string): Response {
+  return new Response(null, {
+    status: 204,
+    headers: {
+      ...corsHeaders(origin),
+      "access-control-allow-methods": ALLOWED_METHODS,
+      "access-control-allow-headers": ALLOWED_HEADERS,
+      "access-control-max-age": PREFLIGHT_MAX_AGE_SECONDS,
+      vary: "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+    },
+  });
+}
