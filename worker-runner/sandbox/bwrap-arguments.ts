@@ -1,0 +1,100 @@
+/** Owns what a sandbox looks like from inside: the arguments that bubblewrap gets. */
+import { existsSync, lstatSync, readlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { CHANNEL_SOCKET_NAME, type SandboxOptions } from "../sandbox-contract.ts";
+import { KEEPER_PACKAGE, PYTHON_FLAGS, type PythonHome } from "./python-home.ts";
+import { ETC_FILES, type Stage } from "./stage.ts";
+
+const CHANNEL_INSIDE = "/run/pyrepl";
+const PACKAGE_INSIDE = "/opt/pyrepl/python";
+const WORKSPACE_INSIDE = "/workspace";
+const HOME_INSIDE = "/home/python";
+
+/** The session's socket as the keeper sees it. */
+export const CHANNEL_PATH = `${CHANNEL_INSIDE}/${CHANNEL_SOCKET_NAME}`;
+
+/** The user that user code sees itself as; outside it is another one. */
+export const USER_INSIDE = 1000;
+
+/** Descriptors of the launcher: bubblewrap reads its filter from the one and names the keeper's pid on the other. */
+export const SECCOMP_FD = 3;
+export const STATUS_FD = 4;
+
+/** What libraries look up under /etc: Debian's alternatives (BLAS is one), the loader's cache, time, fonts, certificates. */
+const ETC_OF_THE_SYSTEM = [
+  "alternatives",
+  "ca-certificates",
+  "fonts",
+  "ld.so.cache",
+  "localtime",
+  "matplotlibrc",
+  "mime.types",
+  "pki",
+  "python3",
+  "ssl/certs",
+  "ssl/openssl.cnf",
+];
+
+/** bubblewrap's command line from its options to the keeper's own. */
+export function bwrapArguments(
+  options: SandboxOptions,
+  python: PythonHome,
+  stage: Stage,
+  rlimits: readonly string[],
+): string[] {
+  return [
+    ...["--unshare-all", "--unshare-user", "--disable-userns", "--uid", `${USER_INSIDE}`, "--gid", `${USER_INSIDE}`],
+    ...["--as-pid-1", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "sandbox"],
+    ...["--seccomp", `${SECCOMP_FD}`, "--json-status-fd", `${STATUS_FD}`],
+    ...mounts(options, python, stage),
+    ...environment(options, python),
+    ...["--chdir", WORKSPACE_INSIDE, "--"],
+    ...["/usr/bin/prlimit", ...rlimits],
+    ...[python.executable, ...PYTHON_FLAGS, PACKAGE_INSIDE],
+  ];
+}
+
+function mounts(options: SandboxOptions, python: PythonHome, stage: Stage): string[] {
+  const readOnly: [string, string][] = [
+    ...ETC_FILES.map((name): [string, string] => [join(stage.etc, name), `/etc/${name}`]),
+    ...python.roots.map((root): [string, string] => [stage.sourceOf(root), root]),
+    [stage.sourceOf(KEEPER_PACKAGE), PACKAGE_INSIDE],
+    [stage.sourceOf(options.channelDirectory), CHANNEL_INSIDE],
+  ];
+  const writable: [string, string][] = [
+    [stage.tmp, "/tmp"],
+    [stage.home, HOME_INSIDE],
+    [options.workspaceDirectory ? stage.sourceOf(options.workspaceDirectory) : stage.workspace, WORKSPACE_INSIDE],
+  ];
+  return [
+    ...["--ro-bind", "/usr", "/usr", ...["/bin", "/sbin", "/lib", "/lib32", "/lib64"].flatMap(systemLink)],
+    ...ETC_OF_THE_SYSTEM.flatMap((name) => ["--ro-bind-try", `/etc/${name}`, `/etc/${name}`]),
+    ...writable.flatMap(([from, to]) => ["--bind", from, to]),
+    ...readOnly.flatMap(([from, to]) => ["--ro-bind", from, to]),
+    // A read-only /proc keeps even processes of one user out of one another's memory. The tmpfs that bubblewrap makes for /dev and
+    // for the root know no limit. Terminals come from a pool that the whole machine shares, so there are none.
+    ...["--proc", "/proc", "--remount-ro", "/proc"],
+    ...["--dev", "/dev", "--bind", stage.shm, "/dev/shm", "--tmpfs", "/dev/pts"],
+    ...["--remount-ro", "/dev/pts", "--remount-ro", "/dev", "--remount-ro", "/"],
+  ];
+}
+
+/** /bin and its like: links into /usr on merged systems, directories on older ones. */
+function systemLink(path: string): string[] {
+  if (!existsSync(path)) return [];
+  return lstatSync(path).isSymbolicLink() ? ["--symlink", readlinkSync(path), path] : ["--ro-bind", path, path];
+}
+
+function environment(options: SandboxOptions, python: PythonHome): string[] {
+  const variables: Record<string, string> = {
+    HOME: HOME_INSIDE,
+    LANG: "C.UTF-8",
+    PATH: [...new Set([dirname(python.executable), "/usr/local/bin", "/usr/bin", "/bin"])].join(":"),
+    TMPDIR: "/tmp",
+    ...options.env,
+    PYREPL_CHANNEL: CHANNEL_PATH,
+    PYREPL_PRELOAD: options.preload.join(","),
+    PYREPL_WORKSPACE: WORKSPACE_INSIDE,
+  };
+  return ["--clearenv", ...Object.entries(variables).flatMap(([name, value]) => ["--setenv", name, value])];
+}

@@ -1,0 +1,90 @@
+/** Owns one session's control groups: its share of memory and processor time, what it uses, and their end. */
+import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { SandboxMemory } from "../sandbox-contract.ts";
+import type { ControlGroups } from "./control-groups.ts";
+
+/** The kernel lets go of a group some moments after its last process is gone. */
+const REMOVE_ATTEMPTS = 50;
+const REMOVE_PAUSE_MS = 10;
+
+export class SessionGroup {
+  readonly #groups: ControlGroups;
+  readonly #directories: string[];
+  readonly #memory: string;
+  readonly #limitBytes: number;
+
+  constructor(groups: ControlGroups, id: string, memoryBytes: number) {
+    this.#groups = groups;
+    this.#memory = join(groups.memory, id);
+    this.#limitBytes = memoryBytes;
+    this.#directories = [...new Set([groups.memory, groups.cpu ?? groups.memory])].map((parent) => join(parent, id));
+    for (const directory of this.#directories) makeGroup(directory, groups.mechanism);
+    this.#limitMemory(memoryBytes);
+  }
+
+  /** Files that take in the process whose id is written to them, and all that it starts. */
+  get entrances(): string[] {
+    return this.#directories.map((directory) => join(directory, "cgroup.procs"));
+  }
+
+  async memoryStatus(): Promise<SandboxMemory> {
+    const isFirst = this.#groups.mechanism === "cgroup-v1";
+    const [usage, events] = await Promise.all([
+      this.#read(isFirst ? "memory.usage_in_bytes" : "memory.current"),
+      this.#read(isFirst ? "memory.oom_control" : "memory.events"),
+    ]);
+    return { residentBytes: Number(usage), limitBytes: this.#limitBytes, oomKills: Number(/^oom_kill (\d+)$/m.exec(events)?.[1]) };
+  }
+
+  /** After the last process is gone. */
+  async remove(): Promise<void> {
+    for (const directory of this.#directories) {
+      await removeGroup(directory);
+      removeIfEmpty(dirname(directory));
+    }
+  }
+
+  #read(name: string): Promise<string> {
+    return readFile(join(this.#memory, name), "utf8");
+  }
+
+  #limitMemory(bytes: number): void {
+    const set = (name: string, value: number) => writeFileSync(join(this.#memory, name), `${value}`);
+    if (this.#groups.mechanism === "cgroup-v1") {
+      set("memory.limit_in_bytes", bytes);
+      // Memory and swap together; absent where the kernel does not account for swap.
+      if (existsSync(join(this.#memory, "memory.memsw.limit_in_bytes"))) set("memory.memsw.limit_in_bytes", bytes);
+    } else {
+      set("memory.max", bytes);
+      if (existsSync(join(this.#memory, "memory.swap.max"))) set("memory.swap.max", 0);
+    }
+  }
+}
+
+function makeGroup(directory: string, mechanism: ControlGroups["mechanism"]): void {
+  mkdirSync(directory, { recursive: true });
+  if (mechanism === "cgroup-v2") writeFileSync(join(dirname(directory), "cgroup.subtree_control"), "+memory +cpu");
+}
+
+async function removeGroup(directory: string): Promise<void> {
+  for (let attempt = 1; existsSync(directory); attempt += 1) {
+    try {
+      rmdirSync(directory);
+    } catch (error) {
+      if (attempt === REMOVE_ATTEMPTS) throw error;
+      await delay(REMOVE_PAUSE_MS);
+    }
+  }
+}
+
+/** The runner's group goes with its last session's, so that nothing is left behind whenever the runner ends. */
+function removeIfEmpty(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch {
+    return; // Another session is still in it.
+  }
+}

@@ -1,0 +1,86 @@
+/** Owns where things lie outside while bubblewrap starts: a tmpfs in a mount namespace of the launcher's own, and the shell lines that fill it. */
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import type { SandboxLimits } from "../sandbox-contract.ts";
+import { quote } from "./shell.ts";
+
+/** Files under /etc that name the one user, and no host. */
+const ETC = {
+  passwd: "python:x:1000:1000::/home/python:/bin/sh\nnobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n",
+  group: "python:x:1000:\nnogroup:x:65534:\n",
+  hosts: "127.0.0.1 localhost sandbox\n::1 localhost\n",
+  "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+  "resolv.conf": "",
+};
+
+export const ETC_FILES = Object.keys(ETC);
+
+/**
+ * One tmpfs holds everything that user code can write, so that one size and one number of files bound them all. It is mounted
+ * where no other process sees it and is gone with the last process of the sandbox.
+ */
+export class Stage {
+  readonly #directory: string;
+  readonly #uid: number | null;
+  readonly #nameservers: readonly string[];
+  readonly #sources: string[] = [];
+
+  /**
+   * @param directory an empty one to mount over.
+   * @param uid whom the session runs as, where that is not the runner's own user. Sources are then mounted on the stage as well,
+   *   because that user may not pass through the folders above them (a Python under /root).
+   */
+  constructor(directory: string, uid: number | null, nameservers: readonly string[]) {
+    this.#directory = directory;
+    this.#uid = uid;
+    this.#nameservers = nameservers;
+  }
+
+  get tmp(): string {
+    return join(this.#directory, "tmp");
+  }
+  get home(): string {
+    return join(this.#directory, "home");
+  }
+  get shm(): string {
+    return join(this.#directory, "shm");
+  }
+  get workspace(): string {
+    return join(this.#directory, "workspace");
+  }
+  get etc(): string {
+    return join(this.#directory, "etc");
+  }
+
+  /** Where bubblewrap finds a file or directory of the host. */
+  sourceOf(path: string): string {
+    if (this.#uid === null) return path;
+    if (!this.#sources.includes(path)) this.#sources.push(path);
+    return join(this.#directory, `source-${this.#sources.indexOf(path)}`);
+  }
+
+  /** Shell lines that mount and fill the stage; after every `sourceOf`. */
+  script(limits: SandboxLimits): string[] {
+    const size = `size=${limits.workspaceBytes},nr_inodes=${limits.workspaceFiles},mode=0755`;
+    const sources = this.#sources.map((path, index) => {
+      const isDirectory = statSync(path).isDirectory();
+      return { path, isDirectory, at: quote(join(this.#directory, `source-${index}`)) };
+    });
+    const directories = sources.filter((source) => source.isDirectory).map((source) => source.at);
+    const files = sources.filter((source) => !source.isDirectory).map((source) => source.at);
+    const own = [this.home, this.workspace].map(quote).join(" ");
+    return [
+      `mount -t tmpfs -o ${size},nosuid,nodev pyrepl ${quote(this.#directory)}`,
+      `mkdir ${[this.tmp, this.shm, this.etc].map(quote).join(" ")} ${own} ${directories.join(" ")}`,
+      `chmod 1777 ${quote(this.tmp)} ${quote(this.shm)}`,
+      ...(this.#uid === null ? [] : [`chown ${this.#uid}:${this.#uid} ${own}`]),
+      ...Object.entries(this.#etc()).map(([name, text]) => `printf %s ${quote(text)} >${quote(join(this.etc, name))}`),
+      ...files.map((file) => `: >${file}`),
+      ...sources.map((source) => `mount --bind ${quote(source.path)} ${source.at}`),
+    ];
+  }
+
+  #etc(): typeof ETC {
+    return { ...ETC, "resolv.conf": this.#nameservers.map((address) => `nameserver ${address}\n`).join("") };
+  }
+}
