@@ -114,5 +114,8 @@ function isCovered(path: string, roots: string[]): boolean {
 
 /** A home as a whole holds keys and mail; a Python below it does not. */
 function isTooWide(root: string): boolean {
-  return ["/", "/etc", "/home", "/opt", "/root", "/srv", "/tmp", "/var", homedir()].includes(root) || /^\/home\/[^/]+$/.test(root);
+  return (
+    ["/", "/etc", "/home", "/opt", "/root", "/srv", "/tmp", "/var", homedir()].includes(root) ||
+    /^\/home\/[^/]+$/.test(root)
+  );
 }

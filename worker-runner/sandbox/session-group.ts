@@ -36,7 +36,11 @@ export class SessionGroup {
       this.#read(isFirst ? "memory.usage_in_bytes" : "memory.current"),
       this.#read(isFirst ? "memory.oom_control" : "memory.events"),
     ]);
-    return { residentBytes: Number(usage), limitBytes: this.#limitBytes, oomKills: Number(/^oom_kill (\d+)$/m.exec(events)?.[1]) };
+    return {
+      residentBytes: Number(usage),
+      limitBytes: this.#limitBytes,
+      oomKills: Number(/^oom_kill (\d+)$/m.exec(events)?.[1]),
+    };
   }
 
   /** After the last process is gone. */
