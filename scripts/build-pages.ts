@@ -9,7 +9,7 @@ import { build } from "esbuild";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const target = `${root}src/console/dist/pages.json`;
 
-/** One file as the edge serves it; the compressed bytes are what most browsers get unchanged. */
+/** One file as the edge serves it, compressed to keep the Worker small. */
 interface Page {
   readonly type: string;
   readonly etag: string;

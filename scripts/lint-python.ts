@@ -25,7 +25,7 @@ const testSettings = { ...settings, lint: { ...settings.lint, ignore: [...settin
 const product = new Workspace(settings, PositionEncoding.Utf16);
 const tests = new Workspace(testSettings, PositionEncoding.Utf16);
 const isWriting = process.argv.includes("--write");
-const files = globSync("{worker-runner/python,src/client-python,test/python}/**/*.py").sort();
+const files = globSync("{worker-runner,src,test}/**/*.py").sort();
 let findings = 0;
 
 for (const file of files) {

@@ -1,0 +1,49 @@
+// `npm run bench`: figures of the whole service beside bare counterparts in the same run. `--json` prints JSON;
+// names (latency, output, sessions, checkpoints, endings) choose what to measure.
+import { parseArgs } from "node:util";
+import { testPython } from "../../scripts/python-tests.ts";
+import { type Product, startProduct } from "../support/product.ts";
+import { type Baselines, startBaselines } from "./baselines.ts";
+import { measureCheckpoints } from "./checkpoints.ts";
+import { measureEndings } from "./endings.ts";
+import { measureLatency } from "./latency.ts";
+import { measureOutput } from "./output.ts";
+import { type Figure, type Judged, judge, renderTable } from "./report.ts";
+import { measureSessions } from "./sessions.ts";
+
+const parts: Record<string, (product: Product, baselines: Baselines) => Promise<Figure[]>> = {
+  latency: measureLatency,
+  output: measureOutput,
+  sessions: measureSessions,
+  checkpoints: measureCheckpoints,
+  endings: measureEndings,
+};
+
+const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });
+const unknown = positionals.filter((name) => !(name in parts));
+if (unknown.length > 0) {
+  console.error(`unknown: ${unknown.join(", ")}; there are ${Object.keys(parts).join(", ")}`);
+  process.exit(2);
+}
+process.env.PYTHON ??= testPython();
+
+const figures: Judged[] = [];
+const failures: string[] = [];
+const baselines = await startBaselines();
+const product = await startProduct({ POOL_MIN_IDLE: "5", LOG_LEVEL: "warn" });
+for (const [name, measure] of Object.entries(parts)) {
+  if (positionals.length > 0 && !positionals.includes(name)) continue;
+  const startedAt = performance.now();
+  try {
+    figures.push(...(await measure(product, baselines)).map(judge));
+  } catch (error) {
+    failures.push(`${name}: ${error instanceof Error ? error.message : error}`);
+  }
+  console.error(`${name}: ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
+}
+await product.stop();
+await baselines.close();
+
+console.log(values.json ? JSON.stringify({ figures, failures }, null, 2) : renderTable(figures));
+for (const failure of failures) console.error(`not measured: ${failure}`);
+process.exitCode = failures.length === 0 ? 0 : 1;
