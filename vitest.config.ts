@@ -31,7 +31,12 @@ export default defineConfig({
       nodeProject("contract", 10_000),
       nodeProject("runner", 30_000),
       {
-        plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: { bindings: { CHECKPOINT_KEY: "c".repeat(32), RUNNER_TOKEN: "r".repeat(32) } },
+          }),
+        ],
         test: {
           name: "edge",
           include: ["test/edge/**/*.test.ts"],
