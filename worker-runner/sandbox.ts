@@ -1,9 +1,10 @@
 /** Owns the start and the end of one sandbox: bubblewrap, the launcher around it, and what they leave; the parts are in `sandbox/`. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, mkdtempSync, rmdirSync } from "node:fs";
+import { chownSync, mkdtempSync, readFileSync, rmdirSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { bwrapArguments, CHANNEL_PATH, SECCOMP_FD, STATUS_FD } from "./sandbox/bwrap-arguments.ts";
 import { findControlGroups } from "./sandbox/control-groups.ts";
@@ -121,8 +122,10 @@ class BwrapSandbox implements Sandbox {
   async #clear(): Promise<void> {
     // The end of pid 1 is reported only once the kernel has ended everything else in its namespace; the end of bubblewrap, which
     // waits for it, is therefore the end of all.
-    if (!this.#hasExited && this.#keeperPid) process.kill(this.#keeperPid, "SIGKILL");
-    else if (!this.#hasExited) this.#child.kill("SIGKILL");
+    if (!this.#hasExited) {
+      if (this.#keeperPid) process.kill(this.#keeperPid, "SIGKILL");
+      else killTree(this.#child);
+    }
     await this.exited;
     await this.#group?.remove();
     rmdirSync(this.#directory);
@@ -136,20 +139,26 @@ class BwrapSandbox implements Sandbox {
       complaint += text.toString();
     };
     this.stderr.on("data", collect);
-    const status = pipeOf<Readable>(this.#child, STATUS_FD);
+    const status = createInterface(pipeOf<Readable>(this.#child, STATUS_FD));
     const failed = new AbortController();
     void this.exited.then(() => failed.abort());
     try {
-      const [line] = (await once(status, "data", { signal: failed.signal })) as [Buffer];
-      this.#keeperPid = Number(JSON.parse(line.toString().split("\n")[0] ?? "")["child-pid"]);
+      const [line] = await once(status, "line", { signal: failed.signal });
+      this.#keeperPid = Number(JSON.parse(line)["child-pid"]);
     } catch (cause) {
       throw new Error(`The sandbox does not start: ${complaint.trim() || "the launcher said nothing"}`, { cause });
     } finally {
       this.stderr.off("data", collect);
       this.stderr.pause();
-      status.resume();
     }
   }
+}
+
+/** Before bubblewrap has told its child's pid, that child may still wait for it, and would for ever. */
+function killTree(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").split(" ").filter(Boolean);
+  for (const pid of [child.pid, ...children.map(Number)]) process.kill(pid, "SIGKILL");
 }
 
 function pipeOf<Stream>(child: ChildProcess, descriptor: number): Stream {
