@@ -243,6 +243,7 @@ def _read_token() -> str:
 
 def main() -> NoReturn:
     """Run the keeper as docs/channel.md tells; the process ends here."""
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # Whatever the runner's own parent left open is not for user code.
     linux.set_dumpable(False)
     linux.forbid_core_dumps()
     linux.adopt_orphans()
