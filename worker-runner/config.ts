@@ -47,7 +47,7 @@ const Variables = z.object({
   WORKSPACE_LIMIT_MB: count(DEFAULT_LIMITS.workspaceLimitMb),
   SNAPSHOTS_PER_SESSION: count(DEFAULT_LIMITS.snapshotsPerSession),
   MAX_QUEUED_EXECUTIONS: count(DEFAULT_LIMITS.queuedExecutions),
-  MAX_FRAME_BYTES: count(DEFAULT_LIMITS.inboundFrameMaxBytes),
+  MAX_CODE_BYTES: count(DEFAULT_LIMITS.codeMaxBytes),
   CHECKPOINT_MAX_BYTES: count(256 * MIB),
   /** Events of one session that the edge does not have on disk yet; when it is full, Python's output is left unread. */
   RING_MAX_BYTES: count(4 * MIB),

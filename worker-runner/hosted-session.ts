@@ -1,5 +1,6 @@
 /** Owns one session on this runner for as long as the edge may want it: its ring, its one link, its doorbell, its end. */
-import type { ExecutionId, SessionName } from "../src/protocol/identity.ts";
+import { isTerminal } from "../src/protocol/event.ts";
+import type { SessionName } from "../src/protocol/identity.ts";
 import type { LinkReply, SessionKey } from "../src/protocol/link.ts";
 import { BlobShelf } from "./blob-shelf.ts";
 import { Doorbell } from "./doorbell.ts";
@@ -7,7 +8,7 @@ import type { EdgeAnswer, EdgeCalls } from "./edge-calls.ts";
 import { EventRing } from "./event-ring.ts";
 import type { Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
-import type { ExecuteRequest, NumberedEvent, SessionContract } from "./session-contract.ts";
+import type { NumberedEvent, SessionContract } from "./session-contract.ts";
 
 /** What a session asks of the link that is up; `session-link.ts` implements it. */
 export interface LinkPort {
@@ -48,7 +49,6 @@ export class HostedSession {
   readonly #options: HostedSessionOptions;
   readonly #doorbell: Doorbell;
   readonly #unsubscribe: () => void;
-  readonly #submittedAt = new Map<ExecutionId, number>();
   #link: LinkPort | null = null;
   #phase: Phase = "live";
   #isPaused = false;
@@ -114,13 +114,6 @@ export class HostedSession {
     if (this.#phase === "ended" && this.ring.size === 0) this.#remove();
   }
 
-  /** Queues code; same errors as `SessionContract.submit`. */
-  submit(request: ExecuteRequest & { id: ExecutionId }): void {
-    const submittedAt = performance.now();
-    this.session.submit(request);
-    if (!this.#submittedAt.has(request.id)) this.#submittedAt.set(request.id, submittedAt);
-  }
-
   tell(reply: LinkReply): void {
     this.#link?.tell(reply);
   }
@@ -139,21 +132,13 @@ export class HostedSession {
 
   #take(event: NumberedEvent): void {
     this.ring.append(event);
-    if (event.type === "result" || event.type === "error") this.#noteTerminal(event);
+    if (isTerminal(event.type)) this.#wantedAt = performance.now();
     if (this.#link !== null) this.#link.pump();
     else this.#doorbell.ring();
     if (this.ring.isFull && !this.#isPaused && this.#phase === "live") {
       this.#isPaused = true;
       this.session.pauseOutput();
     }
-  }
-
-  #noteTerminal(event: NumberedEvent): void {
-    const submittedAt = this.#submittedAt.get(event.executionId);
-    this.#submittedAt.delete(event.executionId);
-    const seconds = submittedAt === undefined ? null : (performance.now() - submittedAt) / 1000;
-    this.#options.metrics.noteExecution(event, seconds);
-    this.#wantedAt = performance.now();
   }
 
   #end(): void {
@@ -212,7 +197,9 @@ export class HostedSession {
   /** Half a deadline of silence makes the runner ask; a whole one, with nobody answering, ends the session. */
   async #askWhetherWanted(): Promise<void> {
     const idleMs = () => performance.now() - this.#wantedAt;
-    if (this.#link !== null || this.#submittedAt.size > 0 || idleMs() < this.#options.orphanMs / 2) return;
+    if (this.#link !== null || idleMs() < this.#options.orphanMs / 2) return;
+    const { running, queued } = await this.session.status();
+    if (running !== null || queued.length > 0) return;
     this.#noteAnswer(await this.#ringEdge(AbortSignal.timeout(10_000)));
     if (this.#phase === "removed" || this.#link !== null || idleMs() < this.#options.orphanMs) return;
     this.#options.log.info("ending a session that nobody asks for");

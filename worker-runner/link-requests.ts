@@ -35,7 +35,7 @@ function answer(hosted: HostedSession, request: SessionRequest, reply: Reply): P
   const { session } = hosted;
   switch (request.type) {
     case "execute":
-      hosted.submit({
+      session.submit({
         id: request.execution_id,
         code: request.code,
         transaction_policy: request.transaction_policy,

@@ -14,13 +14,17 @@ export interface LinkServerOptions {
   server: Server;
   registry: SessionRegistry;
   token: string;
-  maxFrameBytes: number;
+  maxCodeBytes: number;
   metrics: Metrics;
   log: Logger;
 }
 
 /** A link that leaves a ping unanswered for so long is dropped, so that the doorbell rings. */
 const PING_PERIOD_MS = 20_000;
+
+/** A control character of the code takes six bytes of JSON. */
+const LONGEST_ESCAPE = 6;
+const FRAME_EXTRA_BYTES = 64 * 1024;
 
 const CLOSE_DEADLINE_MS = 500;
 const GOING_AWAY = 1001;
@@ -40,7 +44,7 @@ export class LinkServer {
     this.#wss = new WebSocketServer({
       noServer: true,
       perMessageDeflate: false,
-      maxPayload: options.maxFrameBytes,
+      maxPayload: options.maxCodeBytes * LONGEST_ESCAPE + FRAME_EXTRA_BYTES,
       clientTracking: true,
     });
     options.server.on("upgrade", (request: IncomingMessage, socket, head) => this.#upgrade(request, socket, head));

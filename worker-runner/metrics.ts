@@ -1,6 +1,6 @@
 /** Owns the runner's figures for Prometheus: their names, their buckets and where each is read. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { NumberedEvent } from "./session-contract.ts";
+import type { MetricsHooks } from "./metrics-hooks.ts";
 
 /** Figures that are read when Prometheus asks. */
 export interface Gauges {
@@ -11,30 +11,68 @@ export interface Gauges {
   poolStarting: () => number;
 }
 
-/** Finds an error's reason in its frame. Inside a JSON string every quote has a backslash before it, so this finds the field only. */
-const REASON = /[{,]"reason":"([a-z_]+)"/;
+const startBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
 
 export class Metrics {
   readonly #registry = new Registry();
   readonly #executions = this.#counter("pyrepl_executions_total", "Executions that ended, by outcome", ["outcome"]);
-  readonly #executionSeconds = new Histogram({
-    name: "pyrepl_execution_seconds",
-    help: "From submission to the last event, waiting in the queue included",
-    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120, 300],
-    registers: [this.#registry],
-  });
-  readonly startSeconds = new Histogram({
-    name: "pyrepl_session_start_seconds",
-    help: "From asking the pool to having a session",
-    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
-    registers: [this.#registry],
-  });
+  readonly #executionSeconds = this.#histogram(
+    "pyrepl_execution_seconds",
+    "Time that executions took",
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120, 300],
+  );
+  readonly #acquireSeconds = this.#histogram(
+    "pyrepl_session_acquire_seconds",
+    "From asking the pool to having a session",
+    startBuckets,
+  );
+  readonly #sandboxSeconds = this.#histogram(
+    "pyrepl_interpreter_start_seconds",
+    "From nothing to an interpreter's first word",
+    startBuckets,
+  );
+  readonly #pauseSeconds = this.#histogram(
+    "pyrepl_snapshot_pause_seconds",
+    "Time for which a session could not run code while it was copied",
+    [0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5],
+    ["kind"],
+  );
+  readonly #sandboxFailures = this.#counter("pyrepl_interpreter_failures_total", "Interpreters that did not start");
+  readonly #replacements = this.#counter(
+    "pyrepl_state_replacements_total",
+    "Times that a session's state was put back or lost, by outcome",
+    ["outcome"],
+  );
+  readonly #checkpointBytes = this.#counter("pyrepl_checkpoint_bytes_total", "Bytes of the checkpoints taken");
   readonly refusals = this.#counter("pyrepl_refusals_total", "Sessions that the runner refused, by code", ["code"]);
   readonly rings = this.#counter("pyrepl_rings_total", "Times that the runner rang the edge");
   readonly violations = this.#counter("pyrepl_link_violations_total", "Links closed because of a malformed frame");
 
-  constructor(gauges: Gauges) {
+  /** For the sessions and the pool to call. */
+  readonly hooks: MetricsHooks = {
+    executionEnded: (reason, seconds) => {
+      this.#executions.inc({ outcome: reason ?? "result" });
+      this.#executionSeconds.observe(seconds);
+    },
+    recoverySnapshot: (pauseSeconds) => {
+      if (pauseSeconds !== null) this.#pauseSeconds.observe({ kind: "recovery" }, pauseSeconds);
+    },
+    stateReplaced: (outcome) => this.#replacements.inc({ outcome }),
+    checkpointTaken: (bytes, pauseSeconds) => {
+      this.#pauseSeconds.observe({ kind: "checkpoint" }, pauseSeconds);
+      this.#checkpointBytes.inc(bytes);
+    },
+    sandboxStarted: (seconds) => this.#sandboxSeconds.observe(seconds),
+    sandboxFailed: () => this.#sandboxFailures.inc(),
+    acquired: (waitSeconds) => this.#acquireSeconds.observe(waitSeconds),
+  };
+
+  constructor() {
     collectDefaultMetrics({ register: this.#registry });
+  }
+
+  /** Begins to show the figures that are read when Prometheus asks; once. */
+  watch(gauges: Gauges): void {
     this.#gauge("pyrepl_sessions", "Sessions that the runner holds", gauges.sessions);
     this.#gauge("pyrepl_links", "Links to the edge", gauges.links);
     this.#gauge("pyrepl_ring_bytes", "Event bytes that the edge does not have on disk", gauges.ringBytes);
@@ -51,15 +89,17 @@ export class Metrics {
     return this.#registry.metrics();
   }
 
-  /** @param seconds null where the runner did not see the submission. */
-  noteExecution(terminal: NumberedEvent, seconds: number | null): void {
-    const outcome = terminal.type === "result" ? "result" : (REASON.exec(terminal.frame)?.[1] ?? "exception");
-    this.#executions.inc({ outcome });
-    if (seconds !== null) this.#executionSeconds.observe(seconds);
-  }
-
   #counter<Label extends string = never>(name: string, help: string, labelNames: Label[] = []): Counter<Label> {
     return new Counter({ name, help, labelNames, registers: [this.#registry] });
+  }
+
+  #histogram<Label extends string = never>(
+    name: string,
+    help: string,
+    buckets: number[],
+    labelNames: Label[] = [],
+  ): Histogram<Label> {
+    return new Histogram({ name, help, buckets, labelNames, registers: [this.#registry] });
   }
 
   #gauge(name: string, help: string, read: () => number): void {

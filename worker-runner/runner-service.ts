@@ -12,7 +12,7 @@ import { createEdgeCalls } from "./edge-calls.ts";
 import { HeartbeatSender } from "./heartbeat.ts";
 import { LinkServer } from "./link-server.ts";
 import type { Logger } from "./log.ts";
-import { Metrics } from "./metrics.ts";
+import type { Metrics } from "./metrics.ts";
 import { SessionRegistry, type SessionSource } from "./session-registry.ts";
 
 /** The pool, as the service sees it. */
@@ -32,28 +32,26 @@ export interface RunnerService {
   stop(): Promise<void>;
 }
 
+export interface RunnerServiceOptions {
+  config: RunnerConfig;
+  pool: ServicePool;
+  /** The pool and its sessions report to its hooks. */
+  metrics: Metrics;
+  log: Logger;
+  /** Called each time the edge has taken a heartbeat after a time without. */
+  onRegistered?: () => void;
+}
+
 /**
  * Starts listening, then registering with the edge.
  *
- * @param onRegistered called each time the edge has taken a heartbeat after a time without.
  * @throws the server's error, for example `EADDRINUSE`.
  */
-export async function startRunnerService(
-  config: RunnerConfig,
-  pool: ServicePool,
-  log: Logger,
-  onRegistered?: () => void,
-): Promise<RunnerService> {
+export async function startRunnerService(options: RunnerServiceOptions): Promise<RunnerService> {
+  const { config, pool, metrics, log, onRegistered } = options;
   const version = pool.capabilities.version;
   const spoolDir = await mkdtemp(join(tmpdir(), "pyrepl3-spool-"));
   const edge = config.EDGE_URL === undefined ? null : createEdgeCalls(config.EDGE_URL, config.RUNNER_TOKEN);
-  const metrics: Metrics = new Metrics({
-    sessions: () => registry.size,
-    links: () => registry.links,
-    ringBytes: () => registry.ringBytes,
-    poolIdle: () => pool.idle,
-    poolStarting: () => pool.starting,
-  });
   const registry = new SessionRegistry({
     source: pool,
     runnerId: config.RUNNER_ID,
@@ -64,6 +62,13 @@ export async function startRunnerService(
     edge,
     metrics,
     log,
+  });
+  metrics.watch({
+    sessions: () => registry.size,
+    links: () => registry.links,
+    ringBytes: () => registry.ringBytes,
+    poolIdle: () => pool.idle,
+    poolStarting: () => pool.starting,
   });
   const app = createApp({
     token: config.RUNNER_TOKEN,
@@ -79,7 +84,7 @@ export async function startRunnerService(
     server,
     registry,
     token: config.RUNNER_TOKEN,
-    maxFrameBytes: config.MAX_FRAME_BYTES,
+    maxCodeBytes: config.MAX_CODE_BYTES,
     metrics,
     log,
   });

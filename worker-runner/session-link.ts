@@ -177,6 +177,8 @@ export class SessionLink implements LinkPort {
   #violate(what: string): void {
     this.#options.metrics.violations.inc();
     this.#options.log.warn({ what }, "closing a link");
+    // The answer to the close has to be read.
+    this.#ws.resume();
     this.#ws.close(CLOSE.violation, what);
   }
 }

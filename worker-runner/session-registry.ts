@@ -118,10 +118,8 @@ export class SessionRegistry {
   }
 
   async #create(key: SessionKey, request: OpenRequest): Promise<HostedSession> {
-    const { source, metrics, log } = this.#options;
-    const stopWatch = metrics.startSeconds.startTimer();
+    const { source, log } = this.#options;
     const session = await source.acquire();
-    stopWatch();
     session.numberFrom(request.base);
     const hosted = new HostedSession({
       ...this.#options,
