@@ -6,9 +6,12 @@ import sys
 from types import ModuleType
 from typing import Any, List, Optional
 
+from .display import Displays, make_display, make_update_display
 from .execution import Executor
 from .guard import OWN_PREFIX
+from .import_hook import FiguresFinder, show_open_figures
 from .live import Live
+from .mime import rich_bundle
 from .prompt import make_getpass, make_input
 from .streams import InputStream, OutputStream
 
@@ -29,6 +32,12 @@ def furnish(live: Live, workspace: Optional[str]) -> None:
     import getpass
 
     getpass.getpass = make_getpass(live.prompts)  # type: ignore[assignment]
+    displays = Displays(live.output, lambda: live.prompts.execution_id)
+    builtins.display = make_display(displays)  # type: ignore[attr-defined]
+    builtins.update_display = make_update_display(displays)  # type: ignore[attr-defined]
+    live.executor.mime_of = rich_bundle
+    live.executor.after = show_open_figures
+    sys.meta_path.insert(0, FiguresFinder())  # type: ignore[arg-type]
     live.hidden.install()
     os.register_at_fork(after_in_child=live.become_foreign)
     live.workspace = workspace

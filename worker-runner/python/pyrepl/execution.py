@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, Optional
 
 from .awaiting import Awaiter
 from .guard import Guard, interruptible
+from .mime import Bundle
 from .source import SourceBook
 from .tracebacks import describe, describe_plainly
 from .values import bounded_repr, json_text
@@ -32,7 +33,7 @@ class Executor:
         self._count = 0
         self._trace: Any = None
         self._profile: Any = None
-        self.mime_of: Callable[[Any], Optional[Fields]] = _no_mime
+        self.mime_of: Callable[[Any], Optional[Bundle]] = _no_mime
         self.after: Callable[[], None] = _nothing
 
     def execute(self, text: str) -> Fields:
@@ -54,6 +55,7 @@ class Executor:
             except BaseException as error:
                 self._untrace()
                 fields = describe(error)
+                self._finish_quietly()
                 guard.is_running_user_code = False
                 self._remember(error)
         except BaseException as error:
@@ -62,6 +64,12 @@ class Executor:
             fields = describe_plainly(error)
         fields["type"] = "error"
         return fields
+
+    def _finish_quietly(self) -> None:
+        try:
+            self.after()
+        except Exception:
+            return
 
     def _run(self, text: str, filename: str) -> Fields:
         body, last = self._book.compile(text, filename)
@@ -78,9 +86,9 @@ class Executor:
         if value is not None:
             fields["value"] = json_text(value)
             fields["repr"] = bounded_repr(value)
-            mime = self.mime_of(value)
-            if mime:
-                fields["mime"] = mime
+            rich = self.mime_of(value)
+            if rich is not None:
+                fields["mime"] = rich[0]
             self._builtins._ = value
         self._guard.is_running_user_code = False
         return fields
@@ -111,7 +119,7 @@ class Executor:
             sys.last_exc = error
 
 
-def _no_mime(_value: Any) -> Optional[Fields]:
+def _no_mime(_value: Any) -> Optional[Bundle]:
     return None
 
 
