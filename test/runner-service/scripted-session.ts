@@ -44,7 +44,7 @@ export class ScriptedSession implements SessionContract {
     for (const listener of this.#listeners) listener.started?.(executionId as ExecutionId, 1);
   }
 
-  async *execute(): AsyncIterable<ExecutionEvent> {
+  execute(): AsyncIterable<ExecutionEvent> {
     throw new Error("the service submits");
   }
 

@@ -125,10 +125,8 @@ it("lets a second link take over, without a gap and without a repetition", async
 
 it("makes one session for two links that open the same new key at once", async () => {
   const runner = await startService();
-  let release = () => {};
-  runner.pool.gate = new Promise((resolve) => {
-    release = resolve;
-  });
+  const { promise, resolve: release } = Promise.withResolvers<void>();
+  runner.pool.gate = promise;
   const [first, second] = await Promise.all([runner.link(), runner.link()]);
   first.open();
   second.open();
