@@ -1,6 +1,9 @@
 // Which tests run where: plain Node, real workerd, or everything real at once.
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
+import { testPython } from "./scripts/python-tests.ts";
+
+process.env.PYTHON = testPython();
 
 const maxWorkers = 2;
 

@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runPythonTests, type TestCounts, testPython } from "./python-tests.ts";
+import { runPythonTests, type TestCounts } from "./python-tests.ts";
 import { runStep } from "./run-step.ts";
 
 interface VitestSummary {
@@ -27,7 +27,7 @@ async function runVitest(projects: readonly string[]): Promise<TestCounts> {
       "--reporter=json",
       `--outputFile.json=${report}`,
     ],
-    { isLive: true, env: { ...process.env, PYTHON: testPython() } },
+    { isLive: true },
   );
   let summary: VitestSummary;
   try {
