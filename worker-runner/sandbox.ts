@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chownSync, mkdtempSync, readFileSync, rmdirSync } from "node:fs";
-import { constants, tmpdir } from "node:os";
+import { arch, constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
@@ -11,7 +11,7 @@ import { findControlGroups } from "./sandbox/control-groups.ts";
 import { launchCommand } from "./sandbox/launch-script.ts";
 import { findPythonHome } from "./sandbox/python-home.ts";
 import { rlimitArguments } from "./sandbox/rlimits.ts";
-import { seccompProgram } from "./sandbox/seccomp-filter.ts";
+import { hasSeccompTable, seccompProgram } from "./sandbox/seccomp-filter.ts";
 import { SessionGroup } from "./sandbox/session-group.ts";
 import { freeSessionUid, runsAsRoot, takeSessionUid } from "./sandbox/session-uid.ts";
 import { Stage } from "./sandbox/stage.ts";
@@ -22,6 +22,10 @@ import {
   type SandboxMemory,
   type SandboxOptions,
 } from "./sandbox-contract.ts";
+
+/** Null on an architecture without a table, where no sandbox starts. */
+const ARCHITECTURE = arch();
+const FILTER = hasSeccompTable(ARCHITECTURE) ? seccompProgram(ARCHITECTURE) : null;
 
 /** The launcher's tools, wherever the runner's own PATH points. */
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -103,7 +107,7 @@ class BwrapSandbox implements Sandbox {
     const filter = pipeOf<Writable>(child, SECCOMP_FD);
     // A launcher that is gone already says why on stderr, or by its exit.
     for (const stream of [this.stdin, filter]) stream.on("error", () => stream.destroy());
-    filter.end(seccompProgram());
+    filter.end(FILTER);
   }
 
   get pid(): number {
