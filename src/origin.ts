@@ -16,8 +16,10 @@ export function checkOrigin(request: Request, allowed: string): { origin: string
   const origin = request.headers.get("origin");
   if (origin === null) return null;
   if (origin === new URL(request.url).origin) return { origin, isForeign: false };
+  // A page without an origin of its own says `null`; an empty entry of the list must not match an empty header.
   const isAllowed =
     origin !== "null" &&
+    origin !== "" &&
     allowed
       .split(",")
       .map((entry) => entry.trim().replace(/\/+$/, ""))

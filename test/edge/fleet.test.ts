@@ -1,0 +1,201 @@
+/** The registry of runners: who lives, who has room, who is chosen, and that no client reaches it. */
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { exports, env as testEnv } from "cloudflare:workers";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import type { Bindings } from "../../src/env.ts";
+import { chooseRunner, FORGET_AFTER_MS, fleetStatus, placeRunner, recordHeartbeat } from "../../src/fleet.ts";
+import type { Heartbeat } from "../../src/protocol/link.ts";
+
+const env = testEnv as unknown as Bindings;
+const fleet = () => env.FLEET.get(env.FLEET.idFromName("fleet"));
+
+function heartbeat(id: string, change: Partial<Heartbeat> = {}): Heartbeat {
+  return {
+    id,
+    url: `http://${id}.test:8788`,
+    capacity: 10,
+    sessions: 0,
+    draining: false,
+    version: "0.3.0",
+    capabilities: {
+      version: "0.3.0",
+      python: { version: "3.11.2", implementation: "CPython" },
+      serializer: { name: "cloudpickle", version: "2.2.0" },
+      sandbox: { kind: "bwrap", isolated: true, network: false, seccomp: true, detail: "bubblewrap ≥ 0.8 ☃" },
+      limits: {},
+    },
+    ...change,
+  };
+}
+
+/** Sets the clock of a runner's last report back. */
+async function age(id: string, ms: number): Promise<void> {
+  await runInDurableObject(fleet(), (instance) => {
+    const { runners } = instance as unknown as { runners: Record<string, { seenAtMs: number }> };
+    const runner = runners[id];
+    if (runner !== undefined) runner.seenAtMs -= ms;
+  });
+}
+
+beforeEach(async () => {
+  await fleetStatus(env);
+  await runInDurableObject(fleet(), (instance) => {
+    (instance as unknown as { runners: object }).runners = {};
+  });
+});
+
+describe("the choice among runners", () => {
+  const runner = (id: string, sessions = 0, draining = false) => ({ id, capacity: 10, sessions, draining });
+
+  it("keeps one affinity with one runner, also when another runner comes", () => {
+    const two = [runner("a"), runner("b")];
+    const three = [...two, runner("c")];
+    let moved = 0;
+    for (let index = 0; index < 300; index += 1) {
+      const before = chooseRunner(two, `client-${index}`, [])?.id;
+      expect(chooseRunner([...two].reverse(), `client-${index}`, [])?.id).toBe(before);
+      const after = chooseRunner(three, `client-${index}`, [])?.id;
+      if (after !== before) {
+        expect(after).toBe("c");
+        moved += 1;
+      }
+    }
+    expect(moved).toBeGreaterThan(60);
+    expect(moved).toBeLessThan(140);
+  });
+
+  it("gives each its share by free capacity", () => {
+    const counts: Record<string, number> = { idle: 0, busy: 0 };
+    for (let index = 0; index < 1000; index += 1) {
+      const chosen = chooseRunner([runner("idle", 0), runner("busy", 8)], `client-${index}`, []);
+      counts[chosen?.id ?? "none"] = (counts[chosen?.id ?? "none"] ?? 0) + 1;
+    }
+    expect(counts.idle).toBeGreaterThan(750);
+    expect(counts.busy).toBeGreaterThan(100);
+  });
+
+  it("never chooses a full, draining or excluded one", () => {
+    expect(chooseRunner([runner("full", 10), runner("drain", 0, true), runner("out")], "x", ["out"])).toBeNull();
+  });
+});
+
+describe("the Fleet", () => {
+  it("has no runner at first, then places where one reports", async () => {
+    expect(await placeRunner(env, "a")).toBeNull();
+    await recordHeartbeat(env, heartbeat("r1"));
+    expect(await placeRunner(env, "a")).toEqual({ id: "r1", url: "http://r1.test:8788" });
+    expect(await placeRunner(env, "a", ["r1"])).toBeNull();
+  });
+
+  it("counts what it placed until the next report, so that a burst does not overfill", async () => {
+    await recordHeartbeat(env, heartbeat("r1", { capacity: 3 }));
+    for (let index = 0; index < 3; index += 1) expect(await placeRunner(env, `c${index}`)).not.toBeNull();
+    expect(await placeRunner(env, "c4")).toBeNull();
+    await recordHeartbeat(env, heartbeat("r1", { capacity: 3, sessions: 2 }));
+    expect(await placeRunner(env, "c4")).not.toBeNull();
+  });
+
+  it("does not place on a draining runner, and forgets one that is silent", async () => {
+    await recordHeartbeat(env, heartbeat("r1"));
+    await recordHeartbeat(env, heartbeat("r2", { draining: true }));
+    await age("r1", FORGET_AFTER_MS - 1000);
+    expect((await placeRunner(env, "a"))?.id).toBe("r1");
+    await age("r1", 1001);
+    expect(await placeRunner(env, "a")).toBeNull();
+    expect((await fleetStatus(env)).map((runner) => runner.id)).toEqual(["r2"]);
+    await recordHeartbeat(env, heartbeat("r1"));
+    expect((await placeRunner(env, "a"))?.id).toBe("r1");
+  });
+
+  it("remembers across eviction, down to what a runner says about itself", async () => {
+    await recordHeartbeat(env, heartbeat("r1"));
+    await evictDurableObject(fleet());
+    const [runner] = await fleetStatus(env);
+    expect(runner?.id).toBe("r1");
+    expect(runner?.capabilities.sandbox.detail).toBe("bubblewrap ≥ 0.8 ☃");
+  });
+
+  it("takes odd ids as plain names", async () => {
+    for (const id of ["__proto__", "constructor", "a b", "ü"])
+      await recordHeartbeat(env, heartbeat(id, { url: "http://x.test" }));
+    expect((await fleetStatus(env)).map((runner) => runner.id).sort()).toEqual([
+      "__proto__",
+      "a b",
+      "constructor",
+      "ü",
+    ]);
+  });
+
+  it("is not asked where the settings name one runner", async () => {
+    const fixed = { ...env, RUNNER_URL: "http://fixed.test:1", FLEET: undefined } as unknown as Bindings;
+    expect(await placeRunner(fixed, "a")).toEqual({ id: "fixed", url: "http://fixed.test:1" });
+    expect(await placeRunner(fixed, "a", ["some-runner"])).toBeNull();
+    expect(await fleetStatus(fixed)).toEqual([]);
+  });
+});
+
+describe("the world outside", () => {
+  const call = (path: string, init: RequestInit = {}) =>
+    (exports as unknown as { default: Fetcher }).default.fetch(`https://edge.test${path}`, init);
+  const secret = { authorization: `Bearer ${"r".repeat(32)}` };
+  const report = (body: unknown, headers: Record<string, string> = secret) =>
+    call("/internal/v1/heartbeat", { method: "POST", headers, body: JSON.stringify(body) });
+
+  it("takes heartbeats with the shared secret only", async () => {
+    vi.spyOn(console, "error").mockReturnValue(undefined);
+    for (const headers of [
+      {},
+      { authorization: `Bearer ${"r".repeat(31)}` },
+      { authorization: `Bearer ${"r".repeat(33)}` },
+      { authorization: "r".repeat(32) },
+    ]) {
+      expect((await report(heartbeat("r1"), headers)).status).toBe(401);
+    }
+    expect((await call("/ready")).status).toBe(503);
+    expect((await report(heartbeat("r1"))).status).toBe(204);
+    expect((await call("/ready")).status).toBe(200);
+    expect((await report(heartbeat("r1", { sessions: 10 }))).status).toBe(204);
+    expect((await call("/ready")).status).toBe(503);
+  });
+
+  it("refuses malformed and huge heartbeats", async () => {
+    expect((await report({ id: "r1" })).status).toBe(400);
+    expect((await report(heartbeat("r1", { url: "nope" }))).status).toBe(400);
+    expect((await report({ ...heartbeat("r1"), more: "x".repeat(70_000) })).status).toBe(413);
+  });
+
+  it("shows what a runner can do, or says that there is none", async () => {
+    const none = await call("/api/v1/capabilities");
+    expect(none.status).toBe(503);
+    expect(none.headers.get("retry-after")).not.toBeNull();
+    await report(heartbeat("r1"));
+    const answer = await call("/api/v1/capabilities");
+    expect(await answer.json()).toMatchObject({ protocol: "v1", python: { version: "3.11.2" }, edge_version: "0.3.0" });
+  });
+
+  it.each([
+    "/do/call/list",
+    "/do/call/destroy",
+    "/do/get-prop/runners",
+    "/internal/do/call/list",
+    "/api/v1/do/call/list",
+    "/ws/v1/session/do/call/list",
+    "//do/call/list",
+    "/%64o/call/list",
+  ])("never reaches the registry by %s", async (path) => {
+    await report(heartbeat("r1"));
+    const response = await call(path, { headers: { "do-content": "[]", "do-name": "fleet" } });
+    expect([401, 404]).toContain(response.status);
+    expect(await response.text()).not.toContain("r1.test");
+    expect((await fleetStatus(env)).length).toBe(1);
+  });
+
+  it("rings only with the secret, and only objects that can exist", async () => {
+    const ring = (body: unknown, headers: Record<string, string> = secret) =>
+      call("/internal/v1/ring", { method: "POST", headers, body: JSON.stringify(body) });
+    const good = { object: env.CLIENT_SESSIONS.idFromName("x").toString(), session: "default", key: "k" };
+    expect((await ring(good, {})).status).toBe(401);
+    expect((await ring({ ...good, object: "../x" })).status).toBe(404);
+    expect((await ring({ ...good, session: "a/b" })).status).toBe(400);
+  });
+});
