@@ -2,6 +2,7 @@
 import { existsSync, lstatSync, readlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CHANNEL_SOCKET_NAME, type SandboxOptions } from "../sandbox-contract.ts";
+import { FILTER_FD, STATUS_FD } from "./keeper-process.ts";
 import { KEEPER_PACKAGE, PYTHON_FLAGS, type PythonHome } from "./python-home.ts";
 import { ETC_FILES, type Stage } from "./stage.ts";
 
@@ -15,10 +16,6 @@ export const CHANNEL_PATH = `${CHANNEL_INSIDE}/${CHANNEL_SOCKET_NAME}`;
 
 /** The user that user code sees itself as; outside it is another one. */
 export const USER_INSIDE = 1000;
-
-/** Descriptors of the launcher: bubblewrap reads its filter from the one and names the keeper's pid on the other. */
-export const SECCOMP_FD = 3;
-export const STATUS_FD = 4;
 
 /** What libraries look up under /etc: Debian's alternatives (BLAS is one), the loader's cache, time, fonts, certificates. */
 const ETC_OF_THE_SYSTEM = [
@@ -45,7 +42,7 @@ export function bwrapArguments(
   return [
     ...["--unshare-all", "--unshare-user", "--disable-userns", "--uid", `${USER_INSIDE}`, "--gid", `${USER_INSIDE}`],
     ...["--as-pid-1", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "sandbox"],
-    ...["--seccomp", `${SECCOMP_FD}`, "--json-status-fd", `${STATUS_FD}`],
+    ...["--seccomp", `${FILTER_FD}`, "--json-status-fd", `${STATUS_FD}`],
     ...mounts(options, python, stage),
     ...environment(options, python),
     ...["--chdir", WORKSPACE_INSIDE, "--"],

@@ -12,6 +12,8 @@ export interface PythonHome {
   executable: string;
   version: string;
   implementation: string;
+  /** The version that checkpoints are made with, or null where it is not installed. */
+  cloudpickle: string | null;
   /** Files and directories outside /usr that it reads, parents first. */
   roots: string[];
 }
@@ -33,7 +35,12 @@ try:
         mapped = {line.split(maxsplit=5)[5].strip() for line in maps if "/" in line}
 except OSError:
     pass
+try:
+    import cloudpickle
+except ImportError:
+    cloudpickle = None
 print(json.dumps({
+    "cloudpickle": cloudpickle and cloudpickle.__version__,
     "executable": sys.executable,
     "version": platform.python_version(),
     "implementation": platform.python_implementation(),
@@ -46,6 +53,7 @@ compileall.compile_dir(sys.argv[1], quiet=2)
 `;
 
 const Probed = z.object({
+  cloudpickle: z.string().nullable(),
   executable: z.string().startsWith("/"),
   version: z.string(),
   implementation: z.string(),
@@ -78,8 +86,8 @@ async function askPython(command: string): Promise<PythonHome> {
   }).catch((cause: Error) => {
     throw new Error(`PYTHON=${command} does not run: ${cause.message.trim()}`, { cause });
   });
-  const { executable, version, implementation, prefixes, path, mapped } = Probed.parse(JSON.parse(stdout));
-  return { executable, version, implementation, roots: rootsOf(executable, prefixes, path, mapped) };
+  const { prefixes, path, mapped, ...python } = Probed.parse(JSON.parse(stdout));
+  return { ...python, roots: rootsOf(python.executable, prefixes, path, mapped) };
 }
 
 function rootsOf(executable: string, prefixes: string[], path: string[], mapped: string[]): string[] {

@@ -1,12 +1,20 @@
 /** Owns the limits that the kernel keeps per process or user, as arguments of prlimit(1). */
+import { release } from "node:os";
 import type { SandboxLimits } from "../sandbox-contract.ts";
 
+/** The first Linux that counts a user's processes in each user namespace apart. */
+const [COUNTING_MAJOR, COUNTING_MINOR] = [5, 14];
+
 /**
- * They are set inside the sandbox's user namespace, where the kernel counts a user's processes apart from all others (Linux 5.14:
- * before, they count together with everything that the runner's user runs).
- *
- * @param isMemoryCounted whether a control group bounds the whole session; otherwise each process gets a bound of its own.
+ * Whether a limit on processes can be a session's own. It is set inside the sandbox's user namespace; older kernels count together
+ * whatever a user runs anywhere, which is fair only where each session has a user of its own.
  */
+export function countsProcessesApart(hasOwnUser: boolean): boolean {
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  return hasOwnUser || major > COUNTING_MAJOR || (major === COUNTING_MAJOR && minor >= COUNTING_MINOR);
+}
+
+/** @param isMemoryCounted whether a control group bounds the session as a whole; otherwise each process gets a bound of its own. */
 export function rlimitArguments(limits: SandboxLimits, isMemoryCounted: boolean, canCountProcesses: boolean): string[] {
   const bounds: Record<string, number> = {
     core: 0,

@@ -1,10 +1,11 @@
 /** Owns one session's control groups: its share of memory and processor time, what it uses, and their end. */
-import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { SandboxMemory } from "../sandbox-contract.ts";
 import type { ControlGroups } from "./control-groups.ts";
+import { sendSignal } from "./process-tree.ts";
 
 /** The kernel lets go of a group some moments after its last process is gone. */
 const REMOVE_ATTEMPTS = 50;
@@ -43,7 +44,7 @@ export class SessionGroup {
     };
   }
 
-  /** After the last process is gone. */
+  /** Ends whatever is still in it, which is nothing unless user code ran without a sandbox. */
   async remove(): Promise<void> {
     for (const directory of this.#directories) {
       await removeGroup(directory);
@@ -79,6 +80,8 @@ async function removeGroup(directory: string): Promise<void> {
       rmdirSync(directory);
     } catch (error) {
       if (attempt === REMOVE_ATTEMPTS) throw error;
+      const pids = readFileSync(join(directory, "cgroup.procs"), "utf8").split("\n").filter(Boolean);
+      for (const pid of pids) sendSignal(Number(pid), "SIGKILL");
       await delay(REMOVE_PAUSE_MS);
     }
   }

@@ -1,0 +1,164 @@
+/** Owns a launched keeper from its first moment to its last trace; what launches it, and how it is confined, is left to the caller. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { constants } from "node:os";
+import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
+import type { Sandbox, SandboxExit, SandboxMemory } from "../sandbox-contract.ts";
+import { killTree, residentBytesOf, sendSignal } from "./process-tree.ts";
+import type { SessionGroup } from "./session-group.ts";
+
+export interface KeeperLaunch {
+  command: string;
+  args: readonly string[];
+  env: Readonly<Record<string, string>>;
+  channelPath: string;
+  /** What keeps the keeper in, if anything does. */
+  bubblewrap: {
+    /** Bytes for the descriptor after standard error; the one after that names the keeper's pid. */
+    filter: Buffer;
+  } | null;
+  group: SessionGroup | null;
+  memoryBytes: number;
+  /** Removes what the launch made outside, after the last process. */
+  tidy(): Promise<void>;
+}
+
+/** Descriptors of a launcher with bubblewrap: it reads its filter from the one, and names the keeper's pid on the other. */
+export const FILTER_FD = 3;
+export const STATUS_FD = 4;
+
+export class KeeperProcess implements Sandbox {
+  readonly stdin: Writable;
+  readonly stderr: Readable;
+  readonly exited: Promise<SandboxExit>;
+  readonly #launch: KeeperLaunch;
+  readonly #child: ChildProcess;
+  #pid = 0;
+  #hasExited = false;
+  #cleared: Promise<void> | null = null;
+
+  /** @throws Error with the launcher's own words. */
+  static async start(launch: KeeperLaunch): Promise<Sandbox> {
+    const keeper = new KeeperProcess(launch);
+    try {
+      await keeper.#begun();
+      return keeper;
+    } catch (error) {
+      await keeper.kill();
+      throw error;
+    }
+  }
+
+  private constructor(launch: KeeperLaunch) {
+    this.#launch = launch;
+    const child = spawn(launch.command, launch.args, {
+      cwd: "/",
+      env: launch.env,
+      detached: true,
+      stdio: ["pipe", "ignore", "pipe", ...(launch.bubblewrap ? (["pipe", "pipe"] as const) : [])],
+    });
+    this.#child = child;
+    this.stdin = pipeOf<Writable>(child, 0);
+    this.stderr = pipeOf<Readable>(child, 2);
+    this.exited = new Promise((resolve) => {
+      const ended = (exit: SandboxExit) => {
+        this.#hasExited = true;
+        resolve(exit);
+      };
+      child.once("exit", (code, signal) => ended(exitOf(code, signal)));
+      child.once("error", () => ended({ code: null, signal: null }));
+    });
+    void this.exited.then(() => this.kill());
+    this.stdin.on("error", ignoreBrokenPipe);
+  }
+
+  get channelPath(): string {
+    return this.#launch.channelPath;
+  }
+
+  get isPidOne(): boolean {
+    return this.#launch.bubblewrap !== null;
+  }
+
+  get pid(): number {
+    return this.#pid;
+  }
+
+  async memoryStatus(): Promise<SandboxMemory> {
+    const { group, memoryBytes } = this.#launch;
+    if (group && !this.#hasExited) return group.memoryStatus();
+    const residentBytes = this.#hasExited ? null : residentBytesOf(this.#pid);
+    return { residentBytes, limitBytes: memoryBytes, oomKills: null };
+  }
+
+  kill(): Promise<void> {
+    this.#cleared ??= this.#clear();
+    return this.#cleared;
+  }
+
+  async #clear(): Promise<void> {
+    if (!this.#hasExited) this.#end();
+    await this.exited;
+    await this.#launch.group?.remove();
+    await this.#launch.tidy();
+  }
+
+  #end(): void {
+    if (this.#child.pid === undefined) return;
+    // The end of a pid 1 is reported only once the kernel has ended everything else in its namespace; the end of bubblewrap, which
+    // waits for it, is therefore the end of all. Before bubblewrap has told that pid, its child may still wait for it, for ever.
+    if (this.isPidOne && this.#pid) sendSignal(this.#pid, "SIGKILL");
+    else killTree(this.#child.pid);
+  }
+
+  async #begun(): Promise<void> {
+    const { bubblewrap } = this.#launch;
+    if (this.#child.pid === undefined) throw new Error(`The sandbox does not start: no ${this.#launch.command} here`);
+    if (!bubblewrap) {
+      this.#pid = this.#child.pid;
+      return;
+    }
+    const filter = pipeOf<Writable>(this.#child, FILTER_FD);
+    filter.on("error", ignoreBrokenPipe);
+    filter.end(bubblewrap.filter);
+    this.#pid = await this.#reportedPid();
+  }
+
+  /** Waits until bubblewrap names the keeper's pid. */
+  async #reportedPid(): Promise<number> {
+    let complaint = "";
+    const collect = (text: Buffer) => {
+      complaint += text.toString();
+    };
+    this.stderr.on("data", collect);
+    const status = createInterface(pipeOf<Readable>(this.#child, STATUS_FD));
+    const ended = new AbortController();
+    this.stderr.once("close", () => ended.abort());
+    try {
+      const [line] = await once(status, "line", { signal: ended.signal });
+      return Number(JSON.parse(line)["child-pid"]);
+    } catch (cause) {
+      throw new Error(`The sandbox does not start: ${complaint.trim() || "the launcher said nothing"}`, { cause });
+    } finally {
+      this.stderr.off("data", collect);
+      this.stderr.pause();
+    }
+  }
+}
+
+function pipeOf<Stream>(child: ChildProcess, descriptor: number): Stream {
+  return child.stdio[descriptor] as Stream;
+}
+
+/** A launcher that is gone says why on standard error, or by its exit. */
+function ignoreBrokenPipe(): void {
+  return;
+}
+
+/** bubblewrap ends with the keeper's code, or 128 and the signal that ended it, as shells do. */
+function exitOf(code: number | null, signal: NodeJS.Signals | null): SandboxExit {
+  if (code === null || code <= 128) return { code, signal };
+  const name = Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0];
+  return name ? { code: null, signal: name as NodeJS.Signals } : { code, signal };
+}

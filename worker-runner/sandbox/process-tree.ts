@@ -1,0 +1,63 @@
+/** Owns what /proc tells about a process and all that it started. */
+import { readdirSync, readFileSync } from "node:fs";
+
+const PAGE_BYTES = 4096;
+
+/** Ids of every living process below one, the nearest first; empty where it is gone. */
+export function descendantsOf(pid: number): number[] {
+  const children = childrenOf(pid);
+  return [...children, ...children.flatMap(descendantsOf)];
+}
+
+/** Resident bytes of a process and all below it; pages that they share count for each. */
+export function residentBytesOf(pid: number): number {
+  const pages = [pid, ...descendantsOf(pid)].map((each) => Number(readOr(`/proc/${each}/statm`, "0 0").split(" ")[1]));
+  return pages.reduce((sum, count) => sum + count, 0) * PAGE_BYTES;
+}
+
+/** Ends a process and all below it, also while they start more; zombies are left to their parents. */
+export function killTree(pid: number): void {
+  // A stopped parent starts no more, and reaps none, so that ids stay what they are.
+  sendSignal(pid, "SIGSTOP");
+  for (;;) {
+    const living = descendantsOf(pid).filter(isRunning);
+    if (living.length === 0) break;
+    for (const each of living) sendSignal(each, "SIGKILL");
+  }
+  sendSignal(pid, "SIGKILL");
+}
+
+function childrenOf(pid: number): number[] {
+  // Each thread has its own children.
+  let threads: string[];
+  try {
+    threads = readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return []; // It ended meanwhile.
+  }
+  return threads.flatMap((thread) =>
+    readOr(`/proc/${pid}/task/${thread}/children`, "").split(" ").filter(Boolean).map(Number),
+  );
+}
+
+function isRunning(pid: number): boolean {
+  const state = readOr(`/proc/${pid}/stat`, "").split(") ").pop()?.[0];
+  return state !== undefined && state !== "Z" && state !== "X";
+}
+
+function readOr(path: string, otherwise: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return otherwise; // It ended meanwhile.
+  }
+}
+
+/** Sends a signal, to nobody where the process has ended. */
+export function sendSignal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
+}
