@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { explainFailure } from "./sandbox/diagnosis.ts";
+import { findPythonHome } from "./sandbox/python-home.ts";
 import { startSandbox } from "./sandbox.ts";
 import { CHANNEL_SOCKET_NAME, type SandboxOptions, type StartSandbox } from "./sandbox-contract.ts";
 import { startUnsandboxed } from "./unsandboxed.ts";
@@ -35,12 +36,14 @@ export class SandboxUnavailable extends Error {
 /**
  * Tries the sandbox once, whole: user namespaces, bubblewrap, the configured Python, the channel.
  *
- * @throws SandboxUnavailable with the cause and its remedy.
+ * @throws SandboxUnavailable with the cause and its remedy; Error where the Python itself does not run.
  */
 export async function chooseSandbox(demand: SandboxDemand): Promise<SandboxChoice> {
   if (demand.mode === "none") {
     return withoutSandbox("SANDBOX=none: user code runs with all the rights of the runner's own user");
   }
+  // A Python that is not there is no question of isolation.
+  await findPythonHome(demand.sandbox.python);
   try {
     await trySandbox(demand.sandbox);
   } catch (error) {

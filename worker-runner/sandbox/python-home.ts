@@ -83,8 +83,9 @@ async function askPython(command: string): Promise<PythonHome> {
   const { stdout } = await promisify(execFile)(command, [...PYTHON_FLAGS, "-c", PROBE, KEEPER_PACKAGE], {
     timeout: PROBE_TIMEOUT_MS,
     cwd: "/",
-  }).catch((cause: Error) => {
-    throw new Error(`PYTHON=${command} does not run: ${cause.message.trim()}`, { cause });
+  }).catch((cause: NodeJS.ErrnoException & { stderr?: string }) => {
+    const reason = cause.code === "ENOENT" ? "no such command" : (cause.stderr?.trim() ?? cause.message);
+    throw new Error(`PYTHON=${command} does not run: ${reason}`);
   });
   const { prefixes, path, mapped, ...python } = Probed.parse(JSON.parse(stdout));
   return { ...python, roots: rootsOf(python.executable, prefixes, path, mapped) };
