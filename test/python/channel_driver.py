@@ -192,6 +192,30 @@ class Driver:
         report = self.live.receive_type("snapshot_taken")
         return self.accept(token), report
 
+    def checkpoint(self, snapshot: Peer, max_blob_bytes: int = 1 << 30, max_workspace_bytes: int = 1 << 24) -> "Blob":
+        """Have a fork of a snapshot write a blob."""
+        token = secrets.token_hex(16)
+        snapshot.send(
+            type="serialize",
+            id=self.next_id(),
+            token=token,
+            max_blob_bytes=max_blob_bytes,
+            max_workspace_bytes=max_workspace_bytes,
+        )
+        serializer = self.accept(token)
+        report = serializer.receive_type("serialized", "serialize_failed")
+        if report["type"] == "serialize_failed":
+            raise AssertionError(report)
+        return Blob(bytes(serializer.blob), report)
+
+    def load(self, blob: bytes, *, clear_existing: bool = True) -> Message:
+        """Load a blob into the live process; returns its answer."""
+        self.live.send(type="load", id=self.next_id(), clear_existing=clear_existing)
+        for start in range(0, len(blob), 262144):
+            self.live.send_frame(b"B", blob[start : start + 262144])
+        self.live.send_frame(b"B", b"")
+        return self.live.receive_type("loaded", "load_failed")
+
     def sweep(self, keep: Sequence[Peer] = ()) -> List[Message]:
         """End everything but `keep`; returns what the keeper said, `swept` last."""
         self.keeper.send(type="sweep", id=self.next_id(), keep=[peer.pid for peer in keep])
@@ -223,6 +247,18 @@ class Driver:
         finally:
             self.listener.close()
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Blob:
+    """A checkpoint blob, and what the serializer said of it."""
+
+    def __init__(self, content: bytes, report: Message) -> None:
+        self.content = content
+        self.report = report
+
+    def skipped(self) -> Dict[str, str]:
+        """Reasons by name."""
+        return {entry["name"]: entry["reason"] for entry in self.report["skipped"]}
 
 
 class Outcome:

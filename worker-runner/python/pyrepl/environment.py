@@ -4,8 +4,9 @@ import builtins
 import os
 import sys
 from types import ModuleType
-from typing import Any, List, Optional
+from typing import Any, List
 
+from .checkpoint.surroundings import Baseline
 from .display import Displays, make_display, make_update_display
 from .execution import Executor
 from .guard import OWN_PREFIX
@@ -16,7 +17,7 @@ from .prompt import make_getpass, make_input
 from .streams import InputStream, OutputStream
 
 
-def furnish(live: Live, workspace: Optional[str]) -> None:
+def furnish(live: Live) -> None:
     """Set up the namespace and the hooks for `live`, once, in the keeper before its first fork."""
     main = ModuleType("__main__")
     main.__dict__["__builtins__"] = builtins
@@ -40,10 +41,9 @@ def furnish(live: Live, workspace: Optional[str]) -> None:
     sys.meta_path.insert(0, FiguresFinder())  # type: ignore[arg-type]
     live.hidden.install()
     os.register_at_fork(after_in_child=live.become_foreign)
-    live.workspace = workspace
 
 
-def enter(live: Live) -> None:
+def enter(live: Live, workspace: str) -> None:
     """Make this process the user's, in a fresh fork of the keeper."""
     sys.stdin, sys.stdout, sys.stderr = live.streams
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = live.streams
@@ -52,8 +52,8 @@ def enter(live: Live) -> None:
     live.guard.install()
     for name in ("PYREPL_CHANNEL", "PYREPL_PRELOAD", "PYREPL_WORKSPACE"):
         os.environ.pop(name, None)
-    if live.workspace:
-        os.chdir(live.workspace)
+    os.chdir(workspace)
+    live.baseline = Baseline(workspace)
     sys.path.insert(0, "")
     sys.argv[:] = [""]
 

@@ -28,9 +28,9 @@ class Executor:
         self._namespace = namespace
         self._builtins = builtins
         self._guard = guard
-        self._book = SourceBook()
+        self.book = SourceBook()
         self._awaiter = Awaiter()
-        self._count = 0
+        self.count = 0
         self._trace: Any = None
         self._profile: Any = None
         self.mime_of: Callable[[Any], Optional[Bundle]] = _no_mime
@@ -38,8 +38,8 @@ class Executor:
 
     def execute(self, text: str) -> Fields:
         """Run `text`; returns the fields of the terminal message, with its `type` and `execution_time`."""
-        self._count += 1
-        filename = f"<execution {self._count}>"
+        self.count += 1
+        filename = f"<execution {self.count}>"
         started = _clock()
         fields = self._guarded(text, filename)
         fields["execution_time"] = _clock() - started
@@ -72,7 +72,7 @@ class Executor:
             return
 
     def _run(self, text: str, filename: str) -> Fields:
-        body, last = self._book.compile(text, filename)
+        body, last = self.book.compile(text, filename)
         namespace = self._namespace
         if namespace.get("__builtins__") is not self._builtins:
             namespace["__builtins__"] = self._builtins

@@ -17,9 +17,12 @@ class Forker:
     def __init__(self) -> None:
         self.is_own = False
 
-    def fork(self) -> int:
-        """Fork as `os.fork` does, with the random module's state kept in the child; OSError where the kernel refuses."""
-        state = _random_state()
+    def fork(self, *, is_fresh: bool = False) -> int:
+        """Fork as `os.fork` does; OSError where the kernel refuses.
+
+        The random module's state stays as it is in the child, unless the child is to be a fresh interpreter.
+        """
+        state = None if is_fresh else _random_state()
         self.is_own = True
         try:
             pid = _quiet_fork()

@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import traceback
-from typing import Any, List, NoReturn, Optional, Tuple
+from typing import Any, List, NoReturn, Tuple
 
 from . import environment, linux, live, processes
 from .fork import Forker
@@ -24,6 +24,7 @@ class Keeper:
     """One session's keeper."""
 
     def __init__(self, channel_path: str) -> None:
+        self._workspace = "."
         self._ring = Ring()
         self._log = os.dup(2)
         self._pipes = Pipes()
@@ -34,9 +35,10 @@ class Keeper:
         os.set_blocking(self._child_write, False)
         self._connection = Connection(channel_path)
 
-    def run(self, token: str, preload: List[str], workspace: Optional[str]) -> NoReturn:
+    def run(self, token: str, preload: List[str], workspace: str) -> NoReturn:
         """Serve the runner until the connection ends; then end everything, and exit."""
-        environment.furnish(self._live, workspace)
+        self._workspace = workspace
+        environment.furnish(self._live)
         for name in preload:
             self._import_ahead(name)
         signal.signal(signal.SIGCHLD, _on_child)
@@ -86,7 +88,7 @@ class Keeper:
             self._sweep(message)
 
     def _spawn(self, token: str) -> None:
-        pid = self._forker.fork()
+        pid = self._forker.fork(is_fresh=True)
         if pid:
             self._ring.enrol(pid)
             return
@@ -105,7 +107,7 @@ class Keeper:
         os.close(self._child_write)
         linux.die_with_parent(signal.SIGKILL)
         live.prepare_process()
-        environment.enter(self._live)
+        environment.enter(self._live, self._workspace)
         gc.enable()
 
     def _reap(self) -> None:
@@ -258,4 +260,4 @@ def main() -> NoReturn:
     gc.disable()
     environ = os.environ
     preload = [name for name in environ.get("PYREPL_PRELOAD", "").split(",") if name]
-    Keeper(environ["PYREPL_CHANNEL"]).run(token, preload, environ.get("PYREPL_WORKSPACE"))
+    Keeper(environ["PYREPL_CHANNEL"]).run(token, preload, os.path.realpath(environ.get("PYREPL_WORKSPACE", ".")))

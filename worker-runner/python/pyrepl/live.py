@@ -6,6 +6,9 @@ from types import ModuleType
 from typing import Any, Callable, Dict, Optional, Tuple
 
 from . import linux, snapshot
+from .checkpoint.load import receive_and_load
+from .checkpoint.save import serialize
+from .checkpoint.surroundings import Baseline
 from .children import HiddenChildren
 from .completeness import completeness
 from .completion import completions
@@ -37,7 +40,7 @@ class Live:
         self.executor: Optional[Executor] = None
         self.main_module: Optional[ModuleType] = None
         self.streams: Tuple[Any, ...] = ()
-        self.workspace: Optional[str] = None
+        self.baseline = Baseline(".")
         self.after_start: Callable[[], None] = _nothing
         self.is_foreign = False
         self._connection: Optional[Connection] = None
@@ -128,10 +131,10 @@ class Live:
 
     def serialize(self, message: Message) -> None:
         """Write a checkpoint blob, in a process forked from a snapshot for that."""
-        raise NotImplementedError
+        serialize(self, message)
 
     def _load(self, message: Message, connection: Connection) -> None:
-        raise NotImplementedError
+        self.say(receive_and_load(self, connection, message))
 
 
 def prepare_process() -> None:

@@ -9,9 +9,10 @@ from typing import Any, Dict, List, Optional, Tuple
 
 _TOP_LEVEL_AWAIT: int = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _ONLY_AST: int = ast.PyCF_ONLY_AST
-_FUTURE_FLAGS: Dict[int, None] = {
-    getattr(__future__, name).compiler_flag: None for name in __future__.all_feature_names
-}
+_FUTURE_FLAGS: Tuple[int, ...] = tuple(
+    getattr(__future__, name).compiler_flag for name in ("annotations", "barry_as_FLUFL")
+)
+_ALL_FUTURE_FLAGS = sum(_FUTURE_FLAGS)
 _MAX_KEPT_CHARS = 8 << 20
 
 _line_cache = linecache.cache
@@ -23,17 +24,17 @@ _Expression = ast.Expression
 class SourceBook:
     """The sources of a session's executions, the oldest dropped beyond 8 Mi characters."""
 
-    __slots__ = ("_future", "_kept", "_kept_chars")
+    __slots__ = ("_kept", "_kept_chars", "future")
 
     def __init__(self) -> None:
-        self._future = 0
+        self.future = 0
         self._kept: Dict[str, int] = {}
         self._kept_chars = 0
 
     def compile(self, text: str, filename: str) -> Tuple[Optional[CodeType], Optional[CodeType]]:
         """Return the code of all but a last expression, and of that expression; `from __future__` stays in force."""
         self._keep(text, filename)
-        flags = self._future | _TOP_LEVEL_AWAIT
+        flags = self.future | _TOP_LEVEL_AWAIT
         tree: Any = _compile(text, filename, "exec", flags | _ONLY_AST, True)
         statements: List[Any] = tree.body
         last: Optional[CodeType] = None
@@ -43,12 +44,28 @@ class SourceBook:
         if statements:
             body = _compile(tree, filename, "exec", flags, True)
             self._note_future(body)
-            if last is not None and self._future | _TOP_LEVEL_AWAIT != flags:
+            if last is not None and self.future | _TOP_LEVEL_AWAIT != flags:
                 return self._compile_again(text, filename)
         return body, last
 
+    def export(self, max_chars: int) -> Dict[str, str]:
+        """Return the newest sources by file name."""
+        exported: Dict[str, str] = {}
+        for filename in reversed(list(self._kept)):
+            max_chars -= self._kept[filename]
+            if max_chars < 0:
+                break
+            exported[filename] = "".join(_line_cache.get(filename, ("", None, []))[2])
+        return exported
+
+    def adopt(self, sources: Dict[str, str], future: int) -> None:
+        """Take the sources of another session, which this one continues."""
+        for filename in reversed(list(sources)):
+            self._keep(str(sources[filename]), filename)
+        self.future |= future & _ALL_FUTURE_FLAGS
+
     def _compile_again(self, text: str, filename: str) -> Tuple[Optional[CodeType], Optional[CodeType]]:
-        flags = self._future | _TOP_LEVEL_AWAIT
+        flags = self.future | _TOP_LEVEL_AWAIT
         tree: Any = _compile(text, filename, "exec", flags | _ONLY_AST, True)
         last = _compile(_Expression(tree.body.pop().value), filename, "eval", flags, True)
         return _compile(tree, filename, "exec", flags, True), last
@@ -56,7 +73,7 @@ class SourceBook:
     def _note_future(self, body: CodeType) -> None:
         for flag in _FUTURE_FLAGS:
             if body.co_flags & flag:
-                self._future |= flag
+                self.future |= flag
 
     def _keep(self, text: str, filename: str) -> None:
         lines = text.splitlines(True)

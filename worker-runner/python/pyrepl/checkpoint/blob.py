@@ -1,0 +1,276 @@
+"""Owns the bytes of a checkpoint blob: header, sections in chunks, checksum; docs/checkpoint-format.md describes them."""
+
+import json
+import mmap
+import os
+import struct
+import sys
+from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Tuple
+
+MAGIC = b"PYREPL3-CHECKPOINT\n"
+FORMAT_VERSION = 1
+CHUNK_BYTES = 262144
+MAX_META_BYTES = 1 << 24
+
+_VALID, _VOID = 0, 0xFFFFFFFF
+_U32 = struct.Struct("<I")
+
+Meta = Dict[str, Any]
+
+
+class BlobError(Exception):
+    """The blob cannot be used; `code` is one of the contract's `load_failed` codes."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+class BlobFull(Exception):
+    """The next bytes would make the blob larger than its limit."""
+
+
+def python_name() -> str:
+    """Return what a blob must agree with: implementation and minor version."""
+    return f"{sys.implementation.name}-{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+class BlobWriter:
+    """Writes a blob through `send`, which gets pieces of at most `CHUNK_BYTES`."""
+
+    def __init__(self, send: Callable[[bytes], None], max_bytes: int) -> None:
+        self._send = send
+        self._max_bytes = max_bytes
+        self._pending = bytearray()
+        self._content_hash = _new_sha256()
+        self._blob_hash = _new_sha256()
+        self.size = 0
+
+    @property
+    def left(self) -> int:
+        """Bytes that still fit, the blob's end set aside."""
+        return self._max_bytes - self.size - 4096
+
+    def write_header(self, meta: Meta) -> None:
+        """Begin the blob."""
+        self._put(MAGIC)
+        self._put_meta({"format": FORMAT_VERSION, "python": python_name(), **meta})
+
+    def write_section(self, kind: bytes, meta: Meta, content: bytes) -> None:
+        """Write a section whose content is at hand; BlobFull, and nothing written, where it does not fit."""
+        if len(content) + 8 * (len(content) // CHUNK_BYTES + 2) + len(json.dumps(meta)) > self.left:
+            raise BlobFull
+        section = self.open_section(kind, meta)
+        section.write(content)
+        section.close()
+
+    def open_section(self, kind: bytes, meta: Meta) -> "SectionWriter":
+        """Begin a section that is written as it is made."""
+        self._put(kind)
+        self._put_meta(meta)
+        return SectionWriter(self)
+
+    def finish(self) -> str:
+        """End the blob; returns the SHA-256 of all of it, as hex."""
+        self._put(b"Z")
+        self._put(self._content_hash.digest())
+        self._flush()
+        return self._blob_hash.hexdigest()
+
+    def put_chunk(self, chunk: Any) -> None:
+        """Write one chunk of a section; BlobFull where it does not fit."""
+        if len(chunk) + 8 > self.left:
+            raise BlobFull
+        self._put(_U32.pack(len(chunk)))
+        self._put(chunk)
+
+    def put_section_end(self, *, is_valid: bool) -> None:
+        """End a section, or declare it void."""
+        self._put(_U32.pack(_VALID if is_valid else _VOID))
+
+    def _put_meta(self, meta: Meta) -> None:
+        data = json.dumps(meta).encode("ascii")
+        self._put(_U32.pack(len(data)))
+        self._put(data)
+
+    def _put(self, data: Any) -> None:
+        self._content_hash.update(data)
+        self.size += len(data)
+        self._pending += data
+        while len(self._pending) >= CHUNK_BYTES:
+            self._emit(bytes(self._pending[:CHUNK_BYTES]))
+            del self._pending[:CHUNK_BYTES]
+
+    def _flush(self) -> None:
+        if self._pending:
+            self._emit(bytes(self._pending))
+            self._pending.clear()
+
+    def _emit(self, piece: bytes) -> None:
+        self._blob_hash.update(piece)
+        self._send(piece)
+
+
+class SectionWriter:
+    """A file-like object for one section's content."""
+
+    def __init__(self, blob: BlobWriter) -> None:
+        self._blob = blob
+        self._pending = bytearray()
+
+    def write(self, data: Any) -> int:
+        """Write bytes; BlobFull where the blob's limit is reached."""
+        view = memoryview(data).cast("B") if not isinstance(data, (bytes, bytearray)) else data
+        size = len(view)
+        if size < CHUNK_BYTES:
+            self._pending += view
+            if len(self._pending) >= CHUNK_BYTES:
+                self._flush()
+            return size
+        self._flush()
+        view = memoryview(view)
+        for start in range(0, size, CHUNK_BYTES):
+            self._blob.put_chunk(view[start : start + CHUNK_BYTES])
+        return size
+
+    def close(self) -> None:
+        """End the section."""
+        self._flush()
+        self._blob.put_section_end(is_valid=True)
+
+    def make_void(self) -> None:
+        """Have readers ignore what was written."""
+        self._pending.clear()
+        self._blob.put_section_end(is_valid=False)
+
+    def _flush(self) -> None:
+        if self._pending:
+            self._blob.put_chunk(self._pending)
+            self._pending = bytearray()
+
+
+class BlobReader:
+    """A whole blob in a file without a name, checked before anything in it is used."""
+
+    def __init__(self) -> None:
+        self._file: BinaryIO = _nameless_file()
+        self._hash = _new_sha256()
+        self._tail = b""
+        self.size = 0
+        self.header: Meta = {}
+        self._view: Any = b""
+        self._position = 0
+
+    def append(self, piece: bytes) -> None:
+        """Take the next piece."""
+        self._file.write(piece)
+        self.size += len(piece)
+        joined = self._tail + piece
+        self._hash.update(joined[:-32])
+        self._tail = joined[-32:]
+
+    def check(self) -> None:
+        """Check checksum, format and Python version; BlobError where one is wrong."""
+        if self.size < len(MAGIC) + 4 + 33:
+            raise BlobError("format", "too short for a checkpoint")
+        self._file.flush()
+        self._view = memoryview(mmap.mmap(self._file.fileno(), 0, prot=mmap.PROT_READ))
+        if self._view[: len(MAGIC)] != MAGIC:
+            raise BlobError("format", "not a checkpoint")
+        if self._hash.digest() != self._tail:
+            raise BlobError("checksum", "the checkpoint is damaged")
+        self._position = len(MAGIC)
+        self.header = self._take_meta()
+        if self.header.get("format") != FORMAT_VERSION:
+            raise BlobError("format", f"format {self.header.get('format')!r}, this is {FORMAT_VERSION}")
+        if self.header.get("python") != python_name():
+            raise BlobError("python_version", f"made by {self.header.get('python')}, this is {python_name()}")
+
+    def sections(self) -> Iterator[Tuple[bytes, Meta, List[Any]]]:
+        """Yield kind, meta and chunks of each valid section."""
+        while True:
+            kind = bytes(self._take(1))
+            if kind == b"Z":
+                return
+            meta = self._take_meta()
+            chunks: List[Any] = []
+            while True:
+                size = _U32.unpack(self._take(4))[0]
+                if size in (_VALID, _VOID):
+                    break
+                chunks.append(self._take(size))
+            if size == _VALID:
+                yield kind, meta, chunks
+
+    def _take(self, size: int) -> Any:
+        end = self._position + size
+        if end > self.size - 32:
+            raise BlobError("format", "a section is longer than the checkpoint")
+        piece = self._view[self._position : end]
+        self._position = end
+        return piece
+
+    def _take_meta(self) -> Meta:
+        size = _U32.unpack(self._take(4))[0]
+        if size > MAX_META_BYTES:
+            raise BlobError("format", "a section's description is too long")
+        try:
+            meta = json.loads(bytes(self._take(size)))
+        except ValueError:
+            meta = None
+        if not isinstance(meta, dict):
+            raise BlobError("format", "a section's description is not JSON")
+        return meta
+
+
+class ChunkReader:
+    """Reads chunks one after another, as a file that an unpickler takes."""
+
+    def __init__(self, chunks: List[Any]) -> None:
+        self._chunks = chunks
+        self._index = 0
+        self._offset = 0
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes."""
+        target = bytearray(size)
+        return bytes(target[: self.readinto(target)])
+
+    def readinto(self, target: Any) -> int:
+        """Fill `target`; returns how many bytes there were."""
+        wanted, done = len(target), 0
+        while done < wanted and self._index < len(self._chunks):
+            chunk = self._chunks[self._index]
+            piece = chunk[self._offset : self._offset + wanted - done]
+            target[done : done + len(piece)] = piece
+            done += len(piece)
+            self._offset += len(piece)
+            if self._offset == len(chunk):
+                self._index, self._offset = self._index + 1, 0
+        return done
+
+    def readline(self) -> bytes:
+        """Return bytes up to a line end."""
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            byte = self.read(1)
+            if not byte:
+                break
+            line += byte
+        return bytes(line)
+
+
+def _new_sha256() -> Any:
+    # Imported at the first checkpoint only: OpenSSL is several megabytes in every process.
+    import hashlib
+
+    return hashlib.sha256()
+
+
+def _nameless_file() -> BinaryIO:
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("checkpoint"), "w+b")
+    import tempfile
+
+    return tempfile.TemporaryFile()

@@ -1,0 +1,86 @@
+"""Owns finding which names share objects, so that they are pickled together and others are not."""
+
+import gc
+import types
+from typing import Any, Callable, Dict, List, Set
+
+_ATOMS = frozenset(
+    (
+        bool,
+        bytes,
+        complex,
+        float,
+        int,
+        str,
+        type(None),
+        type(Ellipsis),
+        type(NotImplemented),
+        range,
+        types.BuiltinFunctionType,
+        types.CodeType,
+        types.MethodDescriptorType,
+        types.ModuleType,
+        types.WrapperDescriptorType,
+    )
+)
+_referents = gc.get_referents
+
+
+def group_names(values: Dict[str, Any], is_elsewhere: Callable[[Any], bool]) -> List[List[str]]:
+    """Return the names in groups, in their order; two names are in one group where an object can be reached from both.
+
+    `is_elsewhere` says of functions and classes whether a checkpoint refers to them by their module.
+    """
+    groups = _Groups()
+    owner: Dict[int, str] = {}
+    for name, value in values.items():
+        groups.add(name)
+        pending = [value]
+        while pending:
+            current = pending.pop()
+            kind = type(current)
+            if kind in _ATOMS or (kind in (tuple, frozenset) and not current):
+                continue
+            known = owner.get(id(current))
+            if known is not None:
+                groups.join(known, name)
+                continue
+            if is_elsewhere(current):
+                continue
+            owner[id(current)] = name
+            if not _is_flat(kind, current):
+                pending.extend(_referents(current))
+    return groups.listed()
+
+
+def _is_flat(kind: type, value: Any) -> bool:
+    """Say whether a long list holds atoms only, without putting them all on a list of our own."""
+    return kind in (list, tuple, set, frozenset) and len(value) > 1000 and set(map(type, value)) <= _ATOMS
+
+
+class _Groups:
+    """Disjoint sets of names."""
+
+    def __init__(self) -> None:
+        self._parent: Dict[str, str] = {}
+
+    def add(self, name: str) -> None:
+        self._parent[name] = name
+
+    def find(self, name: str) -> str:
+        path: Set[str] = set()
+        while self._parent[name] != name:
+            path.add(name)
+            name = self._parent[name]
+        for passed in path:
+            self._parent[passed] = name
+        return name
+
+    def join(self, one: str, other: str) -> None:
+        self._parent[self.find(other)] = self.find(one)
+
+    def listed(self) -> List[List[str]]:
+        lists: Dict[str, List[str]] = {}
+        for name in self._parent:
+            lists.setdefault(self.find(name), []).append(name)
+        return list(lists.values())

@@ -1,0 +1,104 @@
+"""Owns pickling groups of names into sections, so that one bad object costs only its own name."""
+
+import io
+from typing import Any, Dict, List, Optional
+
+from ..values import type_name
+from .blob import BlobFull, BlobWriter
+from .pickling import Picklers
+
+_IN_MEMORY_BYTES = 4 << 20
+
+Skipped = Dict[str, str]
+
+
+class _Probe:
+    """Holds a short pickle, and only counts a long one."""
+
+    def __init__(self, limit: int) -> None:
+        self.size = 0
+        self.limit = limit
+        self.held: Optional[io.BytesIO] = io.BytesIO()
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        self.size += size
+        if self.size > self.limit:
+            raise BlobFull
+        if self.held is not None:
+            self.held.write(data)
+            if self.size > _IN_MEMORY_BYTES:
+                self.held = None
+        return size
+
+
+def skipped_entry(name: str, value: Any, reason: BaseException) -> Skipped:
+    """Return the entry that names what was left out, and why."""
+    if isinstance(reason, BlobFull):
+        text = "larger than what is left of the checkpoint's size limit"
+    else:
+        try:
+            text = str(reason)
+        except Exception:
+            text = ""
+        text = f"{type_name(reason)}: {text}"[:500]
+    return {"name": name, "type": type_name(value), "reason": text}
+
+
+def write_group(blob: BlobWriter, picklers: Picklers, values: Dict[str, Any], names: List[str]) -> List[Skipped]:
+    """Write the pickles of names that share objects as one section; returns the entries of those left out."""
+    skipped: List[Skipped] = []
+    good = names
+    while good:
+        probe = _Probe(blob.left)
+        failure = _dump(picklers, probe, values, good)
+        if failure is None:
+            if probe.held is not None:
+                blob.write_section(b"P", {"names": good}, probe.held.getvalue())
+            elif not _stream(blob, picklers, values, good):
+                skipped.extend(skipped_entry(name, values[name], RuntimeError("it changed meanwhile")) for name in good)
+            return skipped
+        bad = _find_bad(blob, picklers, values, good)
+        if not bad:
+            # Each fits alone, together they do not.
+            bad = {good[-1]: failure}
+        skipped.extend(skipped_entry(name, values[name], reason) for name, reason in bad.items())
+        good = [name for name in good if name not in bad]
+    return skipped
+
+
+def _dump(picklers: Picklers, file: Any, values: Dict[str, Any], names: List[str]) -> Optional[BaseException]:
+    """Pickle the names one after another with one memo; returns what went wrong."""
+    try:
+        pickler = picklers.make(file)
+        for name in names:
+            pickler.dump(values[name])
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        return error
+    return None
+
+
+def _find_bad(
+    blob: BlobWriter, picklers: Picklers, values: Dict[str, Any], names: List[str]
+) -> Dict[str, BaseException]:
+    bad: Dict[str, BaseException] = {}
+    for name in names:
+        probe = _Probe(blob.left)
+        probe.held = None
+        failure = _dump(picklers, probe, values, [name])
+        if failure is not None:
+            bad[name] = failure
+    return bad
+
+
+def _stream(blob: BlobWriter, picklers: Picklers, values: Dict[str, Any], names: List[str]) -> bool:
+    section = blob.open_section(b"P", {"names": names})
+    failure = _dump(picklers, section, values, names)
+    if failure is None:
+        try:
+            section.close()
+            return True
+        except BlobFull:
+            pass
+    section.make_void()
+    return False

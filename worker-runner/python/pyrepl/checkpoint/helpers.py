@@ -1,0 +1,85 @@
+"""Owns the functions that checkpoint pickles call by name: what rebuilds functions, classes, and ties to the session."""
+
+import enum
+import importlib
+import marshal
+import types
+from typing import Any, Callable, Dict, Sequence, Tuple
+
+HELPER_MODULE = "pyrepl_checkpoint"
+"""The module name under which pickles refer to these functions; only our unpickler resolves it."""
+
+Helper = Callable[..., Any]
+
+
+def make_helpers(namespace: Dict[str, Any], streams: Sequence[Any]) -> Dict[str, Helper]:
+    """Return the helpers by name, bound to one session's namespace and streams."""
+
+    def get_namespace(module_name: str) -> Dict[str, Any]:
+        return namespace if module_name == "__main__" else vars(importlib.import_module(module_name))
+
+    def get_stream(index: int) -> Any:
+        return streams[index]
+
+    bound: Tuple[Helper, ...] = (get_namespace, get_stream)
+    return {function.__name__: function for function in (*bound, *_UNBOUND)}
+
+
+def make_helper_module(helpers: Dict[str, Helper]) -> types.ModuleType:
+    """Return a module of the helpers, through which a pickler finds their names."""
+    module = types.ModuleType(HELPER_MODULE)
+    for name, function in helpers.items():
+        function.__module__ = HELPER_MODULE
+        function.__qualname__ = name
+        setattr(module, name, function)
+    return module
+
+
+def _import_module(name: str) -> Any:
+    return importlib.import_module(name)
+
+
+def _make_cell() -> types.CellType:
+    return types.CellType()
+
+
+def _make_function(code: bytes, namespace: Dict[str, Any], name: str, cells: Any) -> types.FunctionType:
+    return types.FunctionType(marshal.loads(code), namespace, name, None, cells)
+
+
+def _set_function(function: types.FunctionType, state: Dict[str, Any]) -> None:
+    contents = state.pop("cells")
+    attributes = state.pop("attributes")
+    for name, value in state.items():
+        setattr(function, name, value)
+    function.__dict__.update(attributes)
+    for index, value in contents.items():
+        (function.__closure__ or ())[index].cell_contents = value
+
+
+def _make_class(metaclass: Any, name: str, bases: Tuple[Any, ...], initial: Dict[str, Any]) -> Any:
+    return metaclass(name, bases, dict(initial))
+
+
+def _make_enum(metaclass: Any, name: str, bases: Tuple[Any, ...], initial: Dict[str, Any], members: Any) -> Any:
+    body: Any = metaclass.__prepare__(name, bases)
+    for key, value in (*initial.items(), *members):
+        body[key] = value
+    made: enum.EnumMeta = metaclass.__new__(metaclass, name, bases, body)
+    return made
+
+
+def _set_class(made: type, attributes: Dict[str, Any]) -> None:
+    for name, value in attributes.items():
+        type.__setattr__(made, name, value)
+
+
+_UNBOUND: Tuple[Helper, ...] = (
+    _import_module,
+    _make_cell,
+    _make_function,
+    _set_function,
+    _make_class,
+    _make_enum,
+    _set_class,
+)

@@ -1,0 +1,120 @@
+"""Owns bringing a checkpoint blob back into a live process."""
+
+import builtins
+import importlib
+import json
+from typing import TYPE_CHECKING, Any, Dict, List
+
+from ..wire import KIND_BLOB, Connection, ConnectionEnded, Message
+from .blob import BlobError, BlobReader, ChunkReader, Meta
+from .groups import skipped_entry
+from .helpers import make_helpers
+from .pickling import make_unpickler
+from .save import LAST_VALUE
+from .surroundings import NUMPY_STATE, RANDOM_STATE, restore_random_state
+from .workspace import restore_file
+
+if TYPE_CHECKING:
+    from ..live import Live
+
+MAX_BLOB_BYTES = 8 << 30
+_OWN_NAMES = frozenset(("__builtins__", "__name__", "__doc__", "__package__", "__loader__", "__spec__"))
+
+
+def receive_and_load(live: "Live", connection: Connection, message: Message) -> Message:
+    """Take the blob's frames and load it; returns the answer."""
+    reader = BlobReader()
+    failure = None
+    while True:
+        kind, piece = connection.receive()
+        if kind != KIND_BLOB:
+            raise ConnectionEnded
+        if not piece:
+            break
+        if reader.size + len(piece) > MAX_BLOB_BYTES:
+            failure = BlobError("too_large", f"more than {MAX_BLOB_BYTES} bytes")
+        elif failure is None:
+            try:
+                reader.append(piece)
+            except OSError as error:
+                failure = BlobError("too_large", str(error))
+    try:
+        if failure is not None:
+            raise failure
+        reader.check()
+        answer = _Loading(live, clear_existing=message.get("clear_existing") is not False).run(reader)
+    except BlobError as error:
+        return {"type": "load_failed", "id": message["id"], "code": error.code, "detail": error.detail[:500]}
+    except Exception as error:
+        detail = f"{type(error).__name__}: {error}"[:500]
+        return {"type": "load_failed", "id": message["id"], "code": "format", "detail": detail}
+    return {"type": "loaded", "id": message["id"], **answer}
+
+
+class _Loading:
+    """One blob on its way into the namespace."""
+
+    def __init__(self, live: "Live", *, clear_existing: bool) -> None:
+        self._live = live
+        self._helpers = make_helpers(live.namespace, live.streams)
+        self._restored: List[str] = []
+        self._missing: List[Dict[str, str]] = []
+        if clear_existing:
+            for name in [name for name in live.namespace if name not in _OWN_NAMES]:
+                del live.namespace[name]
+
+    def run(self, reader: BlobReader) -> Message:
+        executor = self._live.executor
+        assert executor is not None
+        executor.count = max(executor.count, int(reader.header.get("executions", 0)))
+        for kind, meta, chunks in reader.sections():
+            if kind == b"F":
+                self._missing.extend(restore_file(self._live.baseline.workspace, meta, chunks))
+            elif kind == b"E":
+                self._missing.extend(self._live.baseline.restore(_json(chunks)))
+            elif kind == b"S":
+                described = _json(chunks)
+                executor.book.adopt(described.get("sources", {}), int(described.get("future", 0)))
+            elif kind == b"M":
+                self._load_modules(_json(chunks))
+            elif kind == b"P":
+                self._load_names([str(name) for name in meta.get("names", [])], chunks)
+        return {"restored": sorted(self._restored), "missing": self._missing}
+
+    def _load_modules(self, modules: Meta) -> None:
+        for name, module_name in modules.items():
+            try:
+                self._live.namespace[name] = (
+                    importlib.import_module(module_name) if module_name else self._live.namespace
+                )
+            except BaseException as error:
+                self._missing.append({**skipped_entry(name, None, error), "type": "module"})
+            else:
+                self._restored.append(name)
+
+    def _load_names(self, names: List[str], chunks: List[Any]) -> None:
+        unpickler = make_unpickler(ChunkReader(chunks), self._helpers)
+        for index, name in enumerate(names):
+            try:
+                self._set(name, unpickler.load())
+            except BaseException as error:
+                self._missing.append({**skipped_entry(name, None, error), "type": "unknown"})
+                # What follows in this section refers to objects that were not made.
+                reason = f"it shares objects with {name!r}, which could not be loaded"
+                rest = names[index + 1 :]
+                self._missing.extend({"name": other, "type": "unknown", "reason": reason} for other in rest)
+                return
+
+    def _set(self, name: str, value: Any) -> None:
+        if name in (RANDOM_STATE, NUMPY_STATE):
+            restore_random_state(name, value)
+        elif name == LAST_VALUE:
+            builtins._ = value  # type: ignore[attr-defined]
+        else:
+            self._live.namespace[name] = value
+            self._restored.append(name)
+
+
+def _json(chunks: List[Any]) -> Meta:
+    described = json.loads(b"".join(chunks))
+    return described if isinstance(described, dict) else {}

@@ -1,0 +1,140 @@
+"""Owns the pickler of a checkpoint: cloudpickle where there is one, the standard library's with our reductions elsewhere."""
+
+import builtins
+import io
+import pickle
+import sys
+import types
+from typing import Any, Callable, Dict, Sequence
+
+from .by_value import ByValue, is_named_tuple
+from .helpers import HELPER_MODULE, Helper, make_helper_module, make_helpers
+
+_PROTOCOL = 5
+
+
+class _NamespaceMark:
+    """Stands inside a pickle for the namespace of a module that is there already, `__main__` above all."""
+
+    __slots__ = ("module_name",)
+
+    def __init__(self, module_name: str) -> None:
+        self.module_name = module_name
+
+
+class Picklers:
+    """Makes picklers for one session. For the serializer only: it registers the helpers in sys.modules."""
+
+    def __init__(self, namespace: Dict[str, Any], main_module: types.ModuleType, streams: Sequence[Any]) -> None:
+        self.namespace = namespace
+        self.helpers: Dict[str, Helper] = make_helpers(namespace, streams)
+        sys.modules[HELPER_MODULE] = make_helper_module(self.helpers)
+        self._elsewhere = {id(namespace), id(main_module), id(vars(builtins)), *map(id, streams)}
+        self._stream_index = {id(stream): index for index, stream in enumerate(streams)}
+        self._marks: Dict[str, _NamespaceMark] = {}
+        self.by_value = ByValue(self.helpers, self.is_elsewhere, self.mark_namespace)
+        self._make = _cloud_pickler(self) or _plain_pickler(self)
+
+    def make(self, file: Any) -> Any:
+        """Return a new pickler that writes to `file`."""
+        return self._make(file)
+
+    def mark_namespace(self, namespace: Dict[str, Any]) -> Any:
+        """Return a mark for the namespace of a module that a new process has too, `namespace` itself for any other."""
+        module_name = "__main__" if namespace is self.namespace else namespace.get("__name__")
+        module = sys.modules.get(module_name) if type(module_name) is str else None
+        if module is None or vars(module) is not namespace:
+            return namespace
+        return self._marks.setdefault(module_name, _NamespaceMark(module_name))
+
+    def is_elsewhere(self, value: Any) -> bool:
+        """Say whether pickles refer to `value` by a name instead of holding it."""
+        if id(value) in self._elsewhere:
+            return True
+        if type(value) is not types.FunctionType and not issubclass(type(value), type):
+            return False
+        try:
+            module_name, path = value.__module__, value.__qualname__
+            found: Any = sys.modules[module_name]
+            if module_name == "__main__":
+                return False
+            for part in path.split("."):
+                found = getattr(found, part)
+        except (AttributeError, KeyError, TypeError):
+            return False
+        return found is value
+
+    def reduce_tie(self, value: Any) -> Any:
+        """Return the reduction of what belongs to the session itself, NotImplemented for anything else."""
+        kind = type(value)
+        index = self._stream_index.get(id(value))
+        if kind is _NamespaceMark:
+            return self.helpers["get_namespace"], (value.module_name,)
+        if isinstance(value, io.IOBase) and not isinstance(value, (io.BytesIO, io.StringIO)) and index is None:
+            raise TypeError("an open file cannot be saved")
+        if kind is types.ModuleType and sys.modules.get(value.__name__) is value:
+            return self.helpers["_import_module"], (value.__name__,)
+        return NotImplemented if index is None else (self.helpers["get_stream"], (index,))
+
+
+def _cloud_pickler(picklers: Picklers) -> Any:
+    try:
+        import cloudpickle
+    except Exception:
+        return None
+    base: Any = cloudpickle.CloudPickler
+    if not hasattr(base, "_dynamic_function_reduce"):
+        return None
+
+    class CloudPickler(base):
+        """cloudpickle, except that functions of `__main__` keep the session's namespace as their globals."""
+
+        def __init__(self, file: Any) -> None:
+            super().__init__(file, protocol=_PROTOCOL)
+
+        def reducer_override(self, value: Any) -> Any:
+            tie = picklers.reduce_tie(value)
+            if tie is not NotImplemented:
+                return tie
+            if is_named_tuple(value) and not picklers.is_elsewhere(value):
+                # cloudpickle 2 calls the metaclass of typing.NamedTuple, which cannot make a skeleton.
+                return picklers.by_value.reduce(value)
+            return super().reducer_override(value)
+
+        def _dynamic_function_reduce(self, function: Any) -> Any:
+            reduced = super()._dynamic_function_reduce(function)
+            if function.__globals__ is not picklers.namespace:
+                return reduced
+            maker, arguments, state, *rest = reduced
+            slots = {**state[1], "__globals__": {}}
+            return (maker, (arguments[0], picklers.mark_namespace(function.__globals__), *arguments[2:]), (state[0], slots), *rest)
+
+    return CloudPickler
+
+
+def _plain_pickler(picklers: Picklers) -> Any:
+    class PlainPickler(pickle.Pickler):
+        """The standard library's pickler with our reductions."""
+
+        def __init__(self, file: Any) -> None:
+            super().__init__(file, protocol=_PROTOCOL)
+
+        def reducer_override(self, value: Any) -> Any:
+            tie = picklers.reduce_tie(value)
+            return picklers.by_value.reduce(value) if tie is NotImplemented else tie
+
+    return PlainPickler
+
+
+def make_unpickler(file: Any, helpers: Dict[str, Callable[..., Any]]) -> pickle.Unpickler:
+    """Return an unpickler that knows the helpers."""
+
+    class CheckpointUnpickler(pickle.Unpickler):
+        """Resolves the helpers' module without looking in sys.modules."""
+
+        def find_class(self, module_name: str, global_name: str) -> Any:
+            if module_name == HELPER_MODULE:
+                return helpers[global_name]
+            return super().find_class(module_name, global_name)
+
+    return CheckpointUnpickler(file)

@@ -1,0 +1,79 @@
+"""Owns what belongs to a session besides its names: working directory, environment, module path, random state."""
+
+import os
+import sys
+from typing import Any, Dict, List
+
+from .blob import Meta
+
+RANDOM_STATE = "random.getstate()"
+NUMPY_STATE = "numpy.random.get_state()"
+
+
+class Baseline:
+    """The environment as it was when the first live process began; checkpoints hold the differences."""
+
+    def __init__(self, workspace: str) -> None:
+        self.workspace = workspace
+        self.environ = dict(os.environ)
+
+    def describe(self) -> Meta:
+        """Return what is to be restored, as JSON."""
+        environ = dict(os.environ)
+        try:
+            cwd = os.getcwd()
+        except OSError:
+            cwd = self.workspace
+        return {
+            "cwd": os.path.relpath(cwd, self.workspace) if _is_below(cwd, self.workspace) else cwd,
+            "path": [entry for entry in sys.path if type(entry) is str],
+            "environ": {key: value for key, value in environ.items() if self.environ.get(key) != value},
+            "environ_removed": [key for key in self.environ if key not in environ],
+            "recursion_limit": sys.getrecursionlimit(),
+        }
+
+    def restore(self, meta: Meta) -> List[Dict[str, str]]:
+        """Bring it back; returns an entry for each thing that could not be."""
+        missing: List[Dict[str, str]] = []
+        for key in meta.get("environ_removed", []):
+            os.environ.pop(key, None)
+        os.environ.update({str(key): str(value) for key, value in meta.get("environ", {}).items()})
+        path = meta.get("path", [])
+        sys.path[:] = [str(entry) for entry in path] + [entry for entry in sys.path if entry not in path]
+        limit = meta.get("recursion_limit")
+        if isinstance(limit, int) and limit > sys.getrecursionlimit():
+            sys.setrecursionlimit(limit)
+        cwd = os.path.join(self.workspace, str(meta.get("cwd", "")))
+        try:
+            os.chdir(os.path.normpath(cwd))
+        except OSError as error:
+            missing.append({"name": "os.getcwd()", "type": "str", "reason": str(error)[:500]})
+        return missing
+
+
+def random_states() -> Dict[str, Any]:
+    """Return the states of the random generators that are loaded, under their pseudo-names."""
+    states: Dict[str, Any] = {}
+    random: Any = sys.modules.get("random")
+    if random is not None:
+        states[RANDOM_STATE] = random.getstate()
+    numpy_random: Any = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        states[NUMPY_STATE] = numpy_random.get_state(legacy=False)
+    return states
+
+
+def restore_random_state(name: str, state: Any) -> None:
+    """Set one generator's state."""
+    if name == RANDOM_STATE:
+        import random
+
+        random.setstate(state)
+    elif name == NUMPY_STATE:
+        import numpy.random  # type: ignore[import-not-found,unused-ignore]
+
+        numpy.random.set_state(state)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder + os.sep)
