@@ -34,6 +34,7 @@ export class KeeperProcess implements Sandbox {
   readonly exited: Promise<SandboxExit>;
   readonly #launch: KeeperLaunch;
   readonly #child: ChildProcess;
+  readonly #lastMemory: Promise<SandboxMemory>;
   #pid = 0;
   #hasExited = false;
   #cleared: Promise<void> | null = null;
@@ -69,7 +70,9 @@ export class KeeperProcess implements Sandbox {
       child.once("exit", (code, signal) => ended(exitOf(code, signal)));
       child.once("error", () => ended({ code: null, signal: null }));
     });
-    void this.exited.then(() => this.kill());
+    // Whoever learns of the end may ask what it was for, when the group is gone.
+    this.#lastMemory = this.exited.then(() => this.#readMemory());
+    void this.#lastMemory.then(() => this.kill());
     this.stdin.on("error", ignoreBrokenPipe);
   }
 
@@ -86,10 +89,14 @@ export class KeeperProcess implements Sandbox {
   }
 
   async memoryStatus(): Promise<SandboxMemory> {
-    const { group, memoryBytes } = this.#launch;
-    if (group && !this.#hasExited) return group.memoryStatus();
-    const residentBytes = this.#hasExited ? null : residentBytesOf(this.#pid);
-    return { residentBytes, limitBytes: memoryBytes, oomKills: null };
+    if (this.#hasExited) return this.#lastMemory;
+    try {
+      return await this.#readMemory();
+    } catch (error) {
+      // It ended meanwhile, and the group with it.
+      if (this.#hasExited) return this.#lastMemory;
+      throw error;
+    }
   }
 
   kill(): Promise<void> {
@@ -97,9 +104,15 @@ export class KeeperProcess implements Sandbox {
     return this.#cleared;
   }
 
+  async #readMemory(): Promise<SandboxMemory> {
+    const { group, memoryBytes } = this.#launch;
+    if (group) return group.memoryStatus();
+    return { residentBytes: this.#pid ? residentBytesOf(this.#pid) : 0, limitBytes: memoryBytes, oomKills: null };
+  }
+
   async #clear(): Promise<void> {
     if (!this.#hasExited) this.#end();
-    await this.exited;
+    await this.#lastMemory;
     await this.#launch.group?.remove();
     await this.#launch.tidy();
   }
