@@ -2,12 +2,16 @@
 
 import enum
 import marshal
+import sys
 import types
+import typing
 from typing import Any, Callable, Dict, Tuple
 
 from .helpers import Helper
 
 _DROPPED = ("__dict__", "__weakref__", "_abc_impl", "__slots__", "__module__", "__qualname__")
+_INITIAL = ("__module__", "__qualname__", "__slots__", "__orig_bases__")
+_HEAP_TYPE = 1 << 9
 _ENUM_DROPPED = ("__new__", "__new_member__", "__members__")
 
 
@@ -26,6 +30,12 @@ class ByValue:
             return NotImplemented if self._is_elsewhere(value) else self._reduce_function(value)
         if kind is types.CellType:
             return self._helpers["_make_cell"], ()
+        if kind is types.MappingProxyType:
+            return kind, (dict(value),)
+        if kind is typing.TypeVar and value.__module__ == "__main__":
+            return self._reduce_type_variable(value)
+        if kind.__module__ == "dataclasses":
+            return self._reduce_dataclass_mark(value)
         if kind is property:
             return property, (value.fget, value.fset, value.fdel, value.__doc__)
         if kind in (classmethod, staticmethod):
@@ -55,9 +65,25 @@ class ByValue:
         arguments = (marshal.dumps(function.__code__), self._mark(function.__globals__), function.__name__, cells)
         return self._helpers["_make_function"], arguments, state, None, None, self._helpers["_set_function"]
 
+    def _reduce_type_variable(self, value: Any) -> Tuple[Any, ...]:
+        options = {"bound": value.__bound__, "covariant": value.__covariant__, "contravariant": value.__contravariant__}
+        return self._helpers["_make_type_variable"], (value.__name__, value.__constraints__, options)
+
+    def _reduce_dataclass_mark(self, value: Any) -> Any:
+        """Refer to the sentinels of the dataclasses module, which are compared by identity, by their names."""
+        for name, mark in vars(sys.modules["dataclasses"]).items():
+            if mark is value:
+                return self._helpers["_get_attribute"], ("dataclasses", name)
+        return NotImplemented
+
     def _reduce_class(self, made: Any) -> Tuple[Any, ...]:
+        for name, known in vars(types).items():
+            if known is made:
+                return self._helpers["_get_attribute"], ("types", name)
+        if not made.__flags__ & _HEAP_TYPE:
+            raise TypeError(f"type {made.__name__!r} has no name to import it by")
         parts: Dict[str, Any] = dict(type.__dict__["__dict__"].__get__(made))
-        initial = {name: parts[name] for name in ("__module__", "__qualname__", "__slots__") if name in parts}
+        initial = {name: parts[name] for name in _INITIAL if name in parts}
         if type(made) is type or not issubclass(type(made), enum.EnumMeta):
             maker: Tuple[Any, ...] = (self._helpers["_make_class"], (type(made), made.__name__, made.__bases__, initial))
         else:

@@ -4,6 +4,7 @@ import enum
 import importlib
 import marshal
 import types
+import typing
 from typing import Any, Callable, Dict, Sequence, Tuple
 
 HELPER_MODULE = "pyrepl_checkpoint"
@@ -74,7 +75,19 @@ def _set_class(made: type, attributes: Dict[str, Any]) -> None:
         type.__setattr__(made, name, value)
 
 
+def _make_type_variable(name: str, constraints: Tuple[Any, ...], options: Dict[str, Any]) -> Any:
+    made = typing.TypeVar(name, *constraints, **options)  # type: ignore[misc]
+    made.__module__ = "__main__"
+    return made
+
+
+def _get_attribute(module_name: str, name: str) -> Any:
+    return getattr(importlib.import_module(module_name), name)
+
+
 _UNBOUND: Tuple[Helper, ...] = (
+    _get_attribute,
+    _make_type_variable,
     _import_module,
     _make_cell,
     _make_function,
