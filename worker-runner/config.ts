@@ -40,6 +40,8 @@ const Variables = z.object({
   /** Modules imported ahead of need, separated by commas. */
   PRELOAD: list,
   SANDBOX: z.enum(["auto", "bwrap", "none"], { error: "must be auto, bwrap or none" }).default("auto"),
+  /** Allows `auto` to go without isolation where bubblewrap does not work, with a warning. */
+  DEVELOPMENT: flag.default(false),
   /** Whether user code may use the network. */
   NETWORK: flag.default(false),
   MEMORY_LIMIT_MB: count(DEFAULT_LIMITS.memoryLimitMb),

@@ -4,6 +4,7 @@ import type { EdgeAnswer } from "./edge-calls.ts";
 import type { Logger } from "./log.ts";
 
 const FIRST_RETRY_MS = 100;
+const PATIENCE_MS = 1000;
 
 export interface HeartbeatOptions {
   call: (heartbeat: Heartbeat, signal: AbortSignal) => Promise<EdgeAnswer>;
@@ -19,7 +20,7 @@ export interface HeartbeatOptions {
 export class HeartbeatSender {
   readonly #options: HeartbeatOptions;
   readonly #stopping = new AbortController();
-  #edge: "not asked" | "there" | "away" = "not asked";
+  #edge: "not asked" | "waiting" | "there" | "lost" = "not asked";
   #timer: NodeJS.Timeout | null = null;
   #isSending = false;
   #isStale = false;
@@ -60,7 +61,7 @@ export class HeartbeatSender {
   #noteThere(): number {
     this.#retryMs = FIRST_RETRY_MS;
     if (this.#edge !== "there") {
-      this.#options.log.info(this.#edge === "away" ? "the edge is there again" : "registered with the edge");
+      this.#options.log.info(this.#edge === "lost" ? "the edge is there again" : "registered with the edge");
       this.#edge = "there";
       this.#options.onRegistered?.();
     }
@@ -68,12 +69,18 @@ export class HeartbeatSender {
   }
 
   #noteAway(answer: Exclude<EdgeAnswer, { outcome: "taken" }>): number {
+    const { log, periodMs } = this.#options;
     const why = answer.outcome === "away" ? answer.why : "it does not know this call";
-    if (this.#edge === "not asked") this.#options.log.info({ why }, "waiting for the edge");
-    if (this.#edge === "there") this.#options.log.warn({ why }, "the edge does not take heartbeats; trying on");
-    this.#edge = "away";
     const retryMs = this.#retryMs;
-    this.#retryMs = Math.min(retryMs * 2, this.#options.periodMs);
+    this.#retryMs = Math.min(retryMs * 2, periodMs);
+    if (this.#edge === "there") {
+      log.warn({ why }, "the edge does not take heartbeats; trying on");
+      this.#edge = "lost";
+    } else if (this.#edge === "not asked" && retryMs >= PATIENCE_MS) {
+      // An edge that starts together with the runner is worth no line.
+      log.info({ why }, "waiting for the edge");
+      this.#edge = "waiting";
+    }
     return retryMs;
   }
 }

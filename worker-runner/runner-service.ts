@@ -28,8 +28,12 @@ export interface ServicePool extends SessionSource {
 export interface RunnerService {
   /** Where it listens, for example `http://127.0.0.1:8788`. */
   url: string;
-  /** Takes no new sessions, gives the edge time to store those that are here, then ends everything. Safe to call twice. */
-  stop(): Promise<void>;
+  /**
+   * Takes no new sessions, gives the edge time to store those that are here, then ends everything. Safe to call twice.
+   *
+   * @param maxGraceMs shortens SHUTDOWN_GRACE_SECONDS.
+   */
+  stop(maxGraceMs?: number): Promise<void>;
 }
 
 export interface RunnerServiceOptions {
@@ -113,14 +117,14 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
   let stopping: Promise<void> | null = null;
   return {
     url,
-    stop() {
-      stopping ??= stop();
+    stop(maxGraceMs = Number.POSITIVE_INFINITY) {
+      stopping ??= stop(Math.min(maxGraceMs, config.SHUTDOWN_GRACE_SECONDS * 1000));
       return stopping;
     },
   };
 
-  async function stop(): Promise<void> {
-    const graceMs = edge === null && registry.links === 0 ? 0 : config.SHUTDOWN_GRACE_SECONDS * 1000;
+  async function stop(maxGraceMs: number): Promise<void> {
+    const graceMs = edge === null && registry.links === 0 ? 0 : maxGraceMs;
     log.info({ sessions: registry.size }, "stopping: the edge takes the sessions over");
     const drained = registry.drain(AbortSignal.timeout(graceMs));
     heartbeat?.beat();

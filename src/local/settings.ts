@@ -1,0 +1,44 @@
+/** Owns the settings of `npm start` itself; those of edge and runner are passed on to them as they are. */
+import { isAbsolute, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+
+/** The top of the repository. */
+export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+const port = z.coerce.number().int().min(0).max(65_535);
+
+const Variables = z.object({
+  /** Of the edge; 0: any free port. */
+  PORT: port.default(8787),
+  /** Of the first runner; more runners take the ports after it. 0: any free ports. */
+  RUNNER_PORT: port.default(8788),
+  /** 0 makes sense with RUNNER_URL only. */
+  RUNNERS: z.coerce.number().int().min(0).max(64).default(1),
+  /** Where sessions, checkpoints and secrets are kept. */
+  STATE_DIR: z.string().default(".wrangler/state"),
+  LOG_FORMAT: z.enum(["auto", "json", "pretty"]).default("auto"),
+});
+
+export type StartSettings = z.infer<typeof Variables>;
+
+/** A reason not to start that the user can do something about: what is wrong, and what to do. */
+export class StartError extends Error {
+  override name = "StartError";
+}
+
+/**
+ * Parses the environment of `npm start`.
+ *
+ * @throws StartError naming each wrong variable.
+ */
+export function parseStartSettings(environment: NodeJS.ProcessEnv): StartSettings {
+  const present = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
+  const parsed = Variables.safeParse(present);
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+    throw new StartError(`A setting is wrong. ${lines.join("; ")}`);
+  }
+  const { STATE_DIR } = parsed.data;
+  return { ...parsed.data, STATE_DIR: isAbsolute(STATE_DIR) ? STATE_DIR : join(ROOT, STATE_DIR) };
+}

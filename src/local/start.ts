@@ -1,0 +1,115 @@
+/** What `npm start` runs: edge and runners on this machine, one log, and an end in order. */
+import { ConfigError, parseConfig, type RunnerConfig } from "../../worker-runner/config.ts";
+import { startEdge } from "./edge.ts";
+import { pickEdgeVariables } from "./edge-variables.ts";
+import { createStartLog, type StartLog } from "./log.ts";
+import { claimPort } from "./ports.ts";
+import { RunnerProcess } from "./runner-process.ts";
+import { parseStartSettings, StartError, type StartSettings } from "./settings.ts";
+import { loadSecrets, type Secrets, takeStateDir } from "./state-dir.ts";
+
+/** npm passes Ctrl-C on to a program that the terminal has told already; a person takes longer for the second one. */
+const SECOND_SIGNAL_MS = 1000;
+
+async function start(startedAt: number): Promise<void> {
+  const settings = parseStartSettings(process.env);
+  await takeStateDir(settings.STATE_DIR);
+  const secrets = await loadSecrets(settings.STATE_DIR, process.env);
+  const runnerConfig = parseConfig({ ...process.env, ...secrets });
+  const log = createStartLog(settings, runnerConfig.LOG_LEVEL);
+  const port = await claimPort(settings.PORT, "PORT");
+  const runners = await prepareRunners(settings, secrets, runnerConfig, `http://127.0.0.1:${port}`, log);
+
+  const stopped = watchSignals(log, runners);
+  const edgeStart = startEdge({
+    port,
+    stateDir: settings.STATE_DIR,
+    variables: { ...pickEdgeVariables(process.env), ...secrets },
+    log: log.named("edge"),
+  });
+  const everythingStarted = Promise.all([edgeStart, ...runners.map((runner) => runner.start())]);
+  try {
+    const first = await Promise.race([everythingStarted, stopped]);
+    if (first !== undefined) announce(first[0].url, settings, log, startedAt);
+    await stopped;
+  } catch (error) {
+    for (const runner of runners) runner.kill();
+    throw error;
+  } finally {
+    await Promise.all(runners.map((runner) => runner.stop()));
+    // An edge that did not start has nothing to stop, and said so above.
+    await edgeStart.then((edge) => edge.stop()).catch(() => undefined);
+  }
+  log.named("start").info("stopped; the next start finds every session again");
+}
+
+async function prepareRunners(
+  settings: StartSettings,
+  secrets: Secrets,
+  config: RunnerConfig,
+  edgeUrl: string,
+  log: StartLog,
+): Promise<RunnerProcess[]> {
+  const runners: RunnerProcess[] = [];
+  for (let index = 0; index < settings.RUNNERS; index += 1) {
+    const wanted = settings.RUNNER_PORT === 0 ? 0 : settings.RUNNER_PORT + index;
+    const port = await claimPort(wanted, "RUNNER_PORT");
+    const id = `runner-${index + 1}`;
+    const env = {
+      ...process.env,
+      ...secrets,
+      EDGE_URL: edgeUrl,
+      RUNNER_ID: id,
+      RUNNER_PORT: String(port),
+      HOST: "127.0.0.1",
+      PUBLIC_URL: "",
+      LOG_FORMAT: "json",
+      DEVELOPMENT: "1",
+    };
+    runners.push(new RunnerProcess({ id, env, graceMs: config.SHUTDOWN_GRACE_SECONDS * 1000, log }));
+  }
+  return runners;
+}
+
+/** Resolves at the first Ctrl-C or SIGTERM; at a later one everything ends at once. */
+function watchSignals(log: StartLog, runners: RunnerProcess[]): Promise<void> {
+  let firstAt: number | null = null;
+  return new Promise((resolve) => {
+    const onSignal = () => {
+      if (firstAt === null) {
+        firstAt = performance.now();
+        log.named("start").info("stopping: sessions are stored first (once more to stop at once)");
+        resolve();
+      } else if (performance.now() - firstAt > SECOND_SIGNAL_MS) {
+        for (const runner of runners) runner.kill();
+        process.exit(130);
+      }
+    };
+    process.on("SIGINT", onSignal);
+    process.on("SIGTERM", onSignal);
+  });
+}
+
+function announce(url: string, settings: StartSettings, log: StartLog, startedAt: number): void {
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+  if (settings.LOG_FORMAT === "json") {
+    log.named("start").info({ url, seconds: Number(seconds) }, "ready");
+    return;
+  }
+  console.log(`
+PyREPL3 is ready (${seconds} s). Ctrl-C stops it.
+
+  Console    ${url}/
+  REST       ${url}/api/v1   (described at ${url}/docs)
+  WebSocket  ${url.replace("http", "ws")}/ws/v1/session
+`);
+}
+
+try {
+  await start(performance.now() - process.uptime() * 1000);
+} catch (error) {
+  if (error instanceof StartError || error instanceof ConfigError) console.error(`\n${error.message}\n`);
+  else console.error(error);
+  process.exitCode = 1;
+}
+process.exit();

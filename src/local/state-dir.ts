@@ -1,0 +1,71 @@
+/** Owns the folder that outlives a run: that one program at a time uses it, and the secrets in it. */
+import { createHash, randomBytes } from "node:crypto";
+import { chmod, mkdir, readFile, realpath, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:net";
+import { join } from "node:path";
+import { z } from "zod";
+import { StartError } from "./settings.ts";
+
+const Secrets = z.object({ RUNNER_TOKEN: z.string().min(16), CHECKPOINT_KEY: z.string().min(32) });
+export type Secrets = z.infer<typeof Secrets>;
+
+const FILE = "secrets.json";
+
+/** Makes the folder where it is missing and takes it for this process; the lock ends with the process, however that ends. */
+export async function takeStateDir(path: string): Promise<void> {
+  await mkdir(path, { recursive: true });
+  // A socket in Linux's abstract namespace is no file: nothing is left behind that a later start would trip over.
+  if (process.platform !== "linux") return;
+  const name = createHash("sha256")
+    .update(await realpath(path))
+    .digest("hex");
+  const lock = createServer().unref();
+  try {
+    await listen(lock, `\0pyrepl3-${name}`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    throw new StartError(`Another PyREPL3 uses the state in ${path}. Stop it, or set STATE_DIR to another folder.`);
+  }
+}
+
+/** The secrets of this state: those given by the environment, else those made at the first start. */
+export async function loadSecrets(stateDir: string, environment: NodeJS.ProcessEnv): Promise<Secrets> {
+  const kept = await keptSecrets(join(stateDir, FILE));
+  return {
+    RUNNER_TOKEN: environment["RUNNER_TOKEN"] || kept.RUNNER_TOKEN,
+    CHECKPOINT_KEY: environment["CHECKPOINT_KEY"] || kept.CHECKPOINT_KEY,
+  };
+}
+
+async function keptSecrets(path: string): Promise<Secrets> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    const made = { RUNNER_TOKEN: randomBytes(32).toString("hex"), CHECKPOINT_KEY: randomBytes(32).toString("hex") };
+    await writeFile(path, `${JSON.stringify(made, null, 2)}\n`, { mode: 0o600 });
+    return made;
+  }
+  await chmod(path, 0o600);
+  const parsed = Secrets.safeParse(parseJson(text));
+  // New ones would make every stored checkpoint unreadable, so that is the user's decision.
+  if (!parsed.success) throw new StartError(`${path} is damaged. Put it back, or remove it and lose the checkpoints.`);
+  return parsed.data;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(path, () => resolve());
+  });
+}

@@ -1,0 +1,80 @@
+/** What `npm run runner` runs: the runner's service, from its environment to its exit code. */
+import packageJson from "../package.json" with { type: "json" };
+import { ConfigError, parseConfig, type RunnerConfig } from "./config.ts";
+import { createLog, type Logger } from "./log.ts";
+import { Metrics } from "./metrics.ts";
+import { type RunnerService, startRunnerService } from "./runner-service.ts";
+import { startServicePool } from "./service-pool.ts";
+
+/** A terminal and npm may both pass the same Ctrl-C on; a person takes longer for the second one. */
+const SECOND_SIGNAL_MS = 1000;
+
+async function run(config: RunnerConfig, log: Logger): Promise<void> {
+  const stopped = watchForEnd(log);
+  const metrics = new Metrics();
+  const { pool, choice } = await startServicePool(config, packageJson.version, metrics.hooks);
+  if (choice.isWarning) log.warn(choice.detail);
+  let service: RunnerService;
+  try {
+    service = await startRunnerService({
+      config,
+      pool,
+      metrics,
+      log,
+      onRegistered: () => process.send?.("registered"),
+    });
+  } catch (error) {
+    await pool.shutdown();
+    throw error;
+  }
+  const { python, sandbox } = pool.capabilities;
+  log.info({ url: service.url, python: python.version, sandbox: sandbox.kind }, "listening");
+  const { graceMs } = await stopped;
+  await service.stop(graceMs);
+  log.info("stopped");
+}
+
+/** Resolves when the runner is to stop, with the time that its sessions have at most; a later signal ends it at once. */
+function watchForEnd(log: Logger): Promise<{ graceMs: number }> {
+  let firstAt: number | null = null;
+  return new Promise((resolve) => {
+    const onSignal = () => {
+      if (firstAt === null) {
+        firstAt = performance.now();
+        resolve({ graceMs: Number.POSITIVE_INFINITY });
+      } else if (performance.now() - firstAt > SECOND_SIGNAL_MS) {
+        log.warn("stopping at once");
+        process.exit(130);
+      }
+    };
+    process.on("SIGTERM", onSignal);
+    process.on("SIGINT", onSignal);
+    // Started by `npm start`, which is gone, and the edge with it: nobody is left to take a session over.
+    process.once("disconnect", () => resolve({ graceMs: 0 }));
+  });
+}
+
+/** What the operator can do something about is one line; anything else comes with its stack. */
+function explain(error: unknown, config: RunnerConfig): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === "EADDRINUSE") return `Port ${config.RUNNER_PORT} is in use; choose another one by RUNNER_PORT.`;
+  return error.name === "Error" || error.name === "SandboxUnavailable" ? error.message : (error.stack ?? error.message);
+}
+
+let config: RunnerConfig;
+try {
+  config = parseConfig(process.env);
+} catch (error) {
+  if (!(error instanceof ConfigError)) throw error;
+  console.error(error.message);
+  process.exit(1);
+}
+const log = createLog(config);
+try {
+  await run(config, log);
+  process.exit(0);
+} catch (error) {
+  log.fatal(explain(error, config));
+  process.exit(1);
+}
