@@ -86,11 +86,11 @@ async function expectHealth(url: string, complaints: string[]): Promise<void> {
 
 /** Has miniflare start workerd through a script that makes it end with this program. */
 async function leadWorkerdByTheHand(): Promise<void> {
-  if (process.platform !== "linux" || process.env["PYREPL_WORKERD"] !== undefined) return;
+  if (process.platform !== "linux" || process.env.PYREPL_WORKERD !== undefined) return;
   const script = fileURLToPath(new URL("workerd-with-parent.sh", import.meta.url));
   await access(script, constants.X_OK);
-  process.env["PYREPL_WORKERD"] = process.env["MINIFLARE_WORKERD_PATH"] ?? findWorkerd();
-  process.env["MINIFLARE_WORKERD_PATH"] = script;
+  process.env.PYREPL_WORKERD = process.env.MINIFLARE_WORKERD_PATH ?? findWorkerd();
+  process.env.MINIFLARE_WORKERD_PATH = script;
 }
 
 /** The workerd that miniflare would start itself. */

@@ -32,8 +32,8 @@ export async function takeStateDir(path: string): Promise<void> {
 export async function loadSecrets(stateDir: string, environment: NodeJS.ProcessEnv): Promise<Secrets> {
   const kept = await keptSecrets(join(stateDir, FILE));
   return {
-    RUNNER_TOKEN: environment["RUNNER_TOKEN"] || kept.RUNNER_TOKEN,
-    CHECKPOINT_KEY: environment["CHECKPOINT_KEY"] || kept.CHECKPOINT_KEY,
+    RUNNER_TOKEN: environment.RUNNER_TOKEN || kept.RUNNER_TOKEN,
+    CHECKPOINT_KEY: environment.CHECKPOINT_KEY || kept.CHECKPOINT_KEY,
   };
 }
 
