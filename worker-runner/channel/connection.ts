@@ -1,0 +1,88 @@
+/** Owns one process's connection: frames in, messages out, backpressure both ways; a violation of the framing ends it. */
+import type { Socket } from "node:net";
+import { ChannelViolation, encodeFrame, encodeMessage, FrameKind, FrameParser, MAX_JSON_BYTES } from "../channel.ts";
+import type { RunnerMessage } from "./message.ts";
+
+export type FrameListener = (kind: number, payload: Buffer) => void;
+
+export class Connection {
+  readonly #socket: Socket;
+  readonly #parser: FrameParser;
+  #onFrame: FrameListener;
+  #onEnd: (cause: Error | null) => void;
+  #cause: Error | null = null;
+  #isEnded = false;
+
+  constructor(socket: Socket, maxJsonBytes: number, onFrame: FrameListener, onEnd: (cause: Error | null) => void) {
+    this.#socket = socket;
+    this.#onFrame = onFrame;
+    this.#onEnd = onEnd;
+    this.#parser = new FrameParser((kind, payload) => this.#onFrame(kind, payload), maxJsonBytes);
+    socket.on("data", (chunk: Buffer) => this.#take(chunk));
+    // A reset is how a killed process's connection ends; the cause that counts is the violation, if any.
+    socket.on("error", () => socket.destroy());
+    socket.on("end", () => socket.destroy());
+    socket.on("close", () => this.#end());
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** Hands the connection over to whoever owns its process, with the channel's full limits. */
+  adopt(onFrame: FrameListener, onEnd: (cause: Error | null) => void): void {
+    this.#parser.maxJsonBytes = MAX_JSON_BYTES;
+    this.#onFrame = onFrame;
+    this.#onEnd = onEnd;
+    if (this.#isEnded) onEnd(this.#cause);
+  }
+
+  send(message: RunnerMessage): void {
+    if (this.#socket.writable) this.#socket.write(encodeMessage(message));
+  }
+
+  /** Resolves once the socket takes more; rejects never: an ended connection swallows. */
+  async sendPiece(piece: Uint8Array): Promise<void> {
+    if (!this.#socket.writable) return;
+    if (this.#socket.write(encodeFrame(FrameKind.blob, piece))) return;
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        this.#socket.off("drain", done);
+        this.#socket.off("close", done);
+        resolve();
+      };
+      this.#socket.once("drain", done);
+      this.#socket.once("close", done);
+    });
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  /** Ends the connection at once; frames that have not been delivered are dropped. */
+  destroy(cause: Error | null = null): void {
+    this.#cause ??= cause;
+    this.#parser.stop();
+    this.#socket.destroy();
+  }
+
+  #take(chunk: Buffer): void {
+    try {
+      this.#parser.push(chunk);
+    } catch (error) {
+      if (!(error instanceof ChannelViolation)) throw error;
+      this.destroy(error);
+    }
+  }
+
+  #end(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#onEnd(this.#cause);
+  }
+}

@@ -1,0 +1,140 @@
+/** Owns the shapes of the channel's `J` frames (docs/channel.md), those from the sandbox checked and those to it typed. */
+import { z } from "zod";
+import { MimeBundle, StreamName } from "../../src/protocol/event.ts";
+import { Completeness, Completions, Missing } from "../../src/protocol/server-message.ts";
+import { ChannelViolation } from "../channel.ts";
+
+const pid = z.int().positive();
+const id = z.string().max(64);
+const executionId = z.string().min(1).max(128);
+const seconds = z.number().nonnegative();
+
+export const PythonVersion = z.object({
+  version: z.string().max(256),
+  implementation: z.string().max(64),
+  serializer: z.enum(["cloudpickle", "source"]),
+  cloudpickle: z.string().max(64).nullable(),
+});
+/** What the interpreter is, and how it saves its state. */
+export type PythonVersion = z.infer<typeof PythonVersion>;
+
+export const Hello = z.object({
+  type: z.literal("hello"),
+  role: z.enum(["keeper", "live", "snapshot", "serializer"]),
+  token: z.string().max(64),
+  pid,
+  python: PythonVersion.optional(),
+});
+export type Hello = z.infer<typeof Hello>;
+
+const UnencodableOutput = z.object({
+  type: z.literal("output"),
+  offset: z.int().nonnegative(),
+  stream: StreamName,
+  data: z.string(),
+});
+
+export const KeeperMessage = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("exited"), pid, code: z.int().nullable(), signal: z.int().nullable() }),
+  z.object({ type: z.literal("signalled"), id, delivered: z.boolean() }),
+  z.object({ type: z.literal("swept"), id, killed: z.int().nonnegative() }),
+  UnencodableOutput,
+]);
+export type KeeperMessage = z.infer<typeof KeeperMessage>;
+
+export const LiveMessage = z.discriminatedUnion("type", [
+  UnencodableOutput,
+  z.object({
+    type: z.literal("display"),
+    execution_id: executionId,
+    mime: MimeBundle,
+    metadata: z.record(z.string(), z.unknown()),
+    display_id: z.string().max(1024).optional(),
+    update: z.boolean().optional(),
+  }),
+  z.object({
+    type: z.literal("input"),
+    execution_id: executionId,
+    input_id: z.string().min(1).max(128),
+    prompt: z.string(),
+    password: z.boolean(),
+  }),
+  z.object({
+    type: z.literal("result"),
+    execution_id: executionId,
+    value: z.string().nullable(),
+    repr: z.string().nullable(),
+    mime: MimeBundle.optional(),
+    execution_time: seconds,
+  }),
+  z.object({
+    type: z.literal("error"),
+    execution_id: executionId,
+    exception_type: z.string(),
+    exception_message: z.string(),
+    traceback: z.string(),
+    execution_time: seconds,
+    reason: z.enum(["exception", "interrupted", "out_of_memory"]),
+  }),
+  z.object({
+    type: z.literal("snapshot_taken"),
+    id,
+    pid,
+    threads: z.array(z.string()),
+    pause: seconds,
+  }),
+  z.object({ type: z.literal("snapshot_declined"), id, resident_bytes: z.int().nonnegative() }),
+  Completions.extend({ type: z.literal("completions"), id }),
+  Completeness.extend({ type: z.literal("completeness"), id }),
+  z.object({ type: z.literal("loaded"), id, restored: z.array(z.string()), missing: z.array(Missing) }),
+  z.object({
+    type: z.literal("load_failed"),
+    id,
+    code: z.enum(["format", "python_version", "checksum", "too_large"]),
+    detail: z.string(),
+  }),
+]);
+export type LiveMessage = z.infer<typeof LiveMessage>;
+export type MessageOf<T extends LiveMessage["type"]> = Extract<LiveMessage, { type: T }>;
+/** Answers of a live process to a request that carries an id. */
+export type LiveAnswer = Extract<LiveMessage, { id: string }>;
+
+export const SerializerMessage = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("serialized"),
+    id,
+    skipped: z.array(Missing),
+    size: z.int().nonnegative(),
+    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  }),
+  z.object({ type: z.literal("serialize_failed"), id, detail: z.string() }),
+]);
+export type SerializerMessage = z.infer<typeof SerializerMessage>;
+
+/** What the runner says to a process. */
+export type RunnerMessage =
+  | { type: "spawn"; token: string }
+  | { type: "signal"; id: string; pid: number; signal: number }
+  | { type: "sweep"; id: string; keep: number[] }
+  | { type: "execute"; execution_id: string; code: string }
+  | { type: "input_response"; input_id: string; value: string | null }
+  | { type: "snapshot"; id: string; token: string; max_resident_bytes?: number }
+  | { type: "complete"; id: string; code: string; cursor: number }
+  | { type: "is_complete"; id: string; code: string }
+  | { type: "load"; id: string; clear_existing: boolean }
+  | { type: "serialize"; id: string; token: string; max_blob_bytes: number; max_workspace_bytes: number }
+  | { type: "exit" };
+
+/** @throws ChannelViolation where the payload is not JSON of that shape. */
+export function parseMessage<Schema extends z.ZodType>(schema: Schema, payload: Buffer): z.infer<Schema> {
+  let value: unknown;
+  try {
+    value = JSON.parse(payload.toString("latin1"));
+  } catch (cause) {
+    throw new ChannelViolation("a message is not JSON", { cause });
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new ChannelViolation(`a message has the wrong shape at ${issue?.path.join(".") || "its type"}`);
+}

@@ -1,0 +1,48 @@
+/** Owns waiting with an end: a promise, or the moment at which one gives up on it. */
+
+/** Thrown where a wait took longer than it may. */
+export class DeadlinePassed extends Error {
+  override readonly name = "DeadlinePassed";
+}
+
+/**
+ * The promise's outcome, or a rejection: with `DeadlinePassed` after `deadlineMs`, with the signal's reason once it fires.
+ *
+ * @param what names the wait in the message.
+ */
+export function withDeadline<T>(
+  promise: Promise<T>,
+  what: string,
+  deadlineMs: number,
+  signal?: AbortSignal,
+): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const timer = setTimeout(() => {
+      leave();
+      reject(new DeadlinePassed(`${what} took longer than ${deadlineMs} ms`));
+    }, deadlineMs);
+    const abort = () => {
+      leave();
+      reject(signal?.reason);
+    };
+    const leave = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    };
+    if (signal?.aborted) {
+      abort();
+      return;
+    }
+    signal?.addEventListener("abort", abort, { once: true });
+    promise.then(
+      (value) => {
+        leave();
+        resolve(value);
+      },
+      (error) => {
+        leave();
+        reject(error);
+      },
+    );
+  });
+}

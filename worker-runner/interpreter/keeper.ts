@@ -1,0 +1,98 @@
+/** Owns the keeper as the runner sees it: signals, sweeps, how processes ended; a wrong frame from it ends its sandbox. */
+
+import type { Connection } from "../channel/connection.ts";
+import type { Guest } from "../channel/door.ts";
+import { KeeperMessage, type PythonVersion, parseMessage } from "../channel/message.ts";
+import { ChannelViolation, FrameKind } from "../channel.ts";
+import { type OutputPiece, readOutputFrame } from "./output-cursor.ts";
+import { PendingAnswers } from "./pending-answers.ts";
+
+/** What a dead process left in the ring and the pipes is at most 64 KiB in each; a pipe can be made larger up to 1 MiB. */
+const MAX_LEFTOVER_BYTES = 8 * 1024 * 1024;
+
+export interface KeeperListener {
+  exited(pid: number, code: number | null, signal: number | null, leftovers: OutputPiece[]): void;
+  ended(violation: Error | null): void;
+}
+
+type KeeperAnswer = Extract<KeeperMessage, { id: string }>;
+
+export class Keeper {
+  readonly python: PythonVersion;
+  readonly #connection: Connection;
+  readonly #listener: KeeperListener;
+  readonly #answers = new PendingAnswers<KeeperAnswer>();
+  #leftovers: OutputPiece[] = [];
+  #leftoverBytes = 0;
+
+  /** @throws ChannelViolation where the hello does not say which Python this is. */
+  constructor(guest: Guest, listener: KeeperListener) {
+    if (!guest.hello.python) throw new ChannelViolation("the keeper does not name its Python");
+    this.python = guest.hello.python;
+    this.#connection = guest.connection;
+    this.#listener = listener;
+    guest.connection.adopt(
+      (kind, payload) => this.#take(kind, payload),
+      (cause) => {
+        this.#answers.end("the keeper ended");
+        this.#listener.ended(cause);
+      },
+    );
+  }
+
+  spawn(token: string): void {
+    this.#connection.send({ type: "spawn", token });
+  }
+
+  /** @returns whether the process was there to get it. */
+  async signal(pid: number, signal: number, deadlineMs: number): Promise<boolean> {
+    const answer = await this.#answers.ask("signal", deadlineMs, (id) => {
+      this.#connection.send({ type: "signal", id, pid, signal });
+    });
+    return answer.type === "signalled" && answer.delivered;
+  }
+
+  /** Ends every process of the sandbox but these; their ends have been told when it resolves. */
+  async sweep(keep: number[], deadlineMs: number): Promise<void> {
+    await this.#answers.ask("sweep", deadlineMs, (id) => {
+      this.#connection.send({ type: "sweep", id, keep });
+    });
+  }
+
+  disconnect(): void {
+    this.#connection.destroy();
+  }
+
+  #take(kind: number, payload: Buffer): void {
+    if (kind === FrameKind.output) {
+      this.#keepLeftover(readOutputFrame(payload), payload.length);
+      return;
+    }
+    if (kind !== FrameKind.json) throw new ChannelViolation("a keeper sends no blob");
+    const message = parseMessage(KeeperMessage, payload);
+    switch (message.type) {
+      case "output":
+        this.#keepLeftover({ offset: message.offset, stream: message.stream, text: message.data }, payload.length);
+        return;
+      case "exited": {
+        const leftovers = this.#leftovers;
+        this.#leftovers = [];
+        this.#leftoverBytes = 0;
+        this.#listener.exited(message.pid, message.code, message.signal, leftovers);
+        return;
+      }
+      case "signalled":
+      case "swept":
+        this.#answers.settle(message);
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #keepLeftover(piece: OutputPiece, bytes: number): void {
+    this.#leftoverBytes += bytes;
+    if (this.#leftoverBytes > MAX_LEFTOVER_BYTES) throw new ChannelViolation("too much output of a dead process");
+    this.#leftovers.push(piece);
+  }
+}

@@ -1,0 +1,72 @@
+/** Owns how far one live process's output has come, so that bytes sent twice (by it, then by the keeper) are taken once. */
+import { ChannelViolation, OUTPUT_HEADER_BYTES } from "../channel.ts";
+
+export type StreamName = "stdout" | "stderr";
+
+/** Output on its way: the bytes of an `O` frame, or the text of an `output` message. */
+export type OutputPiece =
+  | { offset: number; stream: StreamName; bytes: Buffer; text?: undefined }
+  | { offset: number; stream: StreamName; bytes?: undefined; text: string };
+
+/** @throws ChannelViolation where the frame is too short or names no stream. */
+export function readOutputFrame(payload: Buffer): OutputPiece {
+  const stream = payload.length < OUTPUT_HEADER_BYTES ? 0 : payload[8];
+  if (stream !== 1 && stream !== 2) throw new ChannelViolation("an output frame names no stream");
+  const offset = payload.readUInt32LE(0) + payload.readUInt32LE(4) * 2 ** 32;
+  return { offset, stream: stream === 1 ? "stdout" : "stderr", bytes: payload.subarray(OUTPUT_HEADER_BYTES) };
+}
+
+const surrogatePairs = /[\ud800-\udbff][\udc00-\udfff]/g;
+
+export class OutputCursor {
+  /** Bytes taken; null before the first piece, which sets where this process begins. */
+  #taken: number | null = null;
+  /**
+   * Python counts two lone surrogates that happen to follow each other as six bytes; as JSON they arrive as one pair, which
+   * counts four. So after text with pairs the next offset may be further on by two a pair.
+   */
+  #slack = 0;
+
+  /**
+   * Text that continues what was taken.
+   *
+   * @throws ChannelViolation where the piece does not begin where the last one ended.
+   */
+  next(piece: OutputPiece): string {
+    const ahead = this.#taken === null ? 0 : piece.offset - this.#taken;
+    if (ahead < 0 || ahead > this.#slack) throw new ChannelViolation("output out of order");
+    return this.#take(piece, 0);
+  }
+
+  /** The part of a piece from the keeper that was not taken yet; empty where all of it was. */
+  rest(piece: OutputPiece): string {
+    const known = this.#taken === null ? 0 : this.#taken - piece.offset;
+    return this.#take(piece, Math.max(0, known));
+  }
+
+  #take(piece: OutputPiece, skippedBytes: number): string {
+    if (piece.bytes) {
+      if (skippedBytes >= piece.bytes.length) return "";
+      this.#taken = piece.offset + piece.bytes.length;
+      this.#slack = 0;
+      return piece.bytes.toString("utf8", skippedBytes);
+    }
+    const length = Buffer.byteLength(piece.text);
+    if (skippedBytes >= length) return "";
+    this.#taken = piece.offset + length;
+    this.#slack = 2 * (piece.text.match(surrogatePairs)?.length ?? 0);
+    return skippedBytes === 0 ? piece.text : textAfter(piece.text, skippedBytes);
+  }
+}
+
+/** `text` without the characters that begin in its first `bytes` UTF-8 bytes. */
+function textAfter(text: string, bytes: number): string {
+  let at = 0;
+  let left = bytes;
+  while (left > 0 && at < text.length) {
+    const character = String.fromCodePoint(text.codePointAt(at) ?? 0);
+    left -= Buffer.byteLength(character);
+    at += character.length;
+  }
+  return text.slice(at);
+}

@@ -1,0 +1,100 @@
+/** Owns what can be set about a session, with its defaults; what bounds the sandbox itself is in `sandbox-contract.ts`. */
+import { DEFAULT_LIMITS } from "../src/protocol/limits.ts";
+import type { MetricsHooks } from "./metrics-hooks.ts";
+import { startSandbox } from "./sandbox.ts";
+import type { SandboxLimits, SandboxOptions, StartSandbox } from "./sandbox-contract.ts";
+
+const MIB = 1024 * 1024;
+
+/** Everything about a session that its user may set. */
+export interface SessionOptions {
+  /** The Python command. */
+  python?: string;
+  /** Modules imported before any session begins. */
+  preload?: readonly string[];
+  /** Variables for user code. */
+  env?: Readonly<Record<string, string>>;
+  network?: "off" | "on";
+  limits?: Partial<SandboxLimits>;
+  /** How sandboxes are started. */
+  startSandbox?: StartSandbox;
+  maxQueuedExecutions?: number;
+  codeMaxBytes?: number;
+  /** UTF-16 units of output of one execution; past it the execution ends with reason `output_limit`. */
+  outputMaxCharacters?: number;
+  /** How long code may take to react to an interrupt or a timeout before it is killed. */
+  interruptGraceMs?: number;
+  /** Above this resident size no recovery snapshot is taken; 0 takes none at all. */
+  recoveryMaxResidentBytes?: number;
+  /** Frozen copies held at a time, the one for recovery included. */
+  maxSnapshots?: number;
+  checkpointMaxBytes?: number;
+  /** Workspace files in one checkpoint. */
+  checkpointMaxWorkspaceBytes?: number;
+  /** How long `complete` and `isComplete` wait for a busy session. */
+  completionWaitMs?: number;
+  /** Finished executions whose ids are remembered. */
+  rememberedExecutions?: number;
+  /** UTF-16 units of finished executions' events that are kept to be told again. */
+  replayMaxCharacters?: number;
+  startDeadlineMs?: number;
+  metrics?: MetricsHooks;
+}
+
+/** What an interpreter needs to know. */
+export interface InterpreterOptions {
+  startSandbox: StartSandbox;
+  sandbox: Omit<SandboxOptions, "id" | "channelDirectory">;
+  makeSandboxId(): string;
+  startDeadlineMs: number;
+  /** For an answer that needs no user code to run; past it the sandbox is taken for broken. */
+  answerDeadlineMs: number;
+  /** Longest pause between two pieces of a checkpoint's blob. */
+  serializerSilenceMs: number;
+  /** For bringing a blob's state back. */
+  loadDeadlineMs: number;
+}
+
+export type SessionSettings = Required<
+  Omit<SessionOptions, "python" | "preload" | "env" | "network" | "limits" | "startSandbox" | "startDeadlineMs">
+> & { interpreter: Omit<InterpreterOptions, "makeSandboxId"> };
+
+/** Fills in the defaults. */
+export function settleOptions(options: SessionOptions): SessionSettings {
+  return {
+    maxQueuedExecutions: options.maxQueuedExecutions ?? DEFAULT_LIMITS.queuedExecutions,
+    codeMaxBytes: options.codeMaxBytes ?? DEFAULT_LIMITS.codeMaxBytes,
+    outputMaxCharacters: options.outputMaxCharacters ?? Number.POSITIVE_INFINITY,
+    interruptGraceMs: options.interruptGraceMs ?? 750,
+    recoveryMaxResidentBytes: options.recoveryMaxResidentBytes ?? 512 * MIB,
+    maxSnapshots: options.maxSnapshots ?? DEFAULT_LIMITS.snapshotsPerSession,
+    checkpointMaxBytes: options.checkpointMaxBytes ?? 256 * MIB,
+    checkpointMaxWorkspaceBytes: options.checkpointMaxWorkspaceBytes ?? 64 * MIB,
+    completionWaitMs: options.completionWaitMs ?? 5_000,
+    rememberedExecutions: options.rememberedExecutions ?? 1_000,
+    replayMaxCharacters: options.replayMaxCharacters ?? MIB,
+    metrics: options.metrics ?? {},
+    interpreter: {
+      startSandbox: options.startSandbox ?? startSandbox,
+      sandbox: {
+        workspaceDirectory: null,
+        python: options.python ?? "python3",
+        preload: options.preload ?? [],
+        network: options.network ?? "off",
+        env: options.env ?? {},
+        limits: {
+          memoryBytes: DEFAULT_LIMITS.memoryLimitMb * MIB,
+          processes: DEFAULT_LIMITS.processLimit,
+          workspaceBytes: DEFAULT_LIMITS.workspaceLimitMb * MIB,
+          workspaceFiles: 65_536,
+          openFiles: 1_024,
+          ...options.limits,
+        },
+      },
+      startDeadlineMs: options.startDeadlineMs ?? 20_000,
+      answerDeadlineMs: 5_000,
+      serializerSilenceMs: 30_000,
+      loadDeadlineMs: 60_000,
+    },
+  };
+}

@@ -1,0 +1,71 @@
+/** Owns one execution's request, its place in life, and the events it has had; running it is left to `run.ts`. */
+import { hash } from "node:crypto";
+import type { ExecuteMessage } from "../../src/protocol/client-message.ts";
+import { type EventType, isTerminal } from "../../src/protocol/event.ts";
+import type { ExecutionId } from "../../src/protocol/identity.ts";
+import type { NumberedEvent } from "../session-contract.ts";
+import { type FrameContext, frameContext } from "./event-frame.ts";
+import type { EventStream } from "./event-stream.ts";
+
+const LONGEST_CODE_KEPT = 256;
+
+export class Execution {
+  readonly id: ExecutionId;
+  readonly policy: ExecuteMessage["transaction_policy"];
+  readonly timeoutSeconds: number;
+  readonly context: FrameContext;
+  readonly fingerprint: string;
+  /** Emptied once the code has been sent. */
+  code: string;
+  state: "queued" | "running" | "ended" = "queued";
+  /** Characters of output so far. */
+  outputCharacters = 0;
+  readonly #maxCharacters: number;
+  #events: NumberedEvent[] = [];
+  #characters = 0;
+  #streams: EventStream[] = [];
+
+  /** @param maxCharacters of events are kept for whoever asks again; past it only the terminal one is. */
+  constructor(id: ExecutionId, request: ExecuteMessage, maxCharacters: number) {
+    this.id = id;
+    this.code = request.code;
+    this.policy = request.transaction_policy;
+    this.timeoutSeconds = request.timeout;
+    this.context = frameContext(id);
+    this.fingerprint = fingerprint(request.code);
+    this.#maxCharacters = maxCharacters;
+  }
+
+  /** Characters of the events kept. */
+  get keptCharacters(): number {
+    return this.#characters;
+  }
+
+  record(seq: number, type: EventType, frame: string): NumberedEvent {
+    const event = { seq, type, executionId: this.id, frame };
+    this.#characters += frame.length;
+    if (isTerminal(type)) this.state = "ended";
+    if (this.#characters <= this.#maxCharacters) this.#events.push(event);
+    else this.#events = this.state === "ended" ? [event] : [];
+    for (const stream of this.#streams) stream.push(event);
+    if (this.state === "ended") this.#streams = [];
+    return event;
+  }
+
+  /** The stream gets what is kept, then what comes. */
+  follow(stream: EventStream): void {
+    for (const event of this.#events) stream.push(event);
+    if (this.state !== "ended") this.#streams.push(stream);
+  }
+
+  /** Keeps the terminal event alone. */
+  forgetEvents(): void {
+    this.#events = this.#events.slice(-1);
+    this.#characters = 0;
+  }
+}
+
+/** Tells one code from another without keeping long ones. */
+export function fingerprint(code: string): string {
+  return code.length <= LONGEST_CODE_KEPT ? code : hash("sha256", code);
+}

@@ -1,0 +1,172 @@
+/** Owns one run from `execute` to its last word: the clocks, the signals, and the one decision how it ended. */
+import type { EventType } from "../../src/protocol/event.ts";
+import type { PendingInput } from "../../src/protocol/server-message.ts";
+import { ChannelViolation } from "../channel.ts";
+import type { ExecutionMessage, LiveEnd } from "../interpreter/live-process.ts";
+import type { StreamName } from "../interpreter/output-cursor.ts";
+import type { Interpreter } from "../interpreter.ts";
+import { displayFrame, inputFrame, jsonText, outputFrame, truncatedFrame } from "./event-frame.ts";
+import type { Execution } from "./execution.ts";
+import type { LastWord, StopReason } from "./outcome.ts";
+
+const SIGINT = 2;
+/** setTimeout's longest wait. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** What may still be read of a process that was told to stop while its output was held back. */
+const STOPPING_ALLOWANCE_CHARACTERS = 1024 * 1024;
+
+export interface RunDuties {
+  interpreter: Interpreter;
+  graceMs: number;
+  maxOutputCharacters: number;
+  emit(type: EventType, makeFrame: (seq: number) => string): void;
+  /** Whether the kernel has ended a process of this sandbox for memory since this was last asked. */
+  hasRunOutOfMemory(): Promise<boolean>;
+  /** Called once. `isAlive`: the interpreter is at rest again. */
+  over(last: LastWord, stop: StopReason | null, isAlive: boolean): void;
+}
+
+export class Run {
+  readonly execution: Execution;
+  readonly #duties: RunDuties;
+  /** `killing`: it will be known to have died, whatever it still says. */
+  #phase: "running" | "stopping" | "killing" | "over" = "running";
+  #stop: StopReason | null = null;
+  readonly #startedAt = performance.now();
+  readonly #timeout: NodeJS.Timeout;
+  #grace: NodeJS.Timeout | undefined;
+  #pendingInput: PendingInput | null = null;
+  #droppedBytes = 0;
+
+  constructor(execution: Execution, duties: RunDuties) {
+    this.execution = execution;
+    this.#duties = duties;
+    const timeoutMs = Math.min(execution.timeoutSeconds * 1000, LONGEST_TIMER_MS);
+    this.#timeout = setTimeout(() => this.stop("timeout"), timeoutMs);
+    duties.interpreter.live?.execute(execution.id, execution.code);
+  }
+
+  /** False once the last word is known. */
+  get isOpen(): boolean {
+    return this.#phase !== "over";
+  }
+
+  get pendingInput(): PendingInput | null {
+    return this.#pendingInput && { ...this.#pendingInput, timeout: this.#secondsLeft() };
+  }
+
+  output(text: string, stream: StreamName): void {
+    const { execution } = this;
+    const room = this.#duties.maxOutputCharacters - execution.outputCharacters;
+    execution.outputCharacters += text.length;
+    if (text.length > room) {
+      const shown = text.slice(0, Math.max(0, room));
+      this.#droppedBytes += Buffer.byteLength(text) - Buffer.byteLength(shown);
+      if (shown) this.#emitOutput(shown, stream);
+      this.stop("output_limit");
+      return;
+    }
+    this.#emitOutput(text, stream);
+  }
+
+  /** @throws ChannelViolation where it belongs to another execution or is not what it should be. */
+  take(message: ExecutionMessage): void {
+    const { context } = this.execution;
+    if (message.execution_id !== this.execution.id) throw new ChannelViolation("a message for another execution");
+    switch (message.type) {
+      case "display":
+        this.#duties.emit("display", (seq) => displayFrame(seq, context, message));
+        return;
+      case "input":
+        this.#askInput(message);
+        return;
+      case "result": {
+        const value = jsonText(message.value);
+        if (value === null) throw new ChannelViolation("a result's value is not JSON");
+        this.#end({ kind: "result", message: { ...message, value } });
+        return;
+      }
+      case "error":
+        this.#end({ kind: "error", message });
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  /** Answers the pending input. @returns false where nothing waits for `inputId`. */
+  answerInput(inputId: string, value: string | null): boolean {
+    if (this.#pendingInput?.input_id !== inputId || this.#phase === "over") return false;
+    this.#pendingInput = null;
+    this.#duties.interpreter.live?.answerInput(inputId, value);
+    return true;
+  }
+
+  /** Interrupts it, and kills what does not react; once is enough, the first reason counts. */
+  stop(reason: StopReason): void {
+    if (this.#phase !== "running") return;
+    this.#phase = "stopping";
+    this.#stop = reason;
+    clearTimeout(this.#timeout);
+    const { interpreter, graceMs } = this.#duties;
+    interpreter.live?.allow(STOPPING_ALLOWANCE_CHARACTERS);
+    interpreter.signalLive(SIGINT);
+    this.#grace = setTimeout(() => {
+      this.#phase = "killing";
+      interpreter.killLive();
+    }, graceMs);
+  }
+
+  /** The live process is gone, and has told all its output. */
+  noteDeath(end: LiveEnd): void {
+    if (this.#phase === "over") return;
+    const seconds = (performance.now() - this.#startedAt) / 1000;
+    this.#leave();
+    void this.#duties.hasRunOutOfMemory().then((isOutOfMemory) => {
+      this.#duties.over({ kind: "died", end, isOutOfMemory, seconds }, this.#stop, false);
+    });
+  }
+
+  /** The session ends: nothing more is said about it. */
+  abandon(): void {
+    this.#leave();
+  }
+
+  #end(last: LastWord): void {
+    if (this.#phase === "killing" || this.#phase === "over") return;
+    this.#leave();
+    this.#duties.over(last, this.#stop, true);
+  }
+
+  #leave(): void {
+    this.#phase = "over";
+    this.#pendingInput = null;
+    clearTimeout(this.#timeout);
+    clearTimeout(this.#grace);
+    if (this.#droppedBytes > 0) this.#emitTruncated(this.#droppedBytes);
+  }
+
+  #askInput(message: Extract<ExecutionMessage, { type: "input" }>): void {
+    const { input_id, prompt, password } = message;
+    const { context, id } = this.execution;
+    const timeout = this.#secondsLeft();
+    this.#pendingInput = { input_id, prompt, password, timeout, execution_id: id };
+    this.#duties.emit("input", (seq) => inputFrame(seq, context, message, timeout));
+  }
+
+  #secondsLeft(): number {
+    const spent = (performance.now() - this.#startedAt) / 1000;
+    return Math.max(0, this.execution.timeoutSeconds - spent);
+  }
+
+  #emitOutput(text: string, stream: StreamName): void {
+    const { context } = this.execution;
+    this.#duties.emit("output", (seq) => outputFrame(seq, context, text, stream));
+  }
+
+  #emitTruncated(droppedBytes: number): void {
+    const { context } = this.execution;
+    const reason = "the execution wrote more output than it may";
+    this.#duties.emit("output_truncated", (seq) => truncatedFrame(seq, context, droppedBytes, reason));
+  }
+}
