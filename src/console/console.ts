@@ -1,0 +1,206 @@
+/** Owns the console: it joins the socket, the transcript, the editor and the buttons. */
+import type { z } from "zod";
+import type { TransactionPolicy } from "../protocol/client-message.ts";
+import type { Checkpoint, ServerMessage } from "../protocol/server-message.ts";
+import { showCheckpoints } from "./checkpoint-list.ts";
+import { Connection, type ConnectionState } from "./connection.ts";
+import { type Identity, newClientId } from "./identity.ts";
+import { byId, element } from "./page.ts";
+import { checkpointsOf, deleteCheckpoint, executionById, recentExecutions } from "./rest.ts";
+import { Transcript } from "./transcript.ts";
+
+const RECENT_EXECUTIONS = 30;
+const NOTICE_MS = 8000;
+const STATE_WORDS: Record<ConnectionState, string> = {
+  connecting: "connecting",
+  open: "connected",
+  closed: "connection lost; trying again",
+};
+/** What happens to a session often, and says nothing to whoever watches. */
+const QUIET_STATES = ["starting", "ready", "busy"];
+
+type SessionData = Extract<ServerMessage, { type: "session" }>["data"];
+
+export class Console {
+  readonly #state = byId("state", HTMLParagraphElement);
+  readonly #notices = byId("notices", HTMLDivElement);
+  readonly #welcome = byId("welcome", HTMLParagraphElement);
+  readonly #interrupt = byId("interrupt", HTMLButtonElement);
+  readonly #transcript = new Transcript(byId("transcript", HTMLOListElement), (executionId, inputId, value) => {
+    if (this.#connection?.send({ type: "input_response", input_id: inputId, value }) !== true) {
+      this.notice(`The answer to ${executionId} could not be sent.`);
+    }
+  });
+  readonly #running = new Set<string>();
+  #identity: Identity;
+  #connection: Connection | null = null;
+  #wasRefused = false;
+
+  constructor(identity: Identity) {
+    this.#identity = identity;
+  }
+
+  /** Shows what this client's session did lately, and stays connected to it. */
+  async connect(identity: Identity): Promise<void> {
+    this.#connection?.close();
+    this.#connection = null;
+    this.#identity = identity;
+    this.#transcript.clear();
+    this.#running.clear();
+    const recent = await recentExecutions(identity, RECENT_EXECUTIONS);
+    if (identity !== this.#identity) return;
+    let after = 0;
+    if (recent.ok) {
+      const executions = recent.value.executions.toReversed();
+      for (const execution of executions) this.#transcript.start(execution.execution_id, execution.code);
+      const first = executions.find((execution) => execution.first_seq !== null)?.first_seq;
+      after = Math.max(0, (first ?? 1) - 1);
+    }
+    this.#wasRefused = false;
+    this.#connection = new Connection({
+      ...identity,
+      after,
+      message: (message) => this.#received(message),
+      state: (state) => void this.#connectionIs(state),
+    });
+    this.#welcome.hidden = !this.#transcript.isEmpty;
+    await this.#refreshCheckpoints();
+  }
+
+  run(code: string, policy: z.infer<typeof TransactionPolicy>, timeout: number): void {
+    const id = newClientId();
+    this.#welcome.hidden = true;
+    this.#transcript.start(id, code);
+    this.#setRunning(id, true);
+    this.#connection?.execute({ type: "execute", id, code, transaction_policy: policy, timeout });
+  }
+
+  interrupt(): void {
+    if (this.#connection?.send({ type: "interrupt" }) !== true) this.notice("Not connected.");
+  }
+
+  reset(): void {
+    if (this.#connection?.send({ type: "reset" }) !== true) this.notice("Not connected.");
+  }
+
+  async checkpoint(): Promise<void> {
+    const answer = await this.#connection?.request({ type: "checkpoint" });
+    if (answer?.type !== "checkpoint_created") return;
+    const { skipped } = answer.data;
+    const left = skipped.length === 0 ? "" : ` Not saved: ${skipped.map((item) => item.name).join(", ")}.`;
+    this.notice(`Checkpoint saved.${left}`);
+    await this.#refreshCheckpoints();
+  }
+
+  /** @returns names for the editor's cursor, or null where nobody answers. */
+  async complete(code: string, cursor: number): Promise<{ matches: string[]; from: number } | null> {
+    const answer = await this.#connection?.request({ type: "complete", code, cursor });
+    return answer?.type === "completions" ? { matches: answer.data.matches, from: answer.data.cursor_start } : null;
+  }
+
+  /** Says something for a while. */
+  notice(text: string): void {
+    const notice = element("p", "", text);
+    this.#notices.append(notice);
+    setTimeout(() => notice.remove(), NOTICE_MS);
+  }
+
+  async #restore(checkpoint: z.infer<typeof Checkpoint>): Promise<void> {
+    const answer = await this.#connection?.request({ type: "restore", checkpoint_id: checkpoint.checkpoint_id });
+    if (answer?.type !== "restored") return;
+    const { missing } = answer.data;
+    const left = missing.length === 0 ? "" : ` Not brought back: ${missing.map((item) => item.name).join(", ")}.`;
+    this.#transcript.note(`Back at ${checkpoint.name ?? checkpoint.checkpoint_id}.${left}`);
+  }
+
+  async #refreshCheckpoints(): Promise<void> {
+    const answer = await checkpointsOf(this.#identity);
+    if (!answer.ok) return;
+    showCheckpoints(
+      byId("checkpoints", HTMLUListElement),
+      byId("no-checkpoints", HTMLParagraphElement),
+      answer.value.checkpoints,
+      {
+        restore: (checkpoint) => void this.#restore(checkpoint),
+        remove: (checkpoint) => {
+          void deleteCheckpoint(this.#identity, checkpoint.checkpoint_id).then((outcome) => {
+            if (!outcome.ok) this.notice(outcome.detail);
+            return this.#refreshCheckpoints();
+          });
+        },
+      },
+    );
+  }
+
+  async #connectionIs(state: ConnectionState): Promise<void> {
+    this.#state.dataset.state = state;
+    this.#state.textContent = STATE_WORDS[state];
+    if (state !== "closed" || this.#wasRefused) return;
+    // A browser does not say why a socket did not open; the same call over REST does.
+    const asked = await recentExecutions(this.#identity, 1);
+    if (asked.ok || asked.code === "unreachable") return;
+    this.#wasRefused = true;
+    this.#state.textContent = asked.detail;
+    this.notice(asked.detail);
+  }
+
+  #received(message: ServerMessage): void {
+    switch (message.type) {
+      case "output":
+      case "display":
+      case "input":
+      case "output_truncated":
+      case "result":
+      case "error": {
+        const { execution_id: id } = message.data;
+        this.#welcome.hidden = true;
+        if (this.#transcript.add(message)) void this.#learnCode(id);
+        this.#setRunning(id, message.type !== "result" && message.type !== "error");
+        return;
+      }
+      case "session":
+        this.#sessionIs(message.data);
+        return;
+      case "gap":
+        this.#transcript.note(`Events ${message.data.from} to ${message.data.to} are no longer kept.`);
+        return;
+      case "problem":
+        if (message.id !== undefined && this.#transcript.refuse(message.id, message.data.detail)) {
+          this.#setRunning(message.id, false);
+          return;
+        }
+        this.notice(message.data.detail);
+        return;
+      case "attached":
+      case "checkpoint_created":
+      case "restored":
+      case "cancelled":
+      case "interrupted":
+      case "completions":
+      case "completeness":
+      case "pong":
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #sessionIs({ state, reason, missing }: SessionData): void {
+    if (QUIET_STATES.includes(state)) return;
+    const left =
+      missing === undefined || missing.length === 0 ? "" : ` Missing: ${missing.map((item) => item.name).join(", ")}.`;
+    this.#transcript.note(`Session ${state}${reason === "" ? "" : `: ${reason}`}.${left}`);
+  }
+
+  /** Another page of the same client ran this: its code is not in its events. */
+  async #learnCode(executionId: string): Promise<void> {
+    const execution = await executionById(this.#identity, executionId);
+    if (execution.ok) this.#transcript.start(executionId, execution.value.code);
+  }
+
+  #setRunning(executionId: string, isRunning: boolean): void {
+    if (isRunning) this.#running.add(executionId);
+    else this.#running.delete(executionId);
+    this.#interrupt.disabled = this.#running.size === 0;
+  }
+}
