@@ -1,6 +1,7 @@
 // Runs every static check, two at a time, and shows the output of those that fail.
 import { globSync } from "node:fs";
 import { dirname } from "node:path";
+import { testPython } from "./python-tests.ts";
 import { runStep } from "./run-step.ts";
 
 interface Check {
@@ -21,7 +22,7 @@ function typeChecks(): Check[] {
 }
 
 const checks: Check[] = [
-  { name: "basedpyright", command: "basedpyright", args: ["--warnings"] },
+  { name: "basedpyright", command: "basedpyright", args: ["--warnings", "--pythonpath", testPython()] },
   { name: "biome", command: "biome", args: ["check", "--error-on-warnings", "."] },
   { name: "ruff", command: "node", args: ["scripts/lint-python.ts"] },
   { name: "knip", command: "knip", args: [] },
