@@ -1,13 +1,12 @@
 /** Owns the start of one sandboxed keeper: what bubblewrap, the launcher around it and the session's groups are made of. */
-import { chownSync, mkdtempSync } from "node:fs";
-import { rmdir } from "node:fs/promises";
-import { arch, tmpdir } from "node:os";
+import { chownSync } from "node:fs";
+import { arch } from "node:os";
 import { join } from "node:path";
 import { bwrapArguments, CHANNEL_PATH } from "./sandbox/bwrap-arguments.ts";
 import { findControlGroups } from "./sandbox/control-groups.ts";
 import { KeeperProcess } from "./sandbox/keeper-process.ts";
 import { launchCommand } from "./sandbox/launch-script.ts";
-import { findPythonHome } from "./sandbox/python-home.ts";
+import { findPythonHome, KEEPER_PACKAGE } from "./sandbox/python-home.ts";
 import { countsProcessesApart, rlimitArguments } from "./sandbox/rlimits.ts";
 import { hasSeccompTable, seccompProgram } from "./sandbox/seccomp-filter.ts";
 import { SessionGroup } from "./sandbox/session-group.ts";
@@ -33,8 +32,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const group = groups && new SessionGroup(groups, options.id, options.limits.memoryBytes);
   const uid = runsAsRoot() ? takeSessionUid() : null;
   if (uid !== null) giveChannelTo(uid, options.channelDirectory);
-  const directory = mkdtempSync(join(tmpdir(), "pyrepl3-sandbox-"));
-  const stage = new Stage(directory, uid, []);
+  const stage = new Stage([options.channelDirectory, KEEPER_PACKAGE, ...python.roots], uid, []);
   const rlimits = rlimitArguments(options.limits, group !== null, countsProcessesApart(uid !== null));
   const bwrap = bwrapArguments(options, python, stage, rlimits);
   return KeeperProcess.start({
@@ -50,9 +48,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     bubblewrap: { filter: FILTER },
     group,
     memoryBytes: options.limits.memoryBytes,
-    async tidy() {
-      // The stage was mounted over it where nobody else sees it: outside it is as empty as it was made.
-      await rmdir(directory);
+    tidy() {
       if (uid !== null) freeSessionUid(uid);
     },
   });

@@ -21,7 +21,7 @@ export interface KeeperLaunch {
   group: SessionGroup | null;
   memoryBytes: number;
   /** Removes what the launch made outside, after the last process. */
-  tidy(): Promise<void>;
+  tidy(): Promise<void> | void;
 }
 
 /** Descriptors of a launcher with bubblewrap: it reads its filter from the one, and names the keeper's pid on the other. */

@@ -1,5 +1,5 @@
 /** Owns where things lie outside while bubblewrap starts: a tmpfs in a mount namespace of the launcher's own, and the shell lines that fill it. */
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { SandboxLimits } from "../sandbox-contract.ts";
 import { quote } from "./shell.ts";
@@ -15,6 +15,9 @@ const ETC = {
 
 export const ETC_FILES = Object.keys(ETC);
 
+/** Directories of the Filesystem Hierarchy Standard that every user may pass through, and that hold nothing a launcher needs. */
+const MOUNT_POINTS = ["/mnt", "/media", "/srv", "/boot", "/opt"];
+
 /**
  * One tmpfs holds everything that user code can write, so that one size and one number of files bound them all. It is mounted
  * where no other process sees it and is gone with the last process of the sandbox.
@@ -26,11 +29,15 @@ export class Stage {
   readonly #sources: string[] = [];
 
   /**
-   * @param directory an empty one to mount over.
+   * @param hostPaths what `sourceOf` will be asked for; the stage is mounted where it hides none of it.
    * @param uid whom the session runs as, where that is not the runner's own user. Sources are then mounted on the stage as well,
    *   because that user may not pass through the folders above them (a Python under /root).
    */
-  constructor(directory: string, uid: number | null, nameservers: readonly string[]) {
+  constructor(hostPaths: readonly string[], uid: number | null, nameservers: readonly string[]) {
+    const hides = (point: string) => hostPaths.some((path) => path.startsWith(`${point}/`));
+    const directory = MOUNT_POINTS.find((point) => existsSync(point) && !hides(point));
+    if (!directory)
+      throw new Error(`The sandbox does not start: none of ${MOUNT_POINTS.join(", ")} is free to mount over`);
     this.#directory = directory;
     this.#uid = uid;
     this.#nameservers = nameservers;
