@@ -1,15 +1,13 @@
 /** Owns how the parts of the runner's service are put together, started, drained and stopped. */
 import { mkdtemp, rm } from "node:fs/promises";
-import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createAdaptorServer } from "@hono/node-server";
 import type { RunnerCapabilities } from "../src/protocol/capabilities.ts";
 import { createApp } from "./app.ts";
 import type { RunnerConfig } from "./config.ts";
 import { createEdgeCalls } from "./edge-calls.ts";
 import { HeartbeatSender } from "./heartbeat.ts";
+import { HttpServer } from "./http-server.ts";
 import { LinkServer } from "./link-server.ts";
 import type { Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
@@ -83,16 +81,16 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
     checkpointMaxBytes: config.CHECKPOINT_MAX_BYTES,
     log,
   });
-  const server = createAdaptorServer({ fetch: app.fetch }) as Server;
+  const http = new HttpServer(app.fetch);
   const links = new LinkServer({
-    server,
+    server: http.server,
     registry,
     token: config.RUNNER_TOKEN,
     maxCodeBytes: config.MAX_CODE_BYTES,
     metrics,
     log,
   });
-  const url = await listen(server, config.RUNNER_PORT, config.HOST);
+  const url = await http.listen(config.RUNNER_PORT, config.HOST);
   const heartbeat =
     edge === null
       ? null
@@ -132,26 +130,7 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
     if (registry.size > 0) log.warn({ sessions: registry.size }, "the edge did not take every session in time");
     await registry.shutdown();
     heartbeat?.stop();
-    await Promise.all([links.close(), closeServer(server), pool.shutdown()]);
+    await Promise.all([links.close(), http.close(), pool.shutdown()]);
     await rm(spoolDir, { recursive: true, force: true });
   }
-}
-
-function listen(server: Server, port: number, host: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, host, () => {
-      server.off("error", reject);
-      const address = server.address() as AddressInfo;
-      const name = address.family === "IPv6" ? `[${address.address}]` : address.address;
-      resolve(`http://${name}:${address.port}`);
-    });
-  });
-}
-
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
 }
