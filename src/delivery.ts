@@ -1,0 +1,218 @@
+/** Owns who of a session's consumers gets which event when: sockets at their own pace, budgets, streams, and the credit that the runner may have. */
+import { gapFrame, TRUNCATED_UNACKNOWLEDGED, textBytesOf, truncatedFrame } from "./edge-frames.ts";
+import type { Journal } from "./journal.ts";
+import type { JournalEntry, JournalEvent } from "./journal-row.ts";
+import { type EventType, isTerminal } from "./protocol/event.ts";
+import type { ExecutionId, MessageId } from "./protocol/identity.ts";
+import type { ClientSocket } from "./sockets.ts";
+
+const KIB = 1024;
+/** Characters read from the journal at a time. */
+const READ_CHARS = 512 * KIB;
+/** What the runner may be ahead of the fastest acknowledging consumer, beyond its window: keeps the way there filled. */
+const SLACK_CHARS = 256 * KIB;
+const MAX_CREDIT_CHARS = 4 * 1024 * KIB;
+/** Where nobody acknowledges, the journal takes output as it comes. */
+const FREE_CREDIT_CHARS = 1024 * KIB;
+/** An acknowledging consumer that stands still for this long no longer holds back the others. */
+const STALLED_MS = 5000;
+
+/** A stream of one execution's events; it pulls, so its pulling is its acknowledgement. */
+export interface StreamConsumer {
+  executionId: ExecutionId;
+  lag: number;
+  wake(): void;
+}
+
+export interface DeliveryOptions {
+  journal: Journal;
+  unackedOutputChars: number;
+  /** Sends `attached` once everything before it is out. */
+  answerAttach(socket: ClientSocket, id: MessageId | undefined): void;
+  /** Something has moved: credit may be due. */
+  progressed(): void;
+}
+
+const isOutput = (type: EventType) => type === "output" || type === "display";
+
+export class Delivery {
+  readonly #options: DeliveryOptions;
+  readonly sockets = new Set<ClientSocket>();
+  readonly #streams = new Set<StreamConsumer>();
+  #stalledSinceMs: number | null = null;
+
+  constructor(options: DeliveryOptions) {
+    this.#options = options;
+  }
+
+  /** Takes up a socket that outlived the object's memory. */
+  wake(socket: ClientSocket): void {
+    const { journal } = this.#options;
+    this.sockets.add(socket);
+    const { window, acked, cursor } = socket.state;
+    if (window !== null && acked < cursor) socket.assumeInFlight(journal.sizeBetween(acked, cursor));
+    if (cursor < journal.lastSeq) socket.isBehind = true;
+  }
+
+  addStream(stream: StreamConsumer): void {
+    this.#streams.add(stream);
+  }
+
+  removeStream(stream: StreamConsumer): void {
+    this.#streams.delete(stream);
+    this.progressed();
+  }
+
+  /** Sends a new event to everyone who is up to date; the others find it in the journal. */
+  broadcast(event: JournalEvent): void {
+    for (const socket of this.sockets) {
+      if (socket.isBehind || !this.#offer(socket, event)) {
+        socket.isBehind = true;
+        socket.lag += event.frame.length;
+      }
+    }
+    for (const stream of this.#streams) {
+      stream.lag += event.frame.length;
+      stream.wake();
+    }
+  }
+
+  /** Tells those who attached; `except` gets an answer of its own. */
+  announce(text: string, except?: ClientSocket): void {
+    for (const socket of this.sockets) if (socket.state.isAttached && socket !== except) socket.send(text);
+  }
+
+  /** Sends an execution's events again, as far as they are out already; the rest comes live. */
+  replay(socket: ClientSocket, executionId: ExecutionId, after: number): void {
+    socket.state.jobs.push({ executionId, after, until: socket.state.cursor });
+    socket.isBehind = true;
+    socket.save();
+    this.pump(socket);
+  }
+
+  /** Sends what waits in the journal, as far as the socket's window lets it. */
+  pump(socket: ClientSocket): void {
+    if (!socket.isBehind || socket.isHeld) return;
+    const { journal } = this.#options;
+    if (!this.#pumpJobs(socket)) return;
+    while (socket.state.cursor < journal.lastSeq) {
+      const { entries, upTo } = journal.read(socket.state.cursor, READ_CHARS);
+      for (const entry of entries) {
+        if (entry.kind === "gap") this.#sendGap(socket, entry.from, entry.to);
+        else if (!this.#offer(socket, entry)) return;
+        else socket.lag = Math.max(0, socket.lag - entry.frame.length);
+      }
+      socket.state.cursor = Math.max(socket.state.cursor, upTo);
+    }
+    socket.isBehind = false;
+    socket.lag = 0;
+    const { attaching } = socket.state;
+    socket.state.attaching = null;
+    socket.save();
+    if (attaching !== null) this.#options.answerAttach(socket, attaching.id);
+  }
+
+  pumpAll(): void {
+    for (const socket of this.sockets) this.pump(socket);
+  }
+
+  acknowledge(socket: ClientSocket, seq: number): void {
+    socket.acknowledge(seq);
+    this.pump(socket);
+    this.progressed();
+  }
+
+  /** A consumer took something. */
+  progressed(): void {
+    this.#options.progressed();
+  }
+
+  /** Characters that the runner may have on the way to us at most. */
+  creditTarget(nowMs: number): number {
+    let best = Number.NEGATIVE_INFINITY;
+    let others = 0;
+    for (const socket of this.sockets) {
+      const { window } = socket.state;
+      if (window === null) others += 1;
+      else best = Math.max(best, window - socket.inFlightChars - socket.lag);
+    }
+    for (const stream of this.#streams) best = Math.max(best, -stream.lag);
+    if (best === Number.NEGATIVE_INFINITY) return FREE_CREDIT_CHARS;
+    const target = Math.min(MAX_CREDIT_CHARS, best + SLACK_CHARS);
+    if (target > 0 || others === 0) {
+      this.#stalledSinceMs = null;
+      return Math.max(0, target);
+    }
+    this.#stalledSinceMs ??= nowMs;
+    return nowMs - this.#stalledSinceMs >= STALLED_MS ? FREE_CREDIT_CHARS : 0;
+  }
+
+  /** When `creditTarget` is to be asked again though nothing moves; null: no need. */
+  get stallEndsAtMs(): number | null {
+    return this.#stalledSinceMs === null ? null : this.#stalledSinceMs + STALLED_MS;
+  }
+
+  /** @returns true where the jobs are through. */
+  #pumpJobs(socket: ClientSocket): boolean {
+    const { journal } = this.#options;
+    for (let job = socket.state.jobs[0]; job !== undefined; job = socket.state.jobs[0]) {
+      while (job.after < job.until) {
+        const { entries, upTo } = journal.read(job.after, READ_CHARS, job.executionId);
+        for (const entry of entries) {
+          if (entry.kind === "event" && entry.seq <= job.until && !this.#resend(socket, entry)) return false;
+          job.after = Math.min(job.until, entry.kind === "gap" ? entry.to : entry.seq);
+        }
+        if (entries.length === 0 && upTo <= job.after) break;
+        job.after = Math.max(job.after, Math.min(job.until, upTo));
+      }
+      socket.state.jobs.shift();
+      socket.save();
+    }
+    return true;
+  }
+
+  #resend(socket: ClientSocket, entry: Extract<JournalEntry, { kind: "event" }>): boolean {
+    if (!socket.hasRoomFor(entry.frame.length)) return false;
+    socket.sendEvent(entry.seq, entry.frame);
+    return true;
+  }
+
+  #sendGap(socket: ClientSocket, from: number, to: number): void {
+    const first = Math.max(from, socket.state.cursor + 1);
+    if (first > to) return;
+    socket.send(gapFrame(first, to));
+    socket.state.cursor = to;
+  }
+
+  /** Sends one event, or withholds it for good; false: it has to wait. */
+  #offer(socket: ClientSocket, event: JournalEvent): boolean {
+    const { state } = socket;
+    if (event.seq <= state.cursor) return true;
+    if (!socket.hasRoomFor(event.frame.length)) return false;
+    if (state.window !== null || this.#fitsBudget(socket, event)) socket.sendEvent(event.seq, event.frame);
+    state.cursor = event.seq;
+    socket.save();
+    return true;
+  }
+
+  /** Counts output against what a client that never acknowledges may have on the way. */
+  #fitsBudget(socket: ClientSocket, event: JournalEvent): boolean {
+    const { budgets } = socket.state;
+    const budget = budgets[event.executionId];
+    if (isOutput(event.type)) {
+      const used = (budget?.used ?? 0) + event.frame.length;
+      // Once something was withheld, so is the rest: a hole in the middle would be worse than a cut.
+      const fits = used <= this.#options.unackedOutputChars && (budget?.dropped ?? 0) === 0;
+      const dropped = (budget?.dropped ?? 0) + (fits ? 0 : textBytesOf(event));
+      budgets[event.executionId] = { used, dropped };
+      return fits;
+    }
+    if (isTerminal(event.type) && budget !== undefined) {
+      if (budget.dropped > 0) {
+        socket.send(truncatedFrame(event.executionId, budget.dropped, TRUNCATED_UNACKNOWLEDGED));
+      }
+      delete budgets[event.executionId];
+    }
+    return true;
+  }
+}

@@ -1,0 +1,75 @@
+/** Owns the events of one execution as a stream for HTTP: SSE or NDJSON, replayed and then live, at the reader's pace. */
+import type { Delivery, StreamConsumer } from "./delivery.ts";
+import { gapFrame } from "./edge-frames.ts";
+import type { Journal } from "./journal.ts";
+import type { JournalEntry } from "./journal-row.ts";
+import { isTerminal } from "./protocol/event.ts";
+import type { ExecutionId } from "./protocol/identity.ts";
+import type { EventStreamFormat } from "./session-calls.ts";
+
+const READ_CHARS = 64 * 1024;
+
+export interface EventStreamOptions {
+  journal: Journal;
+  delivery: Delivery;
+  executionId: ExecutionId;
+  after: number;
+  format: EventStreamFormat;
+  /** Whether the execution has ended: then nothing more is waited for. */
+  isOver: () => boolean;
+}
+
+function encode(entry: JournalEntry, format: EventStreamFormat): string {
+  const frame = entry.kind === "gap" ? gapFrame(entry.from, entry.to) : entry.frame;
+  if (format === "ndjson") return `${frame}\n`;
+  return entry.kind === "gap"
+    ? `event: gap\ndata: ${frame}\n\n`
+    : `id: ${entry.seq}\nevent: ${entry.type}\ndata: ${frame}\n\n`;
+}
+
+/** Opens the stream; it ends after the terminal message. Who stops reading stops the runner, not the service. */
+export function openEventStream(options: EventStreamOptions): ReadableStream<Uint8Array> {
+  const { journal, delivery, executionId, format } = options;
+  const encoder = new TextEncoder();
+  let after = options.after;
+  let news = Promise.withResolvers<void>();
+  const consumer: StreamConsumer = { executionId, lag: 0, wake: () => news.resolve() };
+  delivery.addStream(consumer);
+
+  const source: UnderlyingByteSource = {
+    type: "bytes",
+    async pull(controller: ReadableByteStreamController) {
+      for (;;) {
+        const { entries, upTo } = journal.read(after, READ_CHARS, executionId);
+        const isThrough = upTo >= journal.lastSeq;
+        after = upTo;
+        consumer.lag = isThrough ? 0 : Math.max(0, consumer.lag - sizeOf(entries));
+        const hasTerminal = entries.some((entry) => entry.kind === "event" && isTerminal(entry.type));
+        if (entries.length > 0) {
+          controller.enqueue(encoder.encode(entries.map((entry) => encode(entry, format)).join("")));
+        }
+        if (hasTerminal || (isThrough && options.isOver())) {
+          delivery.removeStream(consumer);
+          controller.close();
+          // A reader with a buffer of its own waits for an answer to it.
+          controller.byobRequest?.respond(0);
+          return;
+        }
+        if (entries.length > 0) {
+          delivery.progressed();
+          return;
+        }
+        await news.promise;
+        news = Promise.withResolvers<void>();
+      }
+    },
+    cancel() {
+      delivery.removeStream(consumer);
+    },
+  };
+  return new ReadableStream(source);
+}
+
+function sizeOf(entries: readonly JournalEntry[]): number {
+  return entries.reduce((sum, entry) => sum + (entry.kind === "gap" ? 0 : entry.frame.length), 0);
+}

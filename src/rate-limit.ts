@@ -1,0 +1,29 @@
+/** Owns how many messages a client may send: one token bucket, refilled by time alone, so that nothing keeps the object awake. */
+
+export class RateLimit {
+  readonly #perSecond: number;
+  readonly #burst: number;
+  #tokens: number;
+  #filledAtMs: number;
+
+  /** @param perSecond 0 switches the limit off. */
+  constructor(perSecond: number, burst: number, nowMs: number) {
+    this.#perSecond = perSecond;
+    this.#burst = Math.max(1, burst);
+    this.#tokens = this.#burst;
+    this.#filledAtMs = nowMs;
+  }
+
+  /** Takes one message. @returns 0, or the seconds to wait where there are too many. */
+  take(nowMs: number): number {
+    if (this.#perSecond === 0) return 0;
+    const filled = this.#tokens + (Math.max(0, nowMs - this.#filledAtMs) / 1000) * this.#perSecond;
+    this.#tokens = Math.min(this.#burst, filled);
+    this.#filledAtMs = nowMs;
+    if (this.#tokens >= 1) {
+      this.#tokens -= 1;
+      return 0;
+    }
+    return (1 - this.#tokens) / this.#perSecond;
+  }
+}

@@ -1,0 +1,172 @@
+/** Owns what is known of one client's WebSocket: who it is, how far it has got, what is on the way; kept in its attachment, so that it survives the object's sleep. */
+import type { ClientId, ExecutionId, MessageId, SessionName } from "./protocol/identity.ts";
+
+/** Events of one execution to send again: those after `after`, up to `until`. */
+export interface ReplayJob {
+  executionId: ExecutionId;
+  after: number;
+  until: number;
+}
+
+interface Attachment {
+  tenant: string;
+  clientId: ClientId;
+  session: SessionName;
+  requestId: string;
+  /** Every event up to here was sent to this socket, or deliberately not. */
+  cursor: number;
+  /** True once the client sent `attach`: from then on it gets `session` messages. */
+  isAttached: boolean;
+  /** Bytes that may be unacknowledged; null: the client does not acknowledge. */
+  window: number | null;
+  acked: number;
+  /** What each running execution has had of its budget, and how many bytes were withheld. */
+  budgets: Record<ExecutionId, { used: number; dropped: number }>;
+  jobs: ReplayJob[];
+  /** An `attach` whose replay is not through yet. */
+  attaching: { id?: MessageId } | null;
+}
+
+/** Tags by which the object finds its sockets again. */
+export const sessionTag = (session: SessionName) => `session:${session}`;
+
+export class ClientSocket {
+  readonly #ws: WebSocket;
+  readonly state: Attachment;
+  /** True while events wait in the journal for this socket. */
+  isBehind: boolean;
+  /** True while the object gets from the runner what an `attach` must send first. */
+  isHeld = false;
+  /** Characters that wait for it in the journal, as far as they came while the object was awake. */
+  lag = 0;
+  #inFlight: { seq: number; chars: number }[] = [];
+  #inFlightChars = 0;
+
+  private constructor(ws: WebSocket, state: Attachment) {
+    this.#ws = ws;
+    this.state = state;
+    this.isBehind = state.jobs.length > 0 || state.attaching !== null;
+  }
+
+  /** A socket just accepted; it sees the events that come after `cursor`. */
+  static accept(
+    ws: WebSocket,
+    who: Pick<Attachment, "tenant" | "clientId" | "session" | "requestId" | "cursor">,
+  ): ClientSocket {
+    const socket = new ClientSocket(ws, {
+      ...who,
+      isAttached: false,
+      window: null,
+      acked: who.cursor,
+      budgets: {},
+      jobs: [],
+      attaching: null,
+    });
+    socket.save();
+    return socket;
+  }
+
+  /** A socket that outlived the object's memory. */
+  static wake(ws: WebSocket): ClientSocket {
+    return new ClientSocket(ws, ws.deserializeAttachment() as Attachment);
+  }
+
+  get isFor(): WebSocket {
+    return this.#ws;
+  }
+
+  /** Characters on the way to a client that acknowledges. */
+  get inFlightChars(): number {
+    return this.#inFlightChars;
+  }
+
+  /** Keeps the state in the attachment; due after every change. */
+  save(): void {
+    this.#ws.serializeAttachment(this.state);
+  }
+
+  /** Sends text; a socket that is closing takes it silently. */
+  send(text: string): void {
+    try {
+      this.#ws.send(text);
+    } catch (error) {
+      // The close event that follows removes this socket.
+      if (!(error instanceof Error)) throw error;
+    }
+  }
+
+  /** Sends an event and counts it as on the way. */
+  sendEvent(seq: number, frame: string): void {
+    this.send(frame);
+    if (this.state.window === null) return;
+    this.#inFlight.push({ seq, chars: frame.length });
+    this.#inFlightChars += frame.length;
+  }
+
+  /** Whether the window lets this many characters through. One frame always fits where nothing is on the way. */
+  hasRoomFor(chars: number): boolean {
+    const { window } = this.state;
+    return window === null || this.#inFlightChars === 0 || this.#inFlightChars + chars <= window;
+  }
+
+  acknowledge(seq: number): void {
+    let taken = 0;
+    for (const one of this.#inFlight) {
+      if (one.seq > seq) break;
+      this.#inFlightChars -= one.chars;
+      taken += 1;
+    }
+    this.#inFlight.splice(0, taken);
+    if (seq > this.state.acked) {
+      this.state.acked = Math.min(seq, this.state.cursor);
+      this.save();
+    }
+  }
+
+  /** After waking: what the client has not acknowledged counts as on the way. */
+  assumeInFlight(chars: number): void {
+    if (chars === 0) return;
+    this.#inFlight = [{ seq: this.state.cursor, chars }];
+    this.#inFlightChars = chars;
+  }
+
+  /** The session it was for is no more; the next one counts from the beginning. */
+  startOver(): void {
+    Object.assign(this.state, {
+      cursor: 0,
+      acked: 0,
+      budgets: {},
+      jobs: [],
+      attaching: null,
+    } satisfies Partial<Attachment>);
+    this.#inFlight = [];
+    this.#inFlightChars = 0;
+    this.isBehind = false;
+    this.save();
+  }
+
+  /** Takes a new `attach`: from now on the window counts from nothing. */
+  attach(window: number | undefined, after: number | undefined, id: MessageId | undefined): void {
+    this.state.isAttached = true;
+    this.state.window = window ?? null;
+    this.state.attaching = id === undefined ? {} : { id };
+    this.state.jobs = [];
+    this.#inFlight = [];
+    this.#inFlightChars = 0;
+    if (after !== undefined) {
+      this.state.cursor = after;
+      this.state.acked = after;
+      this.state.budgets = {};
+    }
+    this.isBehind = true;
+    this.save();
+  }
+
+  close(code: number, reason: string): void {
+    try {
+      this.#ws.close(code, reason);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+    }
+  }
+}
