@@ -34,7 +34,10 @@ const Variables = z.object({
   UNACKED_OUTPUT_BYTES: count(DEFAULT_LIMITS.unackedOutputBytes),
   CHECKPOINT_MAX_BYTES: count(256 * MIB),
   SESSION_IDLE_SECONDS: z.coerce.number().positive().default(300),
-  SESSION_TTL_SECONDS: z.coerce.number().positive().default(7 * 24 * 3600),
+  SESSION_TTL_SECONDS: z.coerce
+    .number()
+    .positive()
+    .default(7 * 24 * 3600),
   LINK_IDLE_SECONDS: z.coerce.number().positive().default(5),
   CHECKPOINT_KEY: z.string().min(32, "must have at least 32 characters"),
   RUNNER_TOKEN: z.string().min(16, "must have at least 16 characters"),
