@@ -36,6 +36,8 @@ export class BenchClient {
   private constructor(socket: WebSocket, clientId: string) {
     this.#socket = socket;
     this.clientId = clientId;
+    // Each waiter listens for the end of the socket.
+    socket.setMaxListeners(0);
     socket.on("message", (raw: Buffer) => {
       const frame: Frame = JSON.parse(raw.toString());
       for (const listener of this.#listeners) listener(frame);

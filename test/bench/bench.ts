@@ -29,20 +29,31 @@ process.env.PYTHON ??= testPython();
 
 const figures: Judged[] = [];
 const failures: string[] = [];
-const baselines = await startBaselines();
-const product = await startProduct({ POOL_MIN_IDLE: "5", LOG_LEVEL: "warn" });
-for (const [name, measure] of Object.entries(parts)) {
-  if (positionals.length > 0 && !positionals.includes(name)) continue;
-  const startedAt = performance.now();
-  try {
-    figures.push(...(await measure(product, baselines)).map(judge));
-  } catch (error) {
-    failures.push(`${name}: ${error instanceof Error ? error.message : error}`);
+
+async function measureAll(product: Product, baselines: Baselines): Promise<void> {
+  for (const [name, measure] of Object.entries(parts)) {
+    if (positionals.length > 0 && !positionals.includes(name)) continue;
+    const startedAt = performance.now();
+    try {
+      figures.push(...(await measure(product, baselines)).map(judge));
+    } catch (error) {
+      failures.push(`${name}: ${error instanceof Error ? error.message : error}`);
+    }
+    console.error(`${name}: ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
   }
-  console.error(`${name}: ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
 }
-await product.stop();
-await baselines.close();
+
+const baselines = await startBaselines();
+try {
+  const product = await startProduct({ POOL_MIN_IDLE: "5", LOG_LEVEL: "warn" });
+  try {
+    await measureAll(product, baselines);
+  } finally {
+    await product.stop();
+  }
+} finally {
+  await baselines.close();
+}
 
 console.log(values.json ? JSON.stringify({ figures, failures }, null, 2) : renderTable(figures));
 for (const failure of failures) console.error(`not measured: ${failure}`);
