@@ -77,9 +77,12 @@ class Executor:
         if namespace.get("__builtins__") is not self._builtins:
             namespace["__builtins__"] = self._builtins
         self._retrace()
-        if body is not None:
-            self._evaluate(body)
-        value = None if last is None else self._evaluate(last)
+        if (body is not None and body.co_flags & _CO_COROUTINE) or (last is not None and last.co_flags & _CO_COROUTINE):
+            value = self._awaiter.run(_evaluate_awaiting(body, last, namespace))
+        else:
+            if body is not None:
+                _evaluate(body, namespace)
+            value = None if last is None else _evaluate(last, namespace)
         self._untrace()
         self.after()
         fields: Fields = {"type": "result", "value": None, "repr": None}
@@ -92,13 +95,6 @@ class Executor:
             self._builtins._ = value
         self._guard.is_running_user_code = False
         return fields
-
-    @interruptible
-    def _evaluate(self, code: CodeType) -> Any:
-        value = _eval(code, self._namespace)
-        if code.co_flags & _CO_COROUTINE:
-            return self._awaiter.run(value)
-        return value
 
     def _retrace(self) -> None:
         if self._trace is not None:
@@ -117,6 +113,23 @@ class Executor:
         sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
         if sys.version_info >= (3, 12):
             sys.last_exc = error
+
+
+@interruptible
+def _evaluate(code: CodeType, namespace: Dict[str, Any]) -> Any:
+    return _eval(code, namespace)
+
+
+@interruptible
+async def _evaluate_awaiting(body: Optional[CodeType], last: Optional[CodeType], namespace: Dict[str, Any]) -> Any:
+    """Evaluate both on the running loop, whichever of them awaits."""
+    value: Any = None
+    for code in (body, last):
+        if code is not None:
+            value = _eval(code, namespace)
+            if code.co_flags & _CO_COROUTINE:
+                value = await value
+    return None if last is None else value
 
 
 def _no_mime(_value: Any) -> Optional[Bundle]:

@@ -1,8 +1,10 @@
 """Owns the calls to Linux that the standard library lacks; each fails quietly where the kernel or libc refuses it."""
 
+import contextlib
 import ctypes
 import os
 import resource
+from typing import Iterator
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -10,6 +12,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _IONBF = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_getrlimit = resource.getrlimit
+_setrlimit = resource.setrlimit
 
 
 def die_with_parent(signum: int) -> None:
@@ -46,3 +50,14 @@ def resident_bytes() -> int:
     """Return this process's resident size, shared pages included, in bytes."""
     with open("/proc/self/statm", "rb") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextlib.contextmanager
+def spare_descriptors() -> Iterator[None]:
+    """Allow the few descriptors that only the hard limit allows, for our own work where user code holds all the others."""
+    soft, hard = _getrlimit(resource.RLIMIT_NOFILE)
+    _setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield
+    finally:
+        _setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -18,6 +18,11 @@ _getpid = os.getpid
 
 def take(live: "Live", message: Message) -> None:
     """Fork a snapshot. Returns in the live process, and, when the snapshot is told to spawn, in the new live process."""
+    with linux.spare_descriptors():
+        _take(live, message)
+
+
+def _take(live: "Live", message: Message) -> None:
     limit = message.get("max_resident_bytes")
     if isinstance(limit, int):
         resident = linux.resident_bytes()

@@ -1,0 +1,46 @@
+"""Owns the ground of every test here: one keeper per test class, a fresh live process per test."""
+
+import unittest
+from typing import Optional
+
+from channel_driver import Driver, Ended, Outcome
+
+
+class SessionCase(unittest.TestCase):
+    """A test with `self.session`, and shorthands for it."""
+
+    session: Driver
+    _shared: Optional[Driver] = None
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        if cls._shared is not None:
+            cls._shared.close()
+            cls._shared = None
+
+    def setUp(self) -> None:
+        cls = type(self)
+        if cls._shared is None or cls._shared.process.poll() is not None:
+            cls._shared = Driver()
+        else:
+            cls._shared.restart()
+        self.session = cls._shared
+
+    def run_code(self, code: str, *answers: Optional[str]) -> Outcome:
+        """Run code in the live process."""
+        return self.session.execute(code, answers)
+
+    def assert_alive(self) -> None:
+        """Check that the next execution is right."""
+        self.assertEqual(self.run_code("6 * 7").value, 42)
+
+    def assert_dies(self, code: str) -> "list[dict[str, object]]":
+        """Run code that ends the live process; returns what the keeper says of it, `exited` last."""
+        self.session.start(code)
+        with self.assertRaises(Ended):
+            while True:
+                self.session.live.receive()
+        said = [self.session.keeper.receive()]
+        while said[-1]["type"] != "exited":
+            said.append(self.session.keeper.receive())
+        return said
