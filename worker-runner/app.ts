@@ -18,7 +18,7 @@ export interface AppOptions {
   metrics: Metrics;
   /** Whether a new session would be taken. */
   isReady: () => boolean;
-  capabilities: () => RunnerCapabilities;
+  capabilities: RunnerCapabilities;
   checkpointMaxBytes: number;
   log: Logger;
 }
@@ -39,7 +39,7 @@ export function createApp(options: AppOptions): Hono {
     if (!isAllowed(c.req.header("authorization"))) return problem(c, "unauthorized", "The secret is missing or wrong.");
     return next();
   });
-  app.get("/v1/capabilities", (c) => c.json(options.capabilities()));
+  app.get("/v1/capabilities", (c) => c.json(options.capabilities));
 
   app.delete("/v1/sessions/:key", async (c) => {
     const key = SessionKey.safeParse(c.req.param("key"));

@@ -5,9 +5,10 @@ import { DEFAULT_LIMITS } from "../src/protocol/limits.ts";
 
 const MIB = 1024 * 1024;
 
-const port = z.coerce.number().int().min(0).max(65_535);
-const count = (fallback: number) => z.coerce.number().int().positive().default(fallback);
-const seconds = (fallback: number) => z.coerce.number().nonnegative().default(fallback);
+const number = () => z.coerce.number({ error: "must be a number" });
+const port = number().int().min(0).max(65_535);
+const count = (fallback: number) => number().int().positive().default(fallback);
+const seconds = (fallback: number) => number().nonnegative().default(fallback);
 const flag = z
   .enum(["1", "0", "true", "false", "on", "off", "yes", "no"], { error: "must be 1 or 0, true or false, on or off" })
   .transform((word) => ["1", "true", "on", "yes"].includes(word));
@@ -32,10 +33,10 @@ const Variables = z.object({
     .regex(/^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$/, "must be 1 to 128 letters, digits or . _ ~ -")
     .default(() => `${hostname().replace(/[^A-Za-z0-9.-]/g, "-")}-${process.pid}`),
   /** 0 starts every interpreter when it is asked for. */
-  POOL_MIN_IDLE: z.coerce.number().int().nonnegative().default(5),
+  POOL_MIN_IDLE: number().int().nonnegative().default(5),
   POOL_MAX_SESSIONS: count(100),
   /** How long a new session may wait for a free interpreter. */
-  POOL_ACQUIRE_SECONDS: z.coerce.number().positive().default(10),
+  POOL_ACQUIRE_SECONDS: number().positive().default(10),
   PYTHON: z.string().default("python3"),
   /** Modules imported ahead of need, separated by commas. */
   PRELOAD: list,
@@ -53,9 +54,9 @@ const Variables = z.object({
   CHECKPOINT_MAX_BYTES: count(256 * MIB),
   /** Events of one session that the edge does not have on disk yet; when it is full, Python's output is left unread. */
   RING_MAX_BYTES: count(4 * MIB),
-  HEARTBEAT_SECONDS: z.coerce.number().positive().default(5),
+  HEARTBEAT_SECONDS: number().positive().default(5),
   /** A session without link, work or answered ring for so long is ended. */
-  ORPHAN_SECONDS: z.coerce.number().positive().default(600),
+  ORPHAN_SECONDS: number().positive().default(600),
   /** How long the edge has to store sessions when the runner stops. */
   SHUTDOWN_GRACE_SECONDS: seconds(10),
   LOG_LEVEL: z

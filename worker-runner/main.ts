@@ -9,25 +9,22 @@ import { startServicePool } from "./service-pool.ts";
 /** A terminal and npm may both pass the same Ctrl-C on; a person takes longer for the second one. */
 const SECOND_SIGNAL_MS = 1000;
 
+const OPERATORS_ERRORS = new Set(["Error", "SandboxUnavailable", "SessionError"]);
+
 async function run(config: RunnerConfig, log: Logger): Promise<void> {
   const stopped = watchForEnd(log);
   const metrics = new Metrics();
-  const { pool, choice } = await startServicePool(config, packageJson.version, metrics.hooks);
+  const { pool, choice, capabilities } = await startServicePool(config, packageJson.version, metrics.hooks);
   if (choice.isWarning) log.warn(choice.detail);
   let service: RunnerService;
   try {
-    service = await startRunnerService({
-      config,
-      pool,
-      metrics,
-      log,
-      onRegistered: () => process.send?.("registered"),
-    });
+    const onRegistered = () => process.send?.("registered");
+    service = await startRunnerService({ config, pool, capabilities, metrics, log, onRegistered });
   } catch (error) {
     await pool.shutdown();
     throw error;
   }
-  const { python, sandbox } = pool.capabilities;
+  const { python, sandbox } = capabilities;
   log.info({ url: service.url, python: python.version, sandbox: sandbox.kind }, "listening");
   const { graceMs } = await stopped;
   await service.stop(graceMs);
@@ -59,7 +56,7 @@ function explain(error: unknown, config: RunnerConfig): string {
   if (!(error instanceof Error)) return String(error);
   const { code } = error as NodeJS.ErrnoException;
   if (code === "EADDRINUSE") return `Port ${config.RUNNER_PORT} is in use; choose another one by RUNNER_PORT.`;
-  return error.name === "Error" || error.name === "SandboxUnavailable" ? error.message : (error.stack ?? error.message);
+  return OPERATORS_ERRORS.has(error.name) ? error.message : (error.stack ?? error.message);
 }
 
 let config: RunnerConfig;

@@ -19,7 +19,6 @@ export interface ServicePool extends SessionSource {
   readonly starting: number;
   /** Whether `acquire` can be expected to succeed. */
   readonly isReady: boolean;
-  readonly capabilities: RunnerCapabilities;
   shutdown(): Promise<void>;
 }
 
@@ -37,6 +36,7 @@ export interface RunnerService {
 export interface RunnerServiceOptions {
   config: RunnerConfig;
   pool: ServicePool;
+  capabilities: RunnerCapabilities;
   /** The pool and its sessions report to its hooks. */
   metrics: Metrics;
   log: Logger;
@@ -50,8 +50,8 @@ export interface RunnerServiceOptions {
  * @throws the server's error, for example `EADDRINUSE`.
  */
 export async function startRunnerService(options: RunnerServiceOptions): Promise<RunnerService> {
-  const { config, pool, metrics, log, onRegistered } = options;
-  const version = pool.capabilities.version;
+  const { config, pool, capabilities, metrics, log, onRegistered } = options;
+  const { version } = capabilities;
   const spoolDir = await mkdtemp(join(tmpdir(), "pyrepl3-spool-"));
   const edge = config.EDGE_URL === undefined ? null : createEdgeCalls(config.EDGE_URL, config.RUNNER_TOKEN);
   const registry = new SessionRegistry({
@@ -77,7 +77,7 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
     registry,
     metrics,
     isReady: () => pool.isReady && !registry.isDraining && registry.size < config.POOL_MAX_SESSIONS,
-    capabilities: () => pool.capabilities,
+    capabilities,
     checkpointMaxBytes: config.CHECKPOINT_MAX_BYTES,
     log,
   });
@@ -103,7 +103,7 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
             sessions: registry.size,
             draining: registry.isDraining,
             version,
-            capabilities: pool.capabilities,
+            capabilities,
           }),
           periodMs: config.HEARTBEAT_SECONDS * 1000,
           log,

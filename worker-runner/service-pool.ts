@@ -1,26 +1,26 @@
-/** Owns how the runner's settings become a pool of sessions, and the pool as the service sees it. */
+/** Owns how the runner's settings become a pool of sessions, and what is said about them. */
 import type { RunnerCapabilities } from "../src/protocol/capabilities.ts";
 import { describeCapabilities } from "./capabilities.ts";
 import type { RunnerConfig } from "./config.ts";
 import type { MetricsHooks } from "./metrics-hooks.ts";
-import type { ServicePool } from "./runner-service.ts";
 import { chooseSandbox, type SandboxChoice } from "./sandbox-mode.ts";
-import { Session } from "./session.ts";
 import { type SessionOptions, settleOptions } from "./session-options.ts";
+import { SessionPool } from "./session-pool.ts";
 
 const MIB = 1024 * 1024;
 
 export interface PreparedPool {
-  pool: ServicePool;
+  pool: SessionPool;
   /** How sessions are isolated; the log says it. */
   choice: SandboxChoice;
+  capabilities: RunnerCapabilities;
 }
 
 /**
  * Tries the sandbox once, then starts the pool.
  *
  * @param version the product's.
- * @throws SandboxUnavailable or Error, in words for the operator.
+ * @throws SandboxUnavailable, SessionError or Error, in words for the operator.
  */
 export async function startServicePool(
   config: RunnerConfig,
@@ -42,7 +42,15 @@ export async function startServicePool(
       checkpoint_bytes: config.CHECKPOINT_MAX_BYTES,
     },
   });
-  return { pool: adapt({ ...options, startSandbox: choice.startSandbox }, capabilities), choice };
+  const pool = new SessionPool({
+    ...options,
+    startSandbox: choice.startSandbox,
+    minIdle: config.POOL_MIN_IDLE,
+    maxSessions: config.POOL_MAX_SESSIONS,
+    acquireDeadlineMs: config.POOL_ACQUIRE_SECONDS * 1000,
+  });
+  await pool.start();
+  return { pool, choice, capabilities };
 }
 
 function sessionOptions(config: RunnerConfig, metrics: MetricsHooks): SessionOptions {
@@ -60,16 +68,5 @@ function sessionOptions(config: RunnerConfig, metrics: MetricsHooks): SessionOpt
     maxSnapshots: config.SNAPSHOTS_PER_SESSION,
     checkpointMaxBytes: config.CHECKPOINT_MAX_BYTES,
     metrics,
-  };
-}
-
-function adapt(options: SessionOptions, capabilities: RunnerCapabilities): ServicePool {
-  return {
-    acquire: () => Session.start(options),
-    idle: 0,
-    starting: 0,
-    isReady: true,
-    capabilities,
-    shutdown: () => Promise.resolve(),
   };
 }

@@ -6,7 +6,8 @@ import { z } from "zod";
 /** The top of the repository. */
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-const port = z.coerce.number().int().min(0).max(65_535);
+const number = () => z.coerce.number({ error: "must be a number" });
+const port = number().int().min(0).max(65_535);
 
 const Variables = z.object({
   /** Of the edge; 0: any free port. */
@@ -14,7 +15,7 @@ const Variables = z.object({
   /** Of the first runner; more runners take the ports after it. 0: any free ports. */
   RUNNER_PORT: port.default(8788),
   /** 0 makes sense with RUNNER_URL only. */
-  RUNNERS: z.coerce.number().int().min(0).max(64).default(1),
+  RUNNERS: number().int().min(0).max(64).default(1),
   /** Where sessions, checkpoints and secrets are kept. */
   STATE_DIR: z.string().default(".wrangler/state"),
   LOG_FORMAT: z.enum(["auto", "json", "pretty"]).default("auto"),
@@ -36,8 +37,8 @@ export function parseStartSettings(environment: NodeJS.ProcessEnv): StartSetting
   const present = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
   const parsed = Variables.safeParse(present);
   if (!parsed.success) {
-    const lines = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
-    throw new StartError(`A setting is wrong. ${lines.join("; ")}`);
+    const lines = parsed.error.issues.map((issue) => `${issue.path.join(".")} ${issue.message}`);
+    throw new StartError(`A setting is wrong: ${lines.join("; ")}`);
   }
   const { STATE_DIR } = parsed.data;
   return { ...parsed.data, STATE_DIR: isAbsolute(STATE_DIR) ? STATE_DIR : join(ROOT, STATE_DIR) };

@@ -130,7 +130,13 @@ export async function startService(variables: Record<string, string> = {}): Prom
     ...variables,
   });
   const pool = new ScriptedPool();
-  const service = await startRunnerService({ config, pool, metrics: new Metrics(), log: pino({ level: "silent" }) });
+  const service = await startRunnerService({
+    config,
+    pool,
+    capabilities: pool.capabilities,
+    metrics: new Metrics(),
+    log: pino({ level: "silent" }),
+  });
   cleanups.push(() => service.stop());
   return {
     pool,
