@@ -19,7 +19,8 @@ function sha256(run: Run): string {
 async function measureBulk(client: BenchClient): Promise<number> {
   const prepare = `
 import hashlib, sys
-text = "".join(f"{i:09d}\\n" for i in range(${bulkBytes / 10}))
+block = lambda start: "".join(f"{i:09d}\\n" for i in range(start, start + 10_000))
+text = "".join(block(start) for start in range(0, ${bulkBytes / 10}, 10_000))
 hashlib.sha256(text.encode()).hexdigest()`;
   const expected = (await client.must(prepare)).last.data.value;
   const run = await client.must("sys.stdout.write(text); None");
