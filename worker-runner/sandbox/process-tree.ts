@@ -27,7 +27,8 @@ export function killTree(pid: number): void {
   sendSignal(pid, "SIGKILL");
 }
 
-function childrenOf(pid: number): number[] {
+/** Ids of the processes that one has started and not yet reaped. */
+export function childrenOf(pid: number): number[] {
   // Each thread has its own children.
   let threads: string[];
   try {

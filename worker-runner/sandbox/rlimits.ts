@@ -14,16 +14,21 @@ export function countsProcessesApart(hasOwnUser: boolean): boolean {
   return hasOwnUser || major > COUNTING_MAJOR || (major === COUNTING_MAJOR && minor >= COUNTING_MINOR);
 }
 
+/** Descriptors above what user code gets by default, so that a snapshot can be taken while it holds all of those. */
+const SPARE_DESCRIPTORS = 32;
+
 /** @param isMemoryCounted whether a control group bounds the session as a whole; otherwise each process gets a bound of its own. */
 export function rlimitArguments(limits: SandboxLimits, isMemoryCounted: boolean, canCountProcesses: boolean): string[] {
   const bounds: Record<string, number> = {
     core: 0,
     fsize: limits.workspaceBytes,
     msgqueue: 0,
-    nofile: limits.openFiles,
     rtprio: 0,
     ...(canCountProcesses ? { nproc: limits.processes } : {}),
     ...(isMemoryCounted ? {} : { as: limits.memoryBytes }),
   };
-  return Object.entries(bounds).map(([name, value]) => `--${name}=${value}:${value}`);
+  return [
+    `--nofile=${limits.openFiles}:${limits.openFiles + SPARE_DESCRIPTORS}`,
+    ...Object.entries(bounds).map(([name, value]) => `--${name}=${value}:${value}`),
+  ];
 }
