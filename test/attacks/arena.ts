@@ -1,0 +1,120 @@
+/** Owns how an attack is run: beside a neighbour that goes on working, and with a look afterwards at what is left behind. */
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { findControlGroups } from "../../worker-runner/sandbox/control-groups.ts";
+import { childrenOf } from "../../worker-runner/sandbox/process-tree.ts";
+import { Session } from "../../worker-runner/session.ts";
+import type { SessionOptions } from "../../worker-runner/session-options.ts";
+import type { Attack } from "./catalogue/attack.ts";
+import { resultOf, run } from "./outcome.ts";
+
+/** A neighbour's answer may be late by what two loaded processors owe to others, never by what an attack takes. */
+const NEIGHBOUR_MEDIAN_MS = 100;
+const NEIGHBOUR_WORST_MS = 1_000;
+/** Between two questions to the neighbour. */
+const NEIGHBOUR_PAUSE_MS = 20;
+
+export interface Figures {
+  median: number;
+  worst: number;
+}
+
+/** Sessions of one test run: their files in a directory of its own, so that what is left behind can be told. */
+export class Arena {
+  readonly #options: SessionOptions;
+  readonly #directory: string;
+  #neighbour: Session | null = null;
+
+  constructor(options: SessionOptions = {}) {
+    this.#options = options;
+    this.#directory = mkdtempSync("/tmp/pyrepl3-arena-");
+    process.env.TMPDIR = this.#directory;
+  }
+
+  /** A session that the caller ends. */
+  start(options: SessionOptions = {}): Promise<Session> {
+    return Session.start({ ...this.#options, ...options });
+  }
+
+  /** Runs one attack. @throws AssertionError where it is not contained, disturbs its neighbour or leaves anything behind. */
+  async run(attack: Attack): Promise<Figures> {
+    this.#neighbour ??= await this.start();
+    const before = this.#traces();
+    const session = await this.start(attack.session);
+    const watch = new NeighbourWatch(this.#neighbour);
+    let figures: Figures;
+    try {
+      await run(session, "canary = 40");
+      const outcomes = [];
+      for (const code of [attack.code].flat()) outcomes.push(await run(session, code, attack.timeout));
+      await attack.contained(outcomes, session);
+      await assertRight(session, attack.mayLoseState ?? false);
+    } finally {
+      await session.shutdown();
+      figures = await watch.stop();
+    }
+    assert.deepEqual(this.#traces(), before, "something is left behind");
+    return figures;
+  }
+
+  async close(): Promise<void> {
+    await this.#neighbour?.shutdown();
+    rmSync(this.#directory, { recursive: true });
+  }
+
+  /** What a session may not leave: processes, files, control groups, mounts. */
+  #traces() {
+    const groups = findControlGroups();
+    return {
+      processes: childrenOf(process.pid),
+      files: readdirSync(this.#directory),
+      groups: [groups?.memory, groups?.cpu].flatMap((path) => (path && existsSync(path) ? sessionsIn(path) : [])),
+      mounts: readFileSync("/proc/self/mountinfo", "utf8").split("\n").length,
+    };
+  }
+}
+
+function sessionsIn(group: string): string[] {
+  return readdirSync(group, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => join(group, entry.name));
+}
+
+async function assertRight(session: Session, mayLoseState: boolean): Promise<void> {
+  const sum = mayLoseState ? "globals().get('canary', 40) + 2" : "canary + 2";
+  const outcome = await run(session, `print('still', 'here'); ${sum}`);
+  // Before it may stand what an attack's orphans wrote meanwhile.
+  assert.ok(outcome.stdout.endsWith("still here\n"), outcome.stdout);
+  assert.equal(resultOf(outcome), 42);
+}
+
+/** Asks a second session for a sum, again and again. */
+class NeighbourWatch {
+  readonly #latenciesMs: number[] = [];
+  readonly #asking: Promise<void>;
+  #isOver = false;
+
+  constructor(neighbour: Session) {
+    this.#asking = this.#ask(neighbour);
+  }
+
+  async stop(): Promise<Figures> {
+    this.#isOver = true;
+    await this.#asking;
+    const sorted = this.#latenciesMs.sort((left, right) => left - right);
+    const figures = { median: sorted[sorted.length >> 1] ?? 0, worst: sorted.at(-1) ?? 0 };
+    assert.ok(figures.median < NEIGHBOUR_MEDIAN_MS, `the neighbour's median is ${figures.median} ms`);
+    assert.ok(figures.worst < NEIGHBOUR_WORST_MS, `the neighbour once took ${figures.worst} ms`);
+    return figures;
+  }
+
+  async #ask(neighbour: Session): Promise<void> {
+    do {
+      const startedAt = performance.now();
+      assert.equal(resultOf(await run(neighbour, "21 + 21")), 42);
+      this.#latenciesMs.push(performance.now() - startedAt);
+      await new Promise((resolve) => setTimeout(resolve, NEIGHBOUR_PAUSE_MS));
+    } while (!this.#isOver);
+  }
+}

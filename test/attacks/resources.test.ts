@@ -1,0 +1,17 @@
+/** Owns the proof that nobody can take what belongs to others: processes, memory, processor, files, output. */
+import { afterAll, describe, it } from "vitest";
+import { Arena } from "./arena.ts";
+import { fileAttacks, memoryAttacks, processAttacks } from "./catalogue/resources.ts";
+
+const arena = new Arena();
+afterAll(() => arena.close());
+
+describe.each([
+  ["processes", processAttacks],
+  ["memory", memoryAttacks],
+  ["files", fileAttacks],
+] as const)("%s", (_subject, attacks) => {
+  it.each(attacks)("$name", async (attack) => {
+    await arena.run(attack);
+  });
+});
