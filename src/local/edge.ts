@@ -1,13 +1,14 @@
 /** Owns the edge on this machine: the Worker of wrangler.toml in workerd, through miniflare's own API. */
+import { spawn } from "node:child_process";
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { SharedOptions } from "miniflare";
-import { bundleEdge } from "./bundle-edge.ts";
+import type { BuiltEdge } from "./build-edge.ts";
 import type { Logger } from "./log.ts";
-import { ROOT, StartError } from "./settings.ts";
+import { StartError } from "./settings.ts";
 
 export interface EdgeOptions {
   port: number;
@@ -26,19 +27,19 @@ export interface Edge {
 }
 
 const HOST = "127.0.0.1";
+const HEALTH_DEADLINE_MS = 10_000;
+
+/** As many of the last lines as may say why the edge does not start. */
+const MAX_COMPLAINTS = 20;
 
 /**
- * Starts the edge and waits until it answers.
+ * Builds and starts the edge, and waits until it answers.
  *
- * @throws StartError where its configuration is wrong.
+ * @throws StartError where it cannot be built or its configuration is wrong.
  */
 export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const { port, stateDir, variables, log } = options;
-  // Loaded here, since the runners can start meanwhile: it takes a second.
-  const { unstable_getMiniflareWorkerOptions: readWranglerToml } = await import("wrangler");
-  const { workerOptions, define, main } = readWranglerToml(join(ROOT, "wrangler.toml"));
-  if (main === undefined) throw new StartError("wrangler.toml names no main file.");
-  const [contents, { Miniflare }] = await Promise.all([bundleEdge(main, define), import("miniflare")]);
+  const [built, { Miniflare }] = await Promise.all([buildEdge(), import("miniflare")]);
   await leadWorkerdByTheHand();
   const complaints: string[] = [];
   const removeForeignListeners = watchSignalListeners();
@@ -50,32 +51,49 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     defaultPersistRoot: join(stateDir, "v3"),
     handleStructuredLogs: ({ level, message }: WorkerdLog) => {
       complaints.push(message);
-      if (complaints.length > 20) complaints.shift();
+      if (complaints.length > MAX_COMPLAINTS) complaints.shift();
       log[logLevel(level)](message);
     },
     unsafeHandleRuntimeRestart: () => log.error("workerd had ended, and is there again"),
     workers: [
       {
-        ...workerOptions,
+        ...built.workerOptions,
         name: "pyrepl3",
-        bindings: { ...workerOptions.bindings, ...variables },
-        modules: [{ type: "ESModule", path: "index.js", contents }],
+        bindings: { ...built.workerOptions.bindings, ...variables },
+        modules: [{ type: "ESModule", path: "index.js", contents: built.module }],
       },
     ],
   });
   removeForeignListeners();
+  const url = `http://${HOST}:${port}`;
   try {
     await miniflare.ready;
-    await expectHealth(`http://${HOST}:${port}`, complaints);
+    await expectHealth(url, complaints);
   } catch (error) {
     await miniflare.dispose();
     throw error;
   }
-  return { url: `http://${HOST}:${port}`, stop: () => miniflare.dispose() };
+  return { url, stop: () => miniflare.dispose() };
+}
+
+/** @throws StartError with the builder's own words. */
+function buildEdge(): Promise<BuiltEdge> {
+  const builder = spawn(process.execPath, [fileURLToPath(new URL("build-edge.ts", import.meta.url))], {
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
+  });
+  let complaint = "";
+  builder.stderr?.on("data", (text: Buffer) => {
+    complaint += text.toString();
+  });
+  return new Promise((resolve, reject) => {
+    builder.once("message", (built) => resolve(built as BuiltEdge));
+    builder.once("error", reject);
+    builder.once("close", () => reject(new StartError(`The edge cannot be built.\n${complaint.trim()}`)));
+  });
 }
 
 async function expectHealth(url: string, complaints: string[]): Promise<void> {
-  const response = await fetch(`${url}/health`, { signal: AbortSignal.timeout(10_000) });
+  const response = await fetch(`${url}/health`, { signal: AbortSignal.timeout(HEALTH_DEADLINE_MS) });
   await response.body?.cancel();
   if (response.ok) return;
   const wrong = complaints
