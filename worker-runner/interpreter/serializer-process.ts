@@ -20,6 +20,7 @@ export class SerializerProcess {
   #bytes = 0;
   #waiting = 0;
   #isBlobWhole = false;
+  #hasSaidAll = false;
   #tail: Promise<void> = Promise.resolve();
   #silence: NodeJS.Timeout;
   #resolve: (message: SerializerMessage) => void = () => undefined;
@@ -38,7 +39,10 @@ export class SerializerProcess {
     this.#silence = this.#expectMore();
     guest.connection.adopt(
       (kind, payload) => this.#take(kind, payload),
-      (cause) => this.#fail(cause ?? new Unanswered("the serializer ended early")),
+      (cause) => {
+        // It ends once it has said everything, which may be before the last piece is taken.
+        if (!this.#hasSaidAll) this.#fail(cause ?? new Unanswered("the serializer ended early"));
+      },
     );
   }
 
@@ -68,6 +72,7 @@ export class SerializerProcess {
       throw new ChannelViolation("the blob is not as long as announced");
     }
     clearTimeout(this.#silence);
+    this.#hasSaidAll = true;
     this.#tail.then(
       () => {
         this.#resolve(message);
