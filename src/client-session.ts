@@ -61,15 +61,9 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     this.#awaken();
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server, [sessionTag(session.record.name)]);
-    session.delivery.sockets.add(
-      ClientSocket.accept(server, {
-        tenant,
-        clientId,
-        session: session.record.name,
-        requestId: header("requestId"),
-        cursor: session.newestSeen(),
-      }),
-    );
+    const requestId = header("requestId");
+    const cursor = session.newestSeen();
+    session.welcome(ClientSocket.accept(server, { tenant, clientId, session: session.record.name, requestId, cursor }));
     const subprotocol = header("subprotocol");
     return new Response(null, {
       status: 101,

@@ -25,6 +25,7 @@ const WRITE_SOON_MS = 20;
 const CREDIT_LOW_CHARS = 512 * 1024;
 const MAX_LOST_LISTED = 1000;
 const BACKLOG_DEADLINE_MS = 5000;
+const FIRST_MESSAGE_MS = 500;
 
 export interface Announcement {
   state: SessionState;
@@ -102,6 +103,24 @@ export class NamedSession implements LinkListener {
     let newest = this.journal.lastSeq;
     for (const socket of this.delivery.sockets) newest = Math.max(newest, socket.state.cursor);
     return newest;
+  }
+
+  /**
+   * Takes a new socket. What comes before its first message waits a moment, since that message may be an `attach` that
+   * wants earlier events first.
+   */
+  welcome(socket: ClientSocket): void {
+    this.delivery.sockets.add(socket);
+    socket.isHeld = true;
+    socket.isBehind = true;
+    setTimeout(() => this.heard(socket), FIRST_MESSAGE_MS);
+  }
+
+  /** A socket has sent something, or had its moment. */
+  heard(socket: ClientSocket): void {
+    if (!socket.isHeld || socket.state.attaching !== null) return;
+    socket.isHeld = false;
+    this.delivery.pump(socket);
   }
 
   /** After the object slept: goes on with what it was in the middle of. */

@@ -32,6 +32,7 @@ export class SocketMessages {
   /** Takes one frame. Whatever is wrong with it becomes a `problem`; the socket stays open. */
   receive(session: NamedSession, socket: ClientSocket, frame: string | ArrayBuffer): void {
     const message = this.#parse(socket, frame);
+    if (message?.type !== "attach") session.heard(socket);
     if (message === null) return;
     try {
       const work = this.#answer(session, socket, message);
