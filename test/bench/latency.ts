@@ -1,4 +1,5 @@
 // Measures how long one execution takes, and how many one client gets through in a second.
+import { setTimeout as delay } from "node:timers/promises";
 import type { Product } from "../support/product.ts";
 import { type Baselines, pipeRoundTrips } from "./baselines.ts";
 import { BenchClient } from "./bench-client.ts";
@@ -24,11 +25,8 @@ export async function measureLatency(product: Product, baselines: Baselines): Pr
     samples.echo.push(...(await baselines.echoRoundTrips(perRound)));
     samples.pipe.push(...(await pipeRoundTrips(perRound)));
   }
-  const paused: number[] = [];
-  for (let index = 0; index < 200; index += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
-    paused.push(...(await time(1, execute)));
-  }
+  const paused = await afterPauses(execute);
+  const relayPaused = await afterPauses(() => baselines.relayRoundTrips(1));
   const sequentialRate = (samples.execute.length / samples.execute.reduce((sum, each) => sum + each, 0)) * 1000;
   const pipelined = await pipelinedRate(client, 3000);
   const rolledBack = await time(300, () => client.run("1", { transaction_policy: "rollback_always" }));
@@ -59,6 +57,7 @@ export async function measureLatency(product: Product, baselines: Baselines): Pr
       what: "execute after a pause of 10 ms, p50",
       value: p50(paused),
       unit: "ms",
+      baseline: { what: "relay, too", value: p50(relayPaused) },
       note: "the snapshot after each execution is then off its path",
     },
     {
@@ -77,6 +76,15 @@ export async function measureLatency(product: Product, baselines: Baselines): Pr
     { what: "execute that fails and is rolled back, p50", value: p50(failed), unit: "ms" },
     { what: "REST execute?wait, p50", value: p50(rest), unit: "ms" },
   ];
+}
+
+async function afterPauses(action: () => Promise<unknown>): Promise<number[]> {
+  const samples: number[] = [];
+  for (let index = 0; index < 200; index += 1) {
+    await delay(10);
+    samples.push(...(await time(1, action)));
+  }
+  return samples;
 }
 
 async function pipelinedRate(client: BenchClient, count: number): Promise<number> {
