@@ -1,0 +1,125 @@
+"""The link between edge and runner, described from docs/link.md and not from the TypeScript schemas."""
+
+from typing import Any
+
+from contract_shapes import (
+    checkpoint_id,
+    completeness,
+    completions,
+    identifier,
+    missing,
+    pending_input,
+    policy,
+    problem_code,
+    runner_capabilities,
+    seq,
+    session_name,
+)
+from shape import Shape, above_zero, by_type, flag, integer, many, matching, maybe, number, one_of, record, sized, text
+
+ref = sized(1, 160)
+event_type = one_of("output", "display", "input", "output_truncated", "result", "error")
+
+
+def _frame(kind: str, **fields: Shape | tuple[Shape]) -> Shape:
+    return record(type=one_of(kind), **fields)
+
+
+def _event_header(value: Any, path: str) -> list[str]:
+    if not isinstance(value, list) or len(value) != 4:  # pyright: ignore[reportUnknownArgumentType]
+        return [f"{path}: wants a list of four"]
+    mark, number_, kind, execution = value  # pyright: ignore[reportUnknownVariableType]
+    return (
+        one_of("E")(mark, path + "[0]")
+        + seq(number_, path + "[1]")
+        + event_type(kind, path + "[2]")
+        + identifier(execution, path + "[3]")
+    )
+
+
+REQUEST = by_type(
+    {
+        "open": _frame("open", session=session_name, after=seq, base=seq, create=flag, credit=integer(0), object=text),
+        "durable": _frame("durable", seq=seq),
+        "credit": _frame("credit", bytes=integer(1)),
+        "execute": _frame("execute", execution_id=identifier, code=text, transaction_policy=policy, timeout=above_zero),
+        "input_response": _frame("input_response", ref=ref, input_id=text, value=maybe(text)),
+        "cancel": _frame("cancel", ref=ref, execution_id=identifier),
+        "interrupt": _frame("interrupt", ref=ref),
+        "reset": _frame("reset", ref=ref),
+        "complete": _frame("complete", ref=ref, code=text, cursor=integer(0)),
+        "is_complete": _frame("is_complete", ref=ref, code=text),
+        "checkpoint": _frame("checkpoint", ref=ref, checkpoint_id=checkpoint_id),
+        "restore": _frame("restore", ref=ref, checkpoint_id=checkpoint_id, clear_existing=flag, blob=flag),
+        "drop_checkpoint": _frame("drop_checkpoint", checkpoint_id=checkpoint_id),
+        "status": _frame("status", ref=ref),
+    }
+)
+
+status: dict[str, Shape] = {
+    "state": one_of("starting", "ready", "busy", "ended"),
+    "last_seq": seq,
+    "running": maybe(identifier),
+    "queued": many(identifier),
+    "pending_input": maybe(pending_input),
+}
+
+REPLY = by_type(
+    {
+        "opened": _frame("opened", created=flag, runner_id=text, version=text, **status),
+        "refused": _frame(
+            "refused",
+            code=one_of("not_found", "pool_exhausted", "draining", "runner_error"),
+            detail=text,
+            retry_after=(number,),
+        ),
+        "started": _frame("started", execution_id=identifier, started_at=number),
+        "session": _frame("session", state=one_of("ready", "busy", "restored", "reset", "ended"), reason=text),
+        "done": _frame("done", ref=ref, execution_id=(maybe(identifier),)),
+        "completions": _frame("completions", ref=ref, data=completions),
+        "completeness": _frame("completeness", ref=ref, data=completeness),
+        "checkpoint_taken": _frame(
+            "checkpoint_taken",
+            ref=ref,
+            checkpoint_id=checkpoint_id,
+            size=integer(0),
+            sha256=text,
+            skipped=many(missing),
+            pause=number,
+        ),
+        "restored": _frame(
+            "restored",
+            ref=ref,
+            checkpoint_id=checkpoint_id,
+            source=one_of("snapshot", "stored"),
+            missing=many(missing),
+        ),
+        "blob_required": _frame("blob_required", ref=ref, checkpoint_id=checkpoint_id),
+        "failed": _frame("failed", ref=ref, code=problem_code, detail=text),
+        "status": _frame(
+            "status",
+            ref=ref,
+            **status,
+            resident_bytes=maybe(integer(0)),
+            limit_bytes=maybe(integer(0)),
+            snapshots=integer(0),
+        ),
+        "draining": _frame("draining"),
+    }
+)
+
+LINK: dict[str, Shape] = {
+    "LinkRequest": REQUEST,
+    "LinkReply": REPLY,
+    "EventHeader": _event_header,
+    "Heartbeat": record(
+        id=identifier,
+        url=matching(r"https?://.+"),
+        capacity=integer(0),
+        sessions=integer(0),
+        draining=flag,
+        version=text,
+        capabilities=record(**runner_capabilities),
+    ),
+    "Ring": record(object=text, session=session_name, key=matching(r"[A-Za-z0-9_-]{1,128}")),
+}
