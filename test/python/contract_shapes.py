@@ -46,7 +46,6 @@ problem_code = one_of(
     "no_runner",
     "pool_exhausted",
 )
-)
 
 
 def _message(kind: str, **fields: Shape | tuple[Shape]) -> Shape:
