@@ -29,9 +29,6 @@ export interface Edge {
 const HOST = "127.0.0.1";
 const HEALTH_DEADLINE_MS = 10_000;
 
-/** As many of the last lines as may say why the edge does not start. */
-const MAX_COMPLAINTS = 20;
-
 /**
  * Builds and starts the edge, and waits until it answers.
  *
@@ -41,7 +38,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const { port, stateDir, variables, log } = options;
   const [built, { Miniflare }] = await Promise.all([buildEdge(), import("miniflare")]);
   await leadWorkerdByTheHand();
-  const complaints: string[] = [];
+  const lines = new EdgeLines(log);
   const removeForeignListeners = watchSignalListeners();
   const miniflare = new Miniflare({
     host: HOST,
@@ -49,11 +46,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     // Nothing is fetched from anywhere: request.cf would be.
     cf: false,
     defaultPersistRoot: join(stateDir, "v3"),
-    handleStructuredLogs: ({ level, message }: WorkerdLog) => {
-      complaints.push(message);
-      if (complaints.length > MAX_COMPLAINTS) complaints.shift();
-      log[logLevel(level)](message);
-    },
+    handleStructuredLogs: (line: WorkerdLog) => lines.take(line),
     unsafeHandleRuntimeRestart: () => log.error("workerd had ended, and is there again"),
     workers: [
       {
@@ -68,7 +61,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const url = `http://${HOST}:${port}`;
   try {
     await miniflare.ready;
-    await expectHealth(url, complaints);
+    await expectHealth(url, lines);
+    lines.release();
   } catch (error) {
     await miniflare.dispose();
     throw error;
@@ -92,14 +86,43 @@ function buildEdge(): Promise<BuiltEdge> {
   });
 }
 
-async function expectHealth(url: string, complaints: string[]): Promise<void> {
+async function expectHealth(url: string, lines: EdgeLines): Promise<void> {
   const response = await fetch(`${url}/health`, { signal: AbortSignal.timeout(HEALTH_DEADLINE_MS) });
   await response.body?.cancel();
   if (response.ok) return;
-  const wrong = complaints
-    .map((line) => /SettingsError: ([^\n\\]*)/.exec(line)?.[1])
-    .find((text) => text !== undefined);
+  const wrong = lines.find(/SettingsError: ([^\n\\]*)/);
+  if (wrong === null) lines.release();
   throw new StartError(wrong ?? `The edge answers ${response.status} to /health; the lines above say why.`);
+}
+
+/** The edge's log lines, held back until it is known whether they are a wrong setting, which is better said in one line. */
+class EdgeLines {
+  readonly #log: Logger;
+  #held: WorkerdLog[] | null = [];
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  take(line: WorkerdLog): void {
+    if (this.#held !== null) this.#held.push(line);
+    else this.#log[logLevel(line.level)](line.message);
+  }
+
+  /** What the pattern's group matches in a line held back. */
+  find(pattern: RegExp): string | null {
+    for (const { message } of this.#held ?? []) {
+      const found = pattern.exec(message)?.[1];
+      if (found !== undefined) return found;
+    }
+    return null;
+  }
+
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const line of held) this.take(line);
+  }
 }
 
 /** Has miniflare start workerd through a script that makes it end with this program. */

@@ -1,0 +1,32 @@
+import { createServer } from "node:net";
+import { expect, it } from "vitest";
+import { claimPort } from "../../src/local/ports.ts";
+import { parseStartSettings, ROOT } from "../../src/local/settings.ts";
+
+it("has defaults, and a state folder inside the repository", () => {
+  expect(parseStartSettings({ PORT: "" })).toEqual({
+    PORT: 8787,
+    RUNNER_PORT: 8788,
+    RUNNERS: 1,
+    STATE_DIR: `${ROOT}.wrangler/state`,
+    LOG_FORMAT: "auto",
+  });
+  expect(parseStartSettings({ STATE_DIR: "/var/lib/pyrepl3" }).STATE_DIR).toBe("/var/lib/pyrepl3");
+});
+
+it("names each wrong variable", () => {
+  const wrong = { PORT: "http", RUNNER_PORT: "65536", RUNNERS: "-1" };
+  for (const name of Object.keys(wrong)) expect(() => parseStartSettings(wrong)).toThrow(name);
+});
+
+it("says which setting chooses another port where one is taken, and finds a free one for 0", async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const taken = (server.address() as { port: number }).port;
+  await expect(claimPort(taken, "PORT")).rejects.toThrow(`Port ${taken} is in use`);
+  await expect(claimPort(taken, "PORT")).rejects.toThrow("PORT=");
+  const free = await claimPort(0, "PORT");
+  expect(free).not.toBe(taken);
+  expect(await claimPort(free, "PORT")).toBe(free);
+  server.close();
+});
