@@ -1,34 +1,21 @@
-// Applies the fixes that ruff offers to a Python source; it leaves to the caller which findings deserve that.
+// Applies the fix that ruff offers for one finding; it leaves to the caller which findings deserve that.
 import type { Diagnostic } from "@astral-sh/ruff-wasm-nodejs";
 
-interface Edit {
-  readonly from: number;
-  readonly to: number;
-  readonly content: string;
+/** Offset of a place in the source; ruff counts rows and columns from 1, in UTF-16 units. */
+function offsetOf(source: string, place: { row: number; column: number }): number {
+  let start = 0;
+  for (let row = 1; row < place.row; row += 1) start = source.indexOf("\n", start) + 1 || source.length;
+  return start + place.column - 1;
 }
 
-/** Offsets of each line's start; ruff counts rows and columns from 1, in UTF-16 units. */
-function lineStarts(source: string): number[] {
-  const starts = [0];
-  for (let at = source.indexOf("\n"); at !== -1; at = source.indexOf("\n", at + 1)) starts.push(at + 1);
-  return starts;
-}
-
-/** The source with the fixes of `findings` made; a fix that overlaps an earlier one waits for the next round. */
-export function applyFixes(source: string, findings: readonly Diagnostic[]): string {
-  const starts = lineStarts(source);
-  const offset = ({ row, column }: { row: number; column: number }) => (starts[row - 1] ?? source.length) + column - 1;
-  const taken: Edit[] = [];
-  for (const { fix } of findings) {
-    const edits = (fix?.edits ?? []).map((edit) => ({
-      from: offset(edit.location),
-      to: offset(edit.end_location),
+/** The source with the fix of `finding` made; as it was where there is none. */
+export function applyFix(source: string, finding: Diagnostic): string {
+  return (finding.fix?.edits ?? [])
+    .map((edit) => ({
+      from: offsetOf(source, edit.location),
+      to: offsetOf(source, edit.end_location),
       content: edit.content ?? "",
-    }));
-    const touches = (edit: Edit) => taken.some((other) => edit.from <= other.to && other.from <= edit.to);
-    if (!edits.some(touches)) taken.push(...edits);
-  }
-  return taken
-    .sort((a, b) => b.from - a.from)
-    .reduce((text, edit) => text.slice(0, edit.from) + edit.content + text.slice(edit.to), source);
+    }))
+    .sort((one, other) => other.from - one.from)
+    .reduce((text, { from, to, content }) => text.slice(0, from) + content + text.slice(to), source);
 }
