@@ -10,13 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = os.path.join(ROOT, "worker-runner", "python")
 DEADLINE_SECONDS = 20.0
 
-Message = Dict[str, Any]
+Message = dict[str, Any]
 
 
 class Ended(Exception):
@@ -70,7 +71,7 @@ class Peer:
             raise AssertionError(f"expected {types}, got {message}")
         return message
 
-    def _take(self) -> Optional[Message]:
+    def _take(self) -> Message | None:
         while len(self.inbox) >= 5:
             size = int.from_bytes(self.inbox[:4], "little")
             if len(self.inbox) < 4 + size:
@@ -97,7 +98,7 @@ class Peer:
 class Driver:
     """A session without a sandbox: the keeper, and at most one live process."""
 
-    def __init__(self, preload: str = "", python: str = "", environment: Optional[Dict[str, str]] = None) -> None:
+    def __init__(self, preload: str = "", python: str = "", environment: dict[str, str] | None = None) -> None:
         self.folder = tempfile.mkdtemp(prefix="pyrepl-test-")
         self.workspace = os.path.join(self.folder, "workspace")
         os.mkdir(self.workspace)
@@ -105,7 +106,8 @@ class Driver:
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
         self.listener.listen(16)
-        self.waiting: Dict[str, Peer] = {}
+        self.waiting: dict[str, Peer] = {}
+        self.peers: list[Peer] = []
         self.ids = 0
         env = {
             "PATH": os.environ["PATH"],
@@ -133,6 +135,7 @@ class Driver:
             self.listener.settimeout(max(0.01, end - time.monotonic()))
             sock, _ = self.listener.accept()
             peer = Peer(sock)
+            self.peers.append(peer)
             peer.hello = peer.receive_type("hello")
             self.waiting[peer.hello["token"]] = peer
         return self.waiting.pop(token)
@@ -148,7 +151,7 @@ class Driver:
         self.ids += 1
         return f"id{self.ids}"
 
-    def execute(self, code: str, answers: Sequence[Optional[str]] = ()) -> "Outcome":
+    def execute(self, code: str, answers: Sequence[str | None] = ()) -> "Outcome":
         """Run code to its end, answering its questions in turn."""
         execution_id = self.start(code)
         return self.finish(execution_id, answers)
@@ -159,10 +162,10 @@ class Driver:
         self.live.send(type="execute", execution_id=execution_id, code=code)
         return execution_id
 
-    def finish(self, execution_id: str, answers: Sequence[Optional[str]] = ()) -> "Outcome":
+    def finish(self, execution_id: str, answers: Sequence[str | None] = ()) -> "Outcome":
         """Read an execution's messages up to the last one."""
         pending = list(answers)
-        events: List[Message] = []
+        events: list[Message] = []
         while True:
             message = self.live.receive()
             events.append(message)
@@ -185,7 +188,7 @@ class Driver:
         self.keeper.send(type="signal", id=self.next_id(), pid=self.live.pid, signal=signum)
         return bool(self.keeper.receive_type("signalled")["delivered"])
 
-    def snapshot(self, **options: Any) -> Tuple[Peer, Message]:
+    def snapshot(self, **options: Any) -> tuple[Peer, Message]:
         """Take a snapshot; returns its peer and the live process's report."""
         token = secrets.token_hex(16)
         self.live.send(type="snapshot", id=self.next_id(), token=token, **options)
@@ -216,7 +219,7 @@ class Driver:
         self.live.send_frame(b"B", b"")
         return self.live.receive_type("loaded", "load_failed")
 
-    def sweep(self, keep: Sequence[Peer] = ()) -> List[Message]:
+    def sweep(self, keep: Sequence[Peer] = ()) -> list[Message]:
         """End everything but `keep`; returns what the keeper said, `swept` last."""
         self.keeper.send(type="sweep", id=self.next_id(), keep=[peer.pid for peer in keep])
         said = [self.keeper.receive()]
@@ -224,14 +227,14 @@ class Driver:
             said.append(self.keeper.receive())
         return said
 
-    def restore(self, snapshot: Peer, keep: Sequence[Peer] = ()) -> List[Message]:
+    def restore(self, snapshot: Peer, keep: Sequence[Peer] = ()) -> list[Message]:
         """End the live process and make another from `snapshot`."""
         said = self.sweep([snapshot, *keep])
         self.live.close()
         self.live = self.spawn(snapshot)
         return said
 
-    def restart(self) -> List[Message]:
+    def restart(self) -> list[Message]:
         """End everything and make a fresh live process."""
         said = self.sweep()
         self.live.close()
@@ -240,8 +243,8 @@ class Driver:
 
     def close(self) -> None:
         """End the session; the keeper must go by itself."""
-        self.keeper.close()
-        self.live.close()
+        for peer in self.peers:
+            peer.close()
         try:
             self.process.wait(DEADLINE_SECONDS)
         finally:
@@ -256,7 +259,7 @@ class Blob:
         self.content = content
         self.report = report
 
-    def skipped(self) -> Dict[str, str]:
+    def skipped(self) -> dict[str, str]:
         """Reasons by name."""
         return {entry["name"]: entry["reason"] for entry in self.report["skipped"]}
 
@@ -264,7 +267,7 @@ class Blob:
 class Outcome:
     """What one execution sent."""
 
-    def __init__(self, events: List[Message]) -> None:
+    def __init__(self, events: list[Message]) -> None:
         self.events = events
         self.last = events[-1]
 
@@ -276,11 +279,11 @@ class Outcome:
         return None if self.last["value"] is None else json.loads(self.last["value"])
 
     @property
-    def repr(self) -> Optional[str]:
+    def repr(self) -> str | None:
         """The repr of a `result`."""
         if self.last["type"] != "result":
             raise AssertionError(self.last["traceback"])
-        text: Optional[str] = self.last["repr"]
+        text: str | None = self.last["repr"]
         return text
 
     @property

@@ -1,7 +1,6 @@
 """Owns the ground of every test here: one keeper per test class, a fresh live process per test."""
 
 import unittest
-from typing import Optional
 
 from channel_driver import Driver, Ended, Outcome
 
@@ -10,7 +9,7 @@ class SessionCase(unittest.TestCase):
     """A test with `self.session`, and shorthands for it."""
 
     session: Driver
-    _shared: Optional[Driver] = None
+    _shared: Driver | None = None
 
     @classmethod
     def tearDownClass(cls) -> None:
@@ -26,7 +25,7 @@ class SessionCase(unittest.TestCase):
             cls._shared.restart()
         self.session = cls._shared
 
-    def run_code(self, code: str, *answers: Optional[str]) -> Outcome:
+    def run_code(self, code: str, *answers: str | None) -> Outcome:
         """Run code in the live process."""
         return self.session.execute(code, answers)
 
@@ -41,6 +40,6 @@ class SessionCase(unittest.TestCase):
             while True:
                 self.session.live.receive()
         said = [self.session.keeper.receive()]
-        while said[-1]["type"] != "exited":
+        while said[-1]["type"] != "exited" or said[-1]["pid"] != self.session.live.pid:
             said.append(self.session.keeper.receive())
         return said

@@ -80,7 +80,9 @@ class Values(SessionCase):
         self.assertEqual(names, ["sys"])
 
     def test_hides_its_own_modules_and_environment(self) -> None:
-        code = "import sys, os\n[n for n in [*sys.modules, *os.environ] if 'pyrepl' in n.lower()], sys.path[0], sys.argv"
+        code = (
+            "import sys, os\n[n for n in [*sys.modules, *os.environ] if 'pyrepl' in n.lower()], sys.path[0], sys.argv"
+        )
         self.assertEqual(self.run_code(code).value, [[], "", [""]])
 
     def test_keeps_future_statements_in_force(self) -> None:
@@ -112,9 +114,7 @@ class Errors(SessionCase):
         self.assertIn('File "<execution 1>", line 2, in earlier', text)
 
     def test_strips_own_frames_from_chained_exceptions(self) -> None:
-        code = (
-            "def ask():\n    try:\n        input('?')\n    except EOFError as e:\n        raise ValueError('bad') from e\nask()"
-        )
+        code = "def ask():\n    try:\n        input('?')\n    except EOFError as e:\n        raise ValueError('bad') from e\nask()"
         text = self.run_code(code, None).last["traceback"]
         self.assertIn("EOFError", text)
         self.assertIn("direct cause", text)
@@ -177,7 +177,9 @@ class Errors(SessionCase):
             self.assert_alive()
 
     def test_survives_broken_traceback_tools(self) -> None:
-        self.run_code("import traceback, linecache\ntraceback.TracebackException.format = None\nlinecache.cache.clear()")
+        self.run_code(
+            "import traceback, linecache\ntraceback.TracebackException.format = None\nlinecache.cache.clear()"
+        )
         self.run_code("traceback.StackSummary = None; linecache.getline = linecache.checkcache = None")
         last = self.run_code("1 / 0").last
         self.assertEqual((last["exception_type"], last["type"]), ("ZeroDivisionError", "error"))
@@ -202,7 +204,9 @@ class Awaiting(SessionCase):
         self.assertEqual(self.run_code(code).value, [0, 1, 2])
 
     def test_keeps_background_tasks_between_executions(self) -> None:
-        self.run_code("import asyncio\nseen = []\nasync def tick():\n    while True:\n        seen.append(1); await asyncio.sleep(0)")
+        self.run_code(
+            "import asyncio\nseen = []\nasync def tick():\n    while True:\n        seen.append(1); await asyncio.sleep(0)"
+        )
         self.run_code("task = asyncio.get_event_loop().create_task(tick())\nawait asyncio.sleep(0)")
         before = self.run_code("len(seen)").value
         self.run_code("await asyncio.sleep(0.01)")

@@ -62,7 +62,11 @@ class Text(SessionCase):
         self.assertEqual(self.run_code(code).text(), "€😀")
 
     def test_sends_a_partial_line_within_milliseconds(self) -> None:
-        for code in ("print('x', end=''); time.sleep(5)", "print('x', end='')\nwhile True: pass", "os.write(1, b'x'); time.sleep(5)"):
+        for code in (
+            "print('x', end=''); time.sleep(5)",
+            "print('x', end='')\nwhile True: pass",
+            "os.write(1, b'x'); time.sleep(5)",
+        ):
             self.run_code("import os, time")
             self.session.start("import time\nt0 = time.monotonic()\n" + code)
             began = time.monotonic()
@@ -89,11 +93,15 @@ class Text(SessionCase):
             self.run_code(code).value,
             ["utf-8", "surrogateescape", False, 1, True, False, False, "<stdout>", True, True, "w", None, True],
         )
-        outcome = self.run_code("o.writelines(['a', 'b']); o.flush(); o.reconfigure(encoding='latin-1', line_buffering=False); o.close(); o.write('c')")
+        outcome = self.run_code(
+            "o.writelines(['a', 'b']); o.flush(); o.reconfigure(encoding='latin-1', line_buffering=False); o.close(); o.write('c')"
+        )
         self.assertEqual((outcome.text(), outcome.value), ("abc", 1))
         self.assertEqual(self.run_code("o.write(5)").error, "TypeError")
         self.assertEqual(self.run_code("o.buffer.write('x')").error, "TypeError")
-        self.assertEqual(self.run_code("print('x', file=o, flush=True); o.buffer.write(b'y'); o.buffer.flush()").text(), "x\ny")
+        self.assertEqual(
+            self.run_code("print('x', file=o, flush=True); o.buffer.write(b'y'); o.buffer.flush()").text(), "x\ny"
+        )
 
     def test_lets_user_code_redirect(self) -> None:
         code = "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as s: print('in')\nprint('out')\ns.getvalue()"
@@ -192,7 +200,9 @@ class OtherWriters(SessionCase):
         outcome = self.run_code(code)
         self.assertEqual(outcome.value, 1)
         self.assertIn("ValueError: in child", outcome.text("stderr"))
-        self.assertEqual(self.run_code("pid = os.fork()\nif pid == 0: sys.exit(7)\nos.waitpid(pid, 0)[1] >> 8").value, 7)
+        self.assertEqual(
+            self.run_code("pid = os.fork()\nif pid == 0: sys.exit(7)\nos.waitpid(pid, 0)[1] >> 8").value, 7
+        )
         code = "pid = os.fork()\nif pid == 0:\n    try: input()\n    except EOFError: os._exit(9)\nos.waitpid(pid, 0)[1] >> 8"
         self.assertEqual(self.run_code(code).value, 9)
         self.assert_alive()

@@ -3,13 +3,14 @@
 import builtins
 import os
 import sys
+from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
-from typing import Any, Dict, Optional, Sequence
+from typing import Any
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _PACKAGE = "pyrepl"
-_BUILTINS: Dict[str, Any] = dict(vars(builtins))
+_BUILTINS: dict[str, Any] = dict(vars(builtins))
 
 
 class _OwnLoader(SourceFileLoader):
@@ -24,7 +25,7 @@ class _OwnFinder:
     """Finds our package beside this file, wherever sys.path leads."""
 
     @staticmethod
-    def find_spec(name: str, path: Optional[Sequence[str]] = None, _target: object = None) -> Optional[ModuleSpec]:
+    def find_spec(name: str, path: Sequence[str] | None = None, _target: object = None) -> ModuleSpec | None:
         """Return the spec of a module of ours, None for any other."""
         if name != _PACKAGE and not name.startswith(_PACKAGE + "."):
             return None

@@ -1,6 +1,7 @@
 """Owns top-level `await`: one event loop per session, whose background tasks go on whenever it runs."""
 
-from typing import Any, Coroutine, Optional
+from collections.abc import Coroutine
+from typing import Any
 
 from .guard import interruptible
 
@@ -11,7 +12,7 @@ class Awaiter:
     __slots__ = ("_loop",)
 
     def __init__(self) -> None:
-        self._loop: Optional[Any] = None
+        self._loop: Any | None = None
 
     @interruptible
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from typing import Any, List, Set, Tuple
+from typing import Any
 
 from .guard import interruptible
 
@@ -17,7 +17,7 @@ class HiddenChildren:
     """The pids of snapshots that are children of this live process."""
 
     def __init__(self) -> None:
-        self.pids: Set[int] = set()
+        self.pids: set[int] = set()
 
     def reap(self) -> None:
         """Take the wait status of snapshots that have ended."""
@@ -33,11 +33,11 @@ class HiddenChildren:
         """Replace the waiting functions of the os module."""
         hidden = self
 
-        def wait() -> Tuple[int, int]:
+        def wait() -> tuple[int, int]:
             """Wait for completion of a child process; returns (pid, status)."""
             return waitpid(-1, 0)
 
-        def waitpid(pid: int, options: int, /) -> Tuple[int, int]:
+        def waitpid(pid: int, options: int, /) -> tuple[int, int]:
             """Wait for completion of a given child process; returns (pid, status)."""
             while True:
                 hidden._refuse(pid)
@@ -45,11 +45,11 @@ class HiddenChildren:
                 if not hidden._swallow(result[0]):
                     return result
 
-        def wait3(options: int) -> Tuple[int, int, Any]:
+        def wait3(options: int) -> tuple[int, int, Any]:
             """Wait for completion of a child process; returns (pid, status, rusage)."""
             return wait4(-1, options)
 
-        def wait4(pid: int, options: int) -> Tuple[int, int, Any]:
+        def wait4(pid: int, options: int) -> tuple[int, int, Any]:
             """Wait for completion of a specific child process; returns (pid, status, rusage)."""
             while True:
                 hidden._refuse(pid)
@@ -85,9 +85,9 @@ class HiddenChildren:
             raise ChildProcessError(errno.ECHILD, os.strerror(errno.ECHILD))
 
 
-def _children() -> List[int]:
+def _children() -> list[int]:
     """Return the pids of all children of this process, ended ones included."""
-    found: List[int] = []
+    found: list[int] = []
     for task in os.listdir("/proc/self/task"):
         try:
             with open(f"/proc/self/task/{task}/children", "rb") as children:

@@ -2,14 +2,14 @@
 
 import ast
 import codeop
-from typing import Any, Dict
+from typing import Any
 
 _compiler = codeop.CommandCompiler()
 _compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _CLOSING = ("return", "raise", "pass", "break", "continue")
 
 
-def completeness(code: str) -> Dict[str, Any]:
+def completeness(code: str) -> dict[str, Any]:
     """Return `status` (`complete`, `incomplete` with `indent`, `invalid`) of `code` as typed so far."""
     try:
         compiled = _compiler(code, "<input>", "exec")

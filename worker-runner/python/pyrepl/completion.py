@@ -5,7 +5,8 @@ import keyword
 import os
 import re
 import sys
-from typing import Any, Dict, Iterable, List, Set
+from collections.abc import Iterable
+from typing import Any
 
 MAX_MATCHES = 500
 
@@ -17,7 +18,7 @@ _SUFFIXES = (".py", ".so")
 _MISSING = object()
 
 
-def completions(namespace: Dict[str, Any], code: str, cursor: int) -> Dict[str, Any]:
+def completions(namespace: dict[str, Any], code: str, cursor: int) -> dict[str, Any]:
     """Return `matches`, `cursor_start` and `cursor_end` for `code` with the cursor before character `cursor`."""
     cursor = max(0, min(cursor, len(code)))
     line = code[:cursor].rpartition("\n")[2]
@@ -36,7 +37,7 @@ def _order(name: str) -> Any:
     return (name.startswith("__"), name.startswith("_"), name)
 
 
-def _find(namespace: Dict[str, Any], line: str) -> Any:
+def _find(namespace: dict[str, Any], line: str) -> Any:
     names = _FROM_NAMES.match(line)
     if names:
         return names["name"], _module_names(names["module"])
@@ -53,11 +54,11 @@ def _find(namespace: Dict[str, Any], line: str) -> Any:
     return prefix, [] if target is _MISSING else _attributes(target)
 
 
-def _plain_names(namespace: Dict[str, Any]) -> Iterable[str]:
+def _plain_names(namespace: dict[str, Any]) -> Iterable[str]:
     return [name for name in (*namespace, *vars(builtins), *keyword.kwlist) if type(name) is str]
 
 
-def _resolve(namespace: Dict[str, Any], parts: List[str]) -> Any:
+def _resolve(namespace: dict[str, Any], parts: list[str]) -> Any:
     first = parts[0]
     value = namespace.get(first, vars(builtins).get(first, _MISSING))
     for part in parts[1:]:
@@ -79,9 +80,9 @@ def _static_attribute(value: Any, name: str) -> Any:
     return _MISSING
 
 
-def _own_dict(value: Any) -> Dict[str, Any]:
+def _own_dict(value: Any) -> dict[str, Any]:
     if isinstance(type(value), type) and issubclass(type(value), type):
-        merged: Dict[str, Any] = {}
+        merged: dict[str, Any] = {}
         for kind in reversed(type.__dict__["__mro__"].__get__(value)):
             merged.update(type.__dict__["__dict__"].__get__(kind))
         return merged
@@ -93,7 +94,7 @@ def _own_dict(value: Any) -> Dict[str, Any]:
 
 
 def _attributes(value: Any) -> Iterable[str]:
-    names: Set[str] = set(filter(_is_text, _own_dict(value)))
+    names: set[str] = set(filter(_is_text, _own_dict(value)))
     for kind in type.__dict__["__mro__"].__get__(type(value)):
         names.update(filter(_is_text, type.__dict__["__dict__"].__get__(kind)))
     return names
@@ -104,19 +105,19 @@ def _is_text(name: object) -> bool:
 
 
 def _top_modules() -> Iterable[str]:
-    names: Set[str] = set(getattr(sys, "stdlib_module_names", sys.builtin_module_names))
+    names: set[str] = set(getattr(sys, "stdlib_module_names", sys.builtin_module_names))
     names.update(name for name in sys.modules if "." not in name)
     for entry in sys.path:
         names.update(_modules_in(entry or "."))
     return names
 
 
-def _modules_in(folder: str) -> List[str]:
+def _modules_in(folder: str) -> list[str]:
     try:
         entries = os.listdir(folder)
     except OSError:
         return []
-    names: List[str] = []
+    names: list[str] = []
     for entry in entries[:5000]:
         name, suffix = os.path.splitext(entry)
         name = name.partition(".")[0]

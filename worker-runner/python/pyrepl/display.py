@@ -1,14 +1,15 @@
 """Owns `display` and `update_display`, the functions that user code finds in builtins."""
 
 import os
-from typing import Any, Callable, Dict, Optional
+from collections.abc import Callable
+from typing import Any, Optional
 
 from .guard import interruptible
 from .mime import pack, plain_json, rich_bundle
 from .output import Output
 from .values import bounded_repr
 
-Metadata = Optional[Dict[str, Any]]
+Metadata = Optional[dict[str, Any]]
 
 
 class DisplayHandle:
@@ -33,7 +34,7 @@ class DisplayHandle:
 class Displays:
     """Sends display messages of the running execution; between executions there is nobody to show anything to."""
 
-    def __init__(self, output: Output, get_execution_id: Callable[[], Optional[str]]) -> None:
+    def __init__(self, output: Output, get_execution_id: Callable[[], str | None]) -> None:
         self._output = output
         self._get_execution_id = get_execution_id
 
@@ -43,7 +44,7 @@ class Displays:
         *,
         raw: bool = False,
         metadata: Metadata = None,
-        display_id: Optional[str] = None,
+        display_id: str | None = None,
         is_update: bool = False,
     ) -> None:
         """Send one value."""
@@ -54,7 +55,7 @@ class Displays:
             items, extra = pack(dict(value)), {}
         else:
             items, extra = rich_bundle(value) or ({"text/plain": bounded_repr(value)}, {})
-        message: Dict[str, Any] = {
+        message: dict[str, Any] = {
             "type": "display",
             "execution_id": execution_id,
             "mime": items,
@@ -67,12 +68,12 @@ class Displays:
         self._output.send_message(message)
 
 
-def make_display(displays: Displays) -> Callable[..., Optional[DisplayHandle]]:
+def make_display(displays: Displays) -> Callable[..., DisplayHandle | None]:
     """Return the `display` of builtins."""
 
     def display(
         *values: Any, raw: bool = False, metadata: Metadata = None, display_id: Any = None, **_options: Any
-    ) -> Optional[DisplayHandle]:
+    ) -> DisplayHandle | None:
         """Show values in their richest form. With `display_id` (True for a new one) returns a handle to update them."""
         shown_id = os.urandom(8).hex() if display_id is True else None if display_id is None else str(display_id)
         for value in values:

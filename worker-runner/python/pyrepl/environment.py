@@ -4,7 +4,7 @@ import builtins
 import os
 import sys
 from types import ModuleType
-from typing import Any, List
+from typing import Any
 
 from .checkpoint.surroundings import Baseline
 from .display import Displays, make_display, make_update_display
@@ -60,7 +60,7 @@ def enter(live: Live, workspace: str) -> None:
 
 def hide_own_modules() -> None:
     """Take our modules out of sys.modules; their functions go on working."""
-    own: List[str] = [name for name, module in list(sys.modules.items()) if _is_own(module)]
+    own: list[str] = [name for name, module in list(sys.modules.items()) if _is_own(module)]
     for name in own:
         del sys.modules[name]
 

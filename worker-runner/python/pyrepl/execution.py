@@ -2,8 +2,9 @@
 
 import sys
 import time
+from collections.abc import Callable
 from types import CodeType
-from typing import Any, Callable, Dict, Optional
+from typing import Any
 
 from .awaiting import Awaiter
 from .guard import Guard, interruptible
@@ -18,22 +19,31 @@ _clock = time.perf_counter
 _set_trace, _get_trace = sys.settrace, sys.gettrace
 _set_profile, _get_profile = sys.setprofile, sys.getprofile
 
-Fields = Dict[str, Any]
+Fields = dict[str, Any]
+
+
+class _Tracing:
+    """The trace and profile functions that user code left set, kept away from our own frames."""
+
+    __slots__ = ("profile", "trace")
+
+    def __init__(self) -> None:
+        self.trace: Any = None
+        self.profile: Any = None
 
 
 class Executor:
     """Runs the executions of one live process in the user's namespace."""
 
-    def __init__(self, namespace: Dict[str, Any], builtins: Any, guard: Guard) -> None:
+    def __init__(self, namespace: dict[str, Any], builtins: Any, guard: Guard) -> None:
         self._namespace = namespace
         self._builtins = builtins
         self._guard = guard
         self.book = SourceBook()
         self._awaiter = Awaiter()
         self.count = 0
-        self._trace: Any = None
-        self._profile: Any = None
-        self.mime_of: Callable[[Any], Optional[Bundle]] = _no_mime
+        self._tracing = _Tracing()
+        self.mime_of: Callable[[Any], Bundle | None] = _no_mime
         self.after: Callable[[], None] = _nothing
 
     def execute(self, text: str) -> Fields:
@@ -53,14 +63,12 @@ class Executor:
                 guard.is_running_user_code = True
                 return self._run(text, filename)
             except BaseException as error:
-                self._untrace()
                 fields = describe(error)
                 self._finish_quietly()
                 guard.is_running_user_code = False
                 self._remember(error)
         except BaseException as error:
             guard.is_running_user_code = False
-            self._untrace()
             fields = describe_plainly(error)
         fields["type"] = "error"
         return fields
@@ -76,14 +84,15 @@ class Executor:
         namespace = self._namespace
         if namespace.get("__builtins__") is not self._builtins:
             namespace["__builtins__"] = self._builtins
-        self._retrace()
         if (body is not None and body.co_flags & _CO_COROUTINE) or (last is not None and last.co_flags & _CO_COROUTINE):
-            value = self._awaiter.run(_evaluate_awaiting(body, last, namespace))
+            value = self._awaiter.run(_evaluate_awaiting(body, last, namespace, self._tracing))
         else:
-            if body is not None:
-                _evaluate(body, namespace)
-            value = None if last is None else _evaluate(last, namespace)
-        self._untrace()
+            value = None
+            for code in (body, last):
+                if code is not None:
+                    value = _evaluate(code, namespace, self._tracing)
+            if last is None:
+                value = None
         self.after()
         fields: Fields = {"type": "result", "value": None, "repr": None}
         if value is not None:
@@ -96,18 +105,6 @@ class Executor:
         self._guard.is_running_user_code = False
         return fields
 
-    def _retrace(self) -> None:
-        if self._trace is not None:
-            _set_trace(self._trace)
-        if self._profile is not None:
-            _set_profile(self._profile)
-
-    def _untrace(self) -> None:
-        """Keep a trace or profile function of user code away from ours."""
-        self._trace, self._profile = _get_trace(), _get_profile()
-        _set_trace(None)
-        _set_profile(None)
-
     def _remember(self, error: BaseException) -> None:
         """Leave the error where the interactive interpreter leaves it, for `pdb.pm()`."""
         sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
@@ -116,23 +113,40 @@ class Executor:
 
 
 @interruptible
-def _evaluate(code: CodeType, namespace: Dict[str, Any]) -> Any:
-    return _eval(code, namespace)
+def _evaluate(code: CodeType, namespace: dict[str, Any], tracing: _Tracing) -> Any:
+    if tracing.trace is not None:
+        _set_trace(tracing.trace)
+    if tracing.profile is not None:
+        _set_profile(tracing.profile)
+    try:
+        return _eval(code, namespace)
+    finally:
+        # No call of ours between: it would be traced.
+        tracing.trace, tracing.profile = _get_trace(), _get_profile()
+        _set_trace(None)
+        _set_profile(None)
 
 
 @interruptible
-async def _evaluate_awaiting(body: Optional[CodeType], last: Optional[CodeType], namespace: Dict[str, Any]) -> Any:
+async def _evaluate_awaiting(
+    body: CodeType | None, last: CodeType | None, namespace: dict[str, Any], tracing: _Tracing
+) -> Any:
     """Evaluate both on the running loop, whichever of them awaits."""
     value: Any = None
-    for code in (body, last):
-        if code is not None:
-            value = _eval(code, namespace)
-            if code.co_flags & _CO_COROUTINE:
-                value = await value
-    return None if last is None else value
+    try:
+        for code in (body, last):
+            if code is not None:
+                value = _eval(code, namespace)
+                if code.co_flags & _CO_COROUTINE:
+                    value = await value
+        return None if last is None else value
+    finally:
+        tracing.trace, tracing.profile = _get_trace(), _get_profile()
+        _set_trace(None)
+        _set_profile(None)
 
 
-def _no_mime(_value: Any) -> Optional[Bundle]:
+def _no_mime(_value: Any) -> Bundle | None:
     return None
 
 

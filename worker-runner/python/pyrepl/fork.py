@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Any, Optional, Tuple
+from typing import Any
 
 _fork = os.fork
 _waitpid = os.waitpid
@@ -64,7 +64,7 @@ def _quiet_fork() -> int:
         filters[:] = kept
 
 
-def _random_state() -> Optional[Tuple[Any, Any, Any]]:
+def _random_state() -> tuple[Any, Any, Any] | None:
     """Return the shared generator of the random module and its state, which its own fork hook would throw away."""
     random: Any = sys.modules.get("random")
     generator = getattr(random, "_inst", None)

@@ -9,14 +9,15 @@ That costs nothing on the way of a `print`.
 
 import os
 import signal
+from collections.abc import Callable
 from types import CodeType, FrameType
-from typing import Any, Callable, List, Optional, Set, TypeVar
+from typing import Any, TypeVar
 
 OWN_PREFIX = os.path.dirname(os.path.abspath(__file__)) + os.sep
 """Where our own code comes from, as it stands in `co_filename`."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-_interruptible_code: Set[CodeType] = set()
+_interruptible_code: set[CodeType] = set()
 
 _set_handler = signal.signal
 _get_handler = signal.getsignal
@@ -40,7 +41,7 @@ def call_user(function: Callable[..., Any], *arguments: Any) -> Any:
 @interruptible
 def acquire_interruptibly(lock: Any) -> None:
     """Wait for a lock; a signal handler that raises leaves it unlocked."""
-    acquired: List[bool] = []
+    acquired: list[bool] = []
     try:
         # In C from the acquiring to the noting: no handler can come between.
         acquired.extend(map(lock.acquire, (True,)))
@@ -55,7 +56,7 @@ def is_own(code: CodeType) -> bool:
     return code.co_filename.startswith(OWN_PREFIX)
 
 
-def _is_busy(frame: Optional[FrameType]) -> bool:
+def _is_busy(frame: FrameType | None) -> bool:
     while frame is not None:
         code = frame.f_code
         if code in _interruptible_code:
@@ -75,11 +76,11 @@ class _Guarded:
 
     __slots__ = ("guard", "handler")
 
-    def __init__(self, guard: "Guard", handler: Callable[[int, Optional[FrameType]], Any]) -> None:
+    def __init__(self, guard: "Guard", handler: Callable[[int, FrameType | None], Any]) -> None:
         self.guard = guard
         self.handler = handler
 
-    def __call__(self, signum: int, frame: Optional[FrameType]) -> Any:
+    def __call__(self, signum: int, frame: FrameType | None) -> Any:
         guard = self.guard
         if not guard.is_running_user_code:
             return None

@@ -2,10 +2,11 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, spec_from_file_location
 from types import ModuleType
-from typing import Any, Optional, Sequence
+from typing import Any
 
 from .guard import interruptible
 
@@ -20,9 +21,7 @@ class FiguresFinder:
         self._is_looking = False
 
     @interruptible
-    def find_spec(
-        self, name: str, _path: Optional[Sequence[str]] = None, _target: object = None
-    ) -> Optional[ModuleSpec]:
+    def find_spec(self, name: str, _path: Sequence[str] | None = None, _target: object = None) -> ModuleSpec | None:
         """Return the spec of the backend, or of matplotlib with our step behind its loading."""
         if name == _BACKEND:
             return spec_from_file_location(name, _BACKEND_FILE)

@@ -1,12 +1,11 @@
 """Owns the keeper: pid 1 of the sandbox, which forks, signals, ends and reaps the others and never runs user code."""
 
-import codecs
 import gc
 import os
 import select
 import signal
 import traceback
-from typing import Any, List, NoReturn, Tuple
+from typing import Any, NoReturn
 
 from . import environment, linux, live, processes
 from .fork import Forker
@@ -35,7 +34,7 @@ class Keeper:
         os.set_blocking(self._child_write, False)
         self._connection = Connection(channel_path)
 
-    def run(self, token: str, preload: List[str], workspace: str) -> NoReturn:
+    def run(self, token: str, preload: list[str], workspace: str) -> NoReturn:
         """Serve the runner until the connection ends; then end everything, and exit."""
         self._workspace = workspace
         environment.furnish(self._live)
@@ -132,7 +131,7 @@ class Keeper:
 
     def _sweep(self, message: Message) -> None:
         keep = {pid for pid in message["keep"] if isinstance(pid, int)}
-        ended: List[Tuple[int, int]] = []
+        ended: list[tuple[int, int]] = []
 
         def wait_for_end() -> None:
             if not collect():
@@ -169,8 +168,8 @@ class Keeper:
         for pipe_stream, rest_of_pipe in self._take_pipes():
             offset = self._send_output(offset, pipe_stream, rest_of_pipe)
 
-    def _take_pipes(self) -> List[Tuple[int, bytes]]:
-        taken: List[Tuple[int, bytes]] = []
+    def _take_pipes(self) -> list[tuple[int, bytes]]:
+        taken: list[tuple[int, bytes]] = []
         for reading, stream in self._pipes.ends:
             data = b""
             while len(data) < _REMAINDER_BYTES:
@@ -197,7 +196,7 @@ class Keeper:
         return offset
 
 
-def _decode(data: bytes) -> Tuple[str, bool]:
+def _decode(data: bytes) -> tuple[str, bool]:
     """Return the text of output bytes, and whether UTF-8 can carry it."""
     try:
         return data.decode("utf-8"), True
@@ -209,8 +208,8 @@ def _decode(data: bytes) -> Tuple[str, bool]:
         return data.decode("utf-8", "surrogateescape"), False
 
 
-def _ended_children() -> List[Tuple[int, int]]:
-    ended: List[Tuple[int, int]] = []
+def _ended_children() -> list[tuple[int, int]]:
+    ended: list[tuple[int, int]] = []
     while True:
         try:
             pid, status = _waitpid(-1, os.WNOHANG)

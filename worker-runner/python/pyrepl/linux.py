@@ -4,7 +4,7 @@ import contextlib
 import ctypes
 import os
 import resource
-from typing import Iterator
+from collections.abc import Iterator
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4

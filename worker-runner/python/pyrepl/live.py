@@ -3,7 +3,7 @@
 import os
 import sys
 from types import ModuleType
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any
 
 from . import linux, snapshot
 from .checkpoint.load import receive_and_load
@@ -36,14 +36,13 @@ class Live:
         self.output = Output(ring, pipes, self.guard)
         self.prompts = Prompts(self.output)
         self.hidden = HiddenChildren()
-        self.namespace: Dict[str, Any] = {}
-        self.executor: Optional[Executor] = None
-        self.main_module: Optional[ModuleType] = None
-        self.streams: Tuple[Any, ...] = ()
+        self.namespace: dict[str, Any] = {}
+        self.executor: Executor | None = None
+        self.main_module: ModuleType | None = None
+        self.streams: tuple[Any, ...] = ()
         self.baseline = Baseline(".")
-        self.after_start: Callable[[], None] = _nothing
         self.is_foreign = False
-        self._connection: Optional[Connection] = None
+        self._connection: Connection | None = None
 
     def start(self, token: str) -> None:
         """Say hello on a new connection, in a process that was just forked."""
@@ -53,7 +52,6 @@ class Live:
         self.output.start(connection)
         self.prompts.start(connection)
         self.output.pump.start()
-        self.after_start()
         self.say({"type": "hello", "role": "live", "token": token, "pid": _getpid()})
 
     def say(self, message: Message) -> None:
@@ -116,7 +114,7 @@ class Live:
         fields["execution_id"] = execution_id
         self.output.close(to_json(fields).encode("ascii"))
 
-    def _end_foreign(self, fields: Dict[str, Any]) -> None:
+    def _end_foreign(self, fields: dict[str, Any]) -> None:
         """End a process that user code forked and that ran to the end of the execution."""
         code = 0
         if fields["type"] == "error":
@@ -141,7 +139,3 @@ def prepare_process() -> None:
     """Set what every live process needs of the kernel and the interpreter."""
     linux.set_dumpable(True)
     sys.setswitchinterval(_SWITCH_SECONDS)
-
-
-def _nothing() -> None:
-    return None

@@ -3,9 +3,9 @@
 import base64
 import json
 import sys
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
-from .guard import call_user
+from .guard import interruptible
 from .values import bounded_repr
 
 MAX_ITEM_CHARS = 8 << 20
@@ -28,10 +28,10 @@ _dict_of = type.__dict__["__dict__"].__get__
 _b64encode = base64.b64encode
 _dumps = json.dumps
 
-Bundle = Tuple[Dict[str, str], Dict[str, Any]]
+Bundle = tuple[dict[str, str], dict[str, Any]]
 
 
-def rich_bundle(value: Any) -> Optional[Bundle]:
+def rich_bundle(value: Any) -> Bundle | None:
     """Return MIME items and metadata of a value whose class has `_repr_*_` methods, None for any other.
 
     Runs user code under the guard; a method that raises is left out.
@@ -39,8 +39,8 @@ def rich_bundle(value: Any) -> Optional[Bundle]:
     found = _methods_of(type(value))
     if not found and not _is_figure(value):
         return None
-    items: Dict[str, Any] = {}
-    metadata: Dict[str, Any] = {}
+    items: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     if "_repr_mimebundle_" in found:
         _add_bundle(call_quietly(value._repr_mimebundle_, include=None, exclude=None), items, metadata)
     for name, media_type in _METHODS:
@@ -55,9 +55,9 @@ def rich_bundle(value: Any) -> Optional[Bundle]:
     return packed, plain_json(metadata)
 
 
-def pack(items: Dict[Any, Any]) -> Dict[str, str]:
+def pack(items: dict[Any, Any]) -> dict[str, str]:
     """Return the items as text, binary ones in base64, JSON ones as JSON text; what is too large is left out and said."""
-    packed: Dict[str, str] = {}
+    packed: dict[str, str] = {}
     left = MAX_BUNDLE_CHARS
     for media_type, content in items.items():
         text = _as_text(content)
@@ -71,7 +71,7 @@ def pack(items: Dict[Any, Any]) -> Dict[str, str]:
     return packed
 
 
-def plain_json(metadata: Any) -> Dict[str, Any]:
+def plain_json(metadata: Any) -> dict[str, Any]:
     """Return metadata as what JSON can carry, empty where it cannot."""
     try:
         text = _dumps(metadata, allow_nan=False)
@@ -84,9 +84,14 @@ def plain_json(metadata: Any) -> Dict[str, Any]:
 def call_quietly(function: Any, *arguments: Any, **options: Any) -> Any:
     """Call user code; None where it raises an Exception."""
     try:
-        return call_user(lambda: function(*arguments, **options))
+        return _call(function, arguments, options)
     except Exception:
         return None
+
+
+@interruptible
+def _call(function: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    return function(*arguments, **options)
 
 
 def _methods_of(kind: type) -> Any:
@@ -96,7 +101,7 @@ def _methods_of(kind: type) -> Any:
     return found
 
 
-def _add_bundle(result: Any, items: Dict[str, Any], metadata: Dict[str, Any]) -> None:
+def _add_bundle(result: Any, items: dict[str, Any], metadata: dict[str, Any]) -> None:
     if isinstance(result, tuple) and len(result) == 2:
         result, extra = result
         if isinstance(extra, dict):
@@ -105,7 +110,7 @@ def _add_bundle(result: Any, items: Dict[str, Any], metadata: Dict[str, Any]) ->
         items.update(result)
 
 
-def _add_item(method: Any, media_type: str, items: Dict[str, Any], metadata: Dict[str, Any]) -> None:
+def _add_item(method: Any, media_type: str, items: dict[str, Any], metadata: dict[str, Any]) -> None:
     result = call_quietly(method) if method is not None else None
     if isinstance(result, tuple) and len(result) == 2:
         result, extra = result
@@ -114,7 +119,8 @@ def _add_item(method: Any, media_type: str, items: Dict[str, Any], metadata: Dic
         items[media_type] = result
 
 
-def _as_text(content: Any) -> Optional[str]:
+@interruptible
+def _as_text(content: Any) -> str | None:
     if isinstance(content, str):
         return str.__str__(content)
     if isinstance(content, (bytes, bytearray, memoryview)):
@@ -131,6 +137,7 @@ def _is_figure(value: Any) -> bool:
     return isinstance(kind, type) and issubclass(type(value), kind)
 
 
+@interruptible
 def _figure_png(figure: Any) -> bytes:
     import io
 

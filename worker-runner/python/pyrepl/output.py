@@ -5,7 +5,8 @@ import codecs
 import os
 import select
 import time
-from typing import Any, Callable, List, Tuple
+from collections.abc import Callable
+from typing import Any
 
 from .guard import Guard, acquire_interruptibly
 from .pump import Pump
@@ -85,7 +86,7 @@ class Pipes:
     __slots__ = ("ends", "poll")
 
     def __init__(self) -> None:
-        self.ends: List[Tuple[int, int]] = []
+        self.ends: list[tuple[int, int]] = []
         for stream in (1, 2):
             reading, writing = os.pipe()
             os.set_blocking(reading, False)
@@ -141,7 +142,7 @@ class Output:
         self._sent_at = 0.0
         self._lock = _thread.RLock()
         self._is_inside = False
-        self._backlog: List[Tuple[int, str]] = []
+        self._backlog: list[tuple[int, str]] = []
         self._decoders = [(reading, stream, _new_decoder()) for reading, stream in self._pipes.ends]
         self.is_open = False
         self.is_armed = False

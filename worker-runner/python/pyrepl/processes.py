@@ -2,14 +2,14 @@
 
 import os
 import signal
-from typing import Callable, Collection, Dict, Set, Tuple
+from collections.abc import Callable, Collection
 
 _STABLE_PASSES = 50
 
 
-def _read_table() -> Dict[int, Tuple[int, str]]:
+def _read_table() -> dict[int, tuple[int, str]]:
     """Return parent and state of every process in /proc."""
-    table: Dict[int, Tuple[int, str]] = {}
+    table: dict[int, tuple[int, str]] = {}
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
             continue
@@ -23,11 +23,11 @@ def _read_table() -> Dict[int, Tuple[int, str]]:
     return table
 
 
-def others(keep: Collection[int]) -> Set[int]:
+def others(keep: Collection[int]) -> set[int]:
     """Return the living processes of the session except this one and `keep`; zombies count as gone."""
     table = _read_table()
     own = os.getpid()
-    found: Set[int] = set()
+    found: set[int] = set()
     for pid, (_, state) in table.items():
         if pid == own or pid in keep or state in "ZX":
             continue
@@ -36,7 +36,7 @@ def others(keep: Collection[int]) -> Set[int]:
     return found
 
 
-def _descends(pid: int, ancestor: int, table: Dict[int, Tuple[int, str]]) -> bool:
+def _descends(pid: int, ancestor: int, table: dict[int, tuple[int, str]]) -> bool:
     seen = 0
     while pid in table and seen < len(table):
         pid = table[pid][0]
@@ -61,7 +61,7 @@ def end_others(keep: Collection[int], wait_for_end: Callable[[], None]) -> int:
     They are stopped before they are killed, and looked for until no new one appears: a fork bomb cannot outrun that.
     `wait_for_end` reaps, and blocks for a moment at most.
     """
-    ended: Set[int] = set()
+    ended: set[int] = set()
     while True:
         targets = others(keep)
         if not targets:

@@ -3,7 +3,8 @@
 import _thread
 import os
 import select
-from typing import Any, Callable, List, Optional
+from collections.abc import Callable
+from typing import Any
 
 from .guard import acquire_interruptibly, interruptible
 from .output import Output
@@ -19,8 +20,8 @@ class Prompts:
         self._output = output
         self._lock = _thread.allocate_lock()
         self._threads_waiting = 0
-        self.execution_id: Optional[str] = None
-        self.deferred: List[Message] = []
+        self.execution_id: str | None = None
+        self.deferred: list[Message] = []
         self._main_thread = _thread.get_ident()
 
     def start(self, connection: Connection) -> None:
@@ -31,7 +32,7 @@ class Prompts:
         self.deferred = []
         self._cancel_read = self._cancel_write = -1
 
-    def ask(self, prompt: str, is_password: bool) -> Optional[str]:
+    def ask(self, prompt: str, is_password: bool) -> str | None:
         """Return the client's line without a line end of ours, or None at the end of input."""
         if self.execution_id is None or not self._output.is_open:
             return None
@@ -51,7 +52,7 @@ class Prompts:
             self._lock.acquire()
             self._lock.release()
 
-    def _ask_from_thread(self, prompt: str, is_password: bool) -> Optional[str]:
+    def _ask_from_thread(self, prompt: str, is_password: bool) -> str | None:
         self._cancel_read, self._cancel_write = os.pipe()
         self._threads_waiting += 1
         poll = select.poll()
@@ -64,7 +65,7 @@ class Prompts:
             os.close(self._cancel_read)
             os.close(self._cancel_write)
 
-    def _ask(self, prompt: str, is_password: bool, wait: Callable[[], Any]) -> Optional[str]:
+    def _ask(self, prompt: str, is_password: bool, wait: Callable[[], Any]) -> str | None:
         execution_id = self.execution_id
         if execution_id is None:
             return None

@@ -4,7 +4,7 @@ import _thread
 import os
 import select
 import signal
-from typing import TYPE_CHECKING, List
+from typing import TYPE_CHECKING
 
 from .guard import Guard
 from .wire import Connection, ConnectionEnded
@@ -34,7 +34,7 @@ class Pump:
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
-        self._postponed: List[int] = []
+        self._postponed: list[int] = []
         self._main_thread = _thread.get_ident()
         self.is_off_pipes = False
         guard.postpone = self._postpone

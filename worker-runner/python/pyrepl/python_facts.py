@@ -3,12 +3,12 @@
 import importlib.util
 import re
 import sys
-from typing import Any, Dict, Optional
+from typing import Any
 
 _VERSION = re.compile(r"^__version__\s*=\s*['\"]([^'\"]+)['\"]", re.MULTILINE)
 
 
-def python_facts() -> Dict[str, Any]:
+def python_facts() -> dict[str, Any]:
     """Return version, implementation and serializer, without importing the latter."""
     cloudpickle = cloudpickle_version()
     return {
@@ -19,7 +19,7 @@ def python_facts() -> Dict[str, Any]:
     }
 
 
-def cloudpickle_version() -> Optional[str]:
+def cloudpickle_version() -> str | None:
     """Return the version of the installed cloudpickle, or None."""
     try:
         spec = importlib.util.find_spec("cloudpickle")

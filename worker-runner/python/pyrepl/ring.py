@@ -1,7 +1,7 @@
 """Owns the layout of the memory that all processes of a session share: unsent output, and who is whose."""
 
 import mmap
-from typing import Iterator, Optional, Tuple
+from collections.abc import Iterator
 
 CAPACITY = 65536
 """Bytes of output that the ring holds."""
@@ -37,7 +37,7 @@ class Ring:
         """Return the pid of the live process, 0 where there is none."""
         return self.words[_LIVE_PID]
 
-    def unsent(self) -> Optional[Tuple[int, int, bytes]]:
+    def unsent(self) -> tuple[int, int, bytes] | None:
         """Return (offset, stream, bytes) of what was not sent, or None where the header makes no sense."""
         begin, end, stream = self.words[_BEGIN], self.words[_END], self.words[_STREAM]
         if not begin <= end <= begin + CAPACITY or stream not in (1, 2) or end >= 1 << 53:

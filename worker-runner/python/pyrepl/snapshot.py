@@ -3,9 +3,10 @@
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, List
+from typing import TYPE_CHECKING, Any
 
 from . import linux
+from .revive import renew_selectors
 from .wire import Connection, ConnectionEnded, Message
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def _freeze(live: "Live", token: str) -> None:
             if kind == "spawn":
                 if live.forker.fork_for_keeper():
                     connection.close()
+                    renew_selectors()
                     live.start(message["token"])
                     return
             elif kind == "serialize":
@@ -78,7 +80,7 @@ def _freeze(live: "Live", token: str) -> None:
         _exit(70)
 
 
-def _lost_threads() -> List[str]:
+def _lost_threads() -> list[str]:
     """Return the names of the threads that user code has started, which no fork takes along."""
     threading: Any = sys.modules.get("threading")
     try:

@@ -5,11 +5,11 @@ import __future__
 import ast
 import linecache
 from types import CodeType
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 _TOP_LEVEL_AWAIT: int = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _ONLY_AST: int = ast.PyCF_ONLY_AST
-_FUTURE_FLAGS: Tuple[int, ...] = tuple(
+_FUTURE_FLAGS: tuple[int, ...] = tuple(
     getattr(__future__, name).compiler_flag for name in ("annotations", "barry_as_FLUFL")
 )
 _ALL_FUTURE_FLAGS = sum(_FUTURE_FLAGS)
@@ -28,19 +28,19 @@ class SourceBook:
 
     def __init__(self) -> None:
         self.future = 0
-        self._kept: Dict[str, int] = {}
+        self._kept: dict[str, int] = {}
         self._kept_chars = 0
 
-    def compile(self, text: str, filename: str) -> Tuple[Optional[CodeType], Optional[CodeType]]:
+    def compile(self, text: str, filename: str) -> tuple[CodeType | None, CodeType | None]:
         """Return the code of all but a last expression, and of that expression; `from __future__` stays in force."""
         self._keep(text, filename)
         flags = self.future | _TOP_LEVEL_AWAIT
         tree: Any = _compile(text, filename, "exec", flags | _ONLY_AST, True)
-        statements: List[Any] = tree.body
-        last: Optional[CodeType] = None
+        statements: list[Any] = tree.body
+        last: CodeType | None = None
         if statements and type(statements[-1]) is _Expr:
             last = _compile(_Expression(statements.pop().value), filename, "eval", flags, True)
-        body: Optional[CodeType] = None
+        body: CodeType | None = None
         if statements:
             body = _compile(tree, filename, "exec", flags, True)
             self._note_future(body)
@@ -48,9 +48,9 @@ class SourceBook:
                 return self._compile_again(text, filename)
         return body, last
 
-    def export(self, max_chars: int) -> Dict[str, str]:
+    def export(self, max_chars: int) -> dict[str, str]:
         """Return the newest sources by file name."""
-        exported: Dict[str, str] = {}
+        exported: dict[str, str] = {}
         for filename in reversed(list(self._kept)):
             max_chars -= self._kept[filename]
             if max_chars < 0:
@@ -58,13 +58,13 @@ class SourceBook:
             exported[filename] = "".join(_line_cache.get(filename, ("", None, []))[2])
         return exported
 
-    def adopt(self, sources: Dict[str, str], future: int) -> None:
+    def adopt(self, sources: dict[str, str], future: int) -> None:
         """Take the sources of another session, which this one continues."""
         for filename in reversed(list(sources)):
             self._keep(str(sources[filename]), filename)
         self.future |= future & _ALL_FUTURE_FLAGS
 
-    def _compile_again(self, text: str, filename: str) -> Tuple[Optional[CodeType], Optional[CodeType]]:
+    def _compile_again(self, text: str, filename: str) -> tuple[CodeType | None, CodeType | None]:
         flags = self.future | _TOP_LEVEL_AWAIT
         tree: Any = _compile(text, filename, "exec", flags | _ONLY_AST, True)
         last = _compile(_Expression(tree.body.pop().value), filename, "eval", flags, True)

@@ -1,8 +1,9 @@
 """Owns what user code sees as sys.stdout, sys.stderr and sys.stdin."""
 
 import io
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Callable, Iterable, List, Optional
+from typing import Any
 
 from .output import Output
 
@@ -104,12 +105,12 @@ class _BinaryInput(io.BufferedIOBase):
     def fileno(self) -> int:
         return 0
 
-    def readline(self, size: Optional[int] = -1) -> bytes:  # type: ignore[override]
+    def readline(self, size: int | None = -1) -> bytes:  # type: ignore[override]
         if not self._held:
             self._held = self._stream.readline().encode("utf-8", "surrogateescape")
         return self._take(size)
 
-    def read(self, size: Optional[int] = -1) -> bytes:  # type: ignore[override]
+    def read(self, size: int | None = -1) -> bytes:  # type: ignore[override]
         if size is None or size < 0:
             rest = self._held + self._stream.read().encode("utf-8", "surrogateescape")
             self._held = b""
@@ -124,7 +125,7 @@ class _BinaryInput(io.BufferedIOBase):
     def read1(self, size: int = -1) -> bytes:
         return self.readline(size)
 
-    def _take(self, size: Optional[int]) -> bytes:
+    def _take(self, size: int | None) -> bytes:
         end = len(self._held) if size is None or size < 0 else size
         taken, self._held = self._held[:end], self._held[end:]
         return taken
@@ -138,7 +139,7 @@ class InputStream(io.TextIOBase):
     mode = "r"
     name = "<stdin>"
 
-    def __init__(self, ask: Callable[[str, bool], Optional[str]]) -> None:
+    def __init__(self, ask: Callable[[str, bool], str | None]) -> None:
         self._ask = ask
         self._held = ""
         self.buffer = _BinaryInput(self)
@@ -152,7 +153,7 @@ class InputStream(io.TextIOBase):
     def isatty(self) -> bool:
         return False
 
-    def readline(self, size: Optional[int] = -1) -> str:  # type: ignore[override]
+    def readline(self, size: int | None = -1) -> str:  # type: ignore[override]
         """Return one line with its line end, or an empty string at the end of input."""
         if not self._held:
             answer = self._ask("", False)
@@ -165,9 +166,9 @@ class InputStream(io.TextIOBase):
         line, self._held = self._held[:end], self._held[end:]
         return line
 
-    def read(self, size: Optional[int] = -1) -> str:  # type: ignore[override]
+    def read(self, size: int | None = -1) -> str:  # type: ignore[override]
         """Return `size` characters, or everything up to the end of input."""
-        pieces: List[str] = []
+        pieces: list[str] = []
         wanted = -1 if size is None else size
         while wanted != 0:
             line = self.readline(wanted)

@@ -2,9 +2,9 @@
 
 import traceback
 from types import TracebackType
-from typing import Any, Dict, List, Optional, Set
+from typing import Any
 
-from .guard import OWN_PREFIX, call_user
+from .guard import OWN_PREFIX, call_user, interruptible
 from .values import bounded, type_name
 
 MAX_TRACEBACK_CHARS = 1 << 18
@@ -15,7 +15,7 @@ _TracebackException = traceback.TracebackException
 _format = traceback.TracebackException.format
 
 
-def describe(error: BaseException) -> Dict[str, Any]:
+def describe(error: BaseException) -> dict[str, Any]:
     """Return the fields of an `error` message for `error`; runs user code (`__str__`) under the guard.
 
     Interrupts raise from here; anything else that goes wrong while telling leaves a shorter text.
@@ -32,7 +32,7 @@ def describe(error: BaseException) -> Dict[str, Any]:
     return {"exception_type": name, "exception_message": message, "traceback": text, "reason": _reason(error)}
 
 
-def describe_plainly(error: BaseException) -> Dict[str, Any]:
+def describe_plainly(error: BaseException) -> dict[str, Any]:
     """Return the same without running any code but ours."""
     name = type_name(error)
     return {
@@ -64,13 +64,15 @@ def _reason(error: BaseException) -> str:
     return "exception"
 
 
+@interruptible
 def _text_of(error: BaseException) -> str:
     return str(error)
 
 
+@interruptible
 def _traceback_text(error: BaseException) -> str:
     first = _first_user_entry(error.__traceback__)
-    limit: Optional[int] = -_MAX_FRAMES if _is_longer(first, _MAX_FRAMES) else None
+    limit: int | None = -_MAX_FRAMES if _is_longer(first, _MAX_FRAMES) else None
     # Exceptions in the chain may be as deep: the negative limit keeps the frames next to the error of each.
     told = _TracebackException(type(error), error, first, limit=limit)
     _strip(told, set())
@@ -80,7 +82,7 @@ def _traceback_text(error: BaseException) -> str:
     return text
 
 
-def _first_user_entry(tb: Optional[TracebackType]) -> Optional[TracebackType]:
+def _first_user_entry(tb: TracebackType | None) -> TracebackType | None:
     """Return the first entry of an execution's own code: what comes before is how we (or asyncio for us) called it."""
     entry = tb
     while entry is not None:
@@ -90,16 +92,16 @@ def _first_user_entry(tb: Optional[TracebackType]) -> Optional[TracebackType]:
     return tb
 
 
-def _is_longer(tb: Optional[TracebackType], count: int) -> bool:
+def _is_longer(tb: TracebackType | None, count: int) -> bool:
     while tb is not None and count >= 0:
         tb = tb.tb_next
         count -= 1
     return count < 0
 
 
-def _strip(told: Any, seen: Set[int]) -> None:
+def _strip(told: Any, seen: set[int]) -> None:
     """Take our own frames out of an exception and what is chained to it."""
-    pending: List[Any] = [told]
+    pending: list[Any] = [told]
     while pending:
         current = pending.pop()
         if current is None or id(current) in seen:

@@ -1,6 +1,6 @@
 """Owns how the value of an execution is told: as JSON where it is JSON, as bounded text always."""
 
-from typing import Any, Optional
+from typing import Any
 
 from .guard import call_user
 from .wire import to_json
@@ -18,7 +18,7 @@ class _NotJson(Exception):
     """The value has parts that JSON lacks, or too many."""
 
 
-def json_text(value: object) -> Optional[str]:
+def json_text(value: object) -> str | None:
     """Return the JSON text of `value`, or None where it is not JSON itself.
 
     JSON is what is made of dict with str keys, list, tuple, str, int within 2**53, finite float, bool and None, all exactly

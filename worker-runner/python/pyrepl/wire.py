@@ -4,7 +4,7 @@ import _socket
 import json
 import json.encoder
 import select
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 from .guard import interruptible
 
@@ -12,7 +12,7 @@ KIND_JSON, KIND_OUTPUT, KIND_BLOB = ord("J"), ord("O"), ord("B")
 MAX_JSON_BYTES = 33554432
 MAX_PIECE_BYTES = 262144
 
-Message = Dict[str, Any]
+Message = dict[str, Any]
 
 _scan = json.JSONDecoder().scan_once
 _DONTWAIT = _socket.MSG_DONTWAIT | _socket.MSG_NOSIGNAL
@@ -106,7 +106,7 @@ class Connection:
         """Block until there is something to read; signal handlers of user code may raise from here."""
         self._poll_in.poll()
 
-    def take_frame(self) -> Optional[Tuple[int, bytes]]:
+    def take_frame(self) -> tuple[int, bytes] | None:
         """Return a frame that has arrived whole, or None."""
         inbox = self._inbox
         if len(inbox) < 5:
@@ -138,7 +138,7 @@ class Connection:
             raise ConnectionEnded
         self._inbox += piece
 
-    def receive(self) -> Tuple[int, bytes]:
+    def receive(self) -> tuple[int, bytes]:
         """Return the next frame; blocks."""
         while True:
             frame = self.take_frame()

@@ -5,7 +5,8 @@ import mmap
 import os
 import struct
 import sys
-from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Tuple
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
 
 MAGIC = b"PYREPL3-CHECKPOINT\n"
 FORMAT_VERSION = 1
@@ -15,7 +16,7 @@ MAX_META_BYTES = 1 << 24
 _VALID, _VOID = 0, 0xFFFFFFFF
 _U32 = struct.Struct("<I")
 
-Meta = Dict[str, Any]
+Meta = dict[str, Any]
 
 
 class BlobError(Exception):
@@ -187,14 +188,14 @@ class BlobReader:
         if self.header.get("python") != python_name():
             raise BlobError("python_version", f"made by {self.header.get('python')}, this is {python_name()}")
 
-    def sections(self) -> Iterator[Tuple[bytes, Meta, List[Any]]]:
+    def sections(self) -> Iterator[tuple[bytes, Meta, list[Any]]]:
         """Yield kind, meta and chunks of each valid section."""
         while True:
             kind = bytes(self._take(1))
             if kind == b"Z":
                 return
             meta = self._take_meta()
-            chunks: List[Any] = []
+            chunks: list[Any] = []
             while True:
                 size = _U32.unpack(self._take(4))[0]
                 if size in (_VALID, _VOID):
@@ -227,7 +228,7 @@ class BlobReader:
 class ChunkReader:
     """Reads chunks one after another, as a file that an unpickler takes."""
 
-    def __init__(self, chunks: List[Any]) -> None:
+    def __init__(self, chunks: list[Any]) -> None:
         self._chunks = chunks
         self._index = 0
         self._offset = 0

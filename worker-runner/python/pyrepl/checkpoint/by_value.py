@@ -5,7 +5,8 @@ import marshal
 import sys
 import types
 import typing
-from typing import Any, Callable, Dict, Tuple
+from collections.abc import Callable
+from typing import Any
 
 from .helpers import Helper
 
@@ -18,7 +19,9 @@ _ENUM_DROPPED = ("__new__", "__new_member__", "__members__")
 class ByValue:
     """Reduces one object at a time; what it leaves alone is `NotImplemented`."""
 
-    def __init__(self, helpers: Dict[str, Helper], is_elsewhere: Callable[[Any], bool], mark: Callable[[Dict[str, Any]], Any]):
+    def __init__(
+        self, helpers: dict[str, Helper], is_elsewhere: Callable[[Any], bool], mark: Callable[[dict[str, Any]], Any]
+    ):
         self._helpers = helpers
         self._is_elsewhere = is_elsewhere
         self._mark = mark
@@ -44,15 +47,15 @@ class ByValue:
             return NotImplemented if self._is_elsewhere(value) else self._reduce_class(value)
         return NotImplemented
 
-    def _reduce_function(self, function: types.FunctionType) -> Tuple[Any, ...]:
+    def _reduce_function(self, function: types.FunctionType) -> tuple[Any, ...]:
         cells = function.__closure__
-        contents: Dict[int, Any] = {}
+        contents: dict[int, Any] = {}
         for index, cell in enumerate(cells or ()):
             try:
                 contents[index] = cell.cell_contents
             except ValueError:
                 continue
-        state: Dict[str, Any] = {
+        state: dict[str, Any] = {
             "cells": contents,
             "attributes": function.__dict__,
             "__defaults__": function.__defaults__,
@@ -65,7 +68,7 @@ class ByValue:
         arguments = (marshal.dumps(function.__code__), self._mark(function.__globals__), function.__name__, cells)
         return self._helpers["_make_function"], arguments, state, None, None, self._helpers["_set_function"]
 
-    def _reduce_type_variable(self, value: Any) -> Tuple[Any, ...]:
+    def _reduce_type_variable(self, value: Any) -> tuple[Any, ...]:
         options = {"bound": value.__bound__, "covariant": value.__covariant__, "contravariant": value.__contravariant__}
         return self._helpers["_make_type_variable"], (value.__name__, value.__constraints__, options)
 
@@ -76,16 +79,19 @@ class ByValue:
                 return self._helpers["_get_attribute"], ("dataclasses", name)
         return NotImplemented
 
-    def _reduce_class(self, made: Any) -> Tuple[Any, ...]:
+    def _reduce_class(self, made: Any) -> tuple[Any, ...]:
         for name, known in vars(types).items():
             if known is made:
                 return self._helpers["_get_attribute"], ("types", name)
         if not made.__flags__ & _HEAP_TYPE:
             raise TypeError(f"type {made.__name__!r} has no name to import it by")
-        parts: Dict[str, Any] = dict(type.__dict__["__dict__"].__get__(made))
+        parts: dict[str, Any] = dict(type.__dict__["__dict__"].__get__(made))
         initial = {name: parts[name] for name in _INITIAL if name in parts}
         if type(made) is type or not issubclass(type(made), enum.EnumMeta):
-            maker: Tuple[Any, ...] = (self._helpers["_make_class"], (type(made), made.__name__, made.__bases__, initial))
+            maker: tuple[Any, ...] = (
+                self._helpers["_make_class"],
+                (type(made), made.__name__, made.__bases__, initial),
+            )
         else:
             members = [(name, member.value) for name, member in made.__members__.items()]
             maker = (self._helpers["_make_enum"], (type(made), made.__name__, made.__bases__, initial, members))
@@ -105,18 +111,24 @@ class ByValue:
 
 def is_named_tuple(value: Any) -> bool:
     """Say whether `value` is a class made with typing.NamedTuple."""
-    return type(value) is type and tuple in value.__bases__ and "__orig_bases__" in type.__dict__["__dict__"].__get__(value)
+    return (
+        type(value) is type
+        and tuple in value.__bases__
+        and "__orig_bases__" in type.__dict__["__dict__"].__get__(value)
+    )
 
 
 def _belongs_to_enum(name: str) -> bool:
     """Say whether the enum machinery makes this attribute itself."""
     made_names = ("_member_names_", "_member_type_", "_value_repr_", "_generate_next_value_", "_use_args_")
-    return name in made_names or name in ("_unhashable_values_", "_new_member_", "_boundary_", "_flag_mask_") or (
-        name in ("_singles_mask_", "_all_bits_", "_inverted_", "_hashable_values_")
+    return (
+        name in made_names
+        or name in ("_unhashable_values_", "_new_member_", "_boundary_", "_flag_mask_")
+        or (name in ("_singles_mask_", "_all_bits_", "_inverted_", "_hashable_values_"))
     )
 
 
-def _annotations_of(function: types.FunctionType) -> Dict[str, Any]:
+def _annotations_of(function: types.FunctionType) -> dict[str, Any]:
     try:
         return function.__annotations__
     except Exception:

@@ -2,7 +2,8 @@
 
 import gc
 import types
-from typing import Any, Callable, Dict, List, Set
+from collections.abc import Callable
+from typing import Any
 
 _ATOMS = frozenset(
     (
@@ -26,13 +27,13 @@ _ATOMS = frozenset(
 _referents = gc.get_referents
 
 
-def group_names(values: Dict[str, Any], is_elsewhere: Callable[[Any], bool]) -> List[List[str]]:
+def group_names(values: dict[str, Any], is_elsewhere: Callable[[Any], bool]) -> list[list[str]]:
     """Return the names in groups, in their order; two names are in one group where an object can be reached from both.
 
     `is_elsewhere` says of functions and classes whether a checkpoint refers to them by their module.
     """
     groups = _Groups()
-    owner: Dict[int, str] = {}
+    owner: dict[int, str] = {}
     for name, value in values.items():
         groups.add(name)
         pending = [value]
@@ -62,13 +63,13 @@ class _Groups:
     """Disjoint sets of names."""
 
     def __init__(self) -> None:
-        self._parent: Dict[str, str] = {}
+        self._parent: dict[str, str] = {}
 
     def add(self, name: str) -> None:
         self._parent[name] = name
 
     def find(self, name: str) -> str:
-        path: Set[str] = set()
+        path: set[str] = set()
         while self._parent[name] != name:
             path.add(name)
             name = self._parent[name]
@@ -79,8 +80,8 @@ class _Groups:
     def join(self, one: str, other: str) -> None:
         self._parent[self.find(other)] = self.find(one)
 
-    def listed(self) -> List[List[str]]:
-        lists: Dict[str, List[str]] = {}
+    def listed(self) -> list[list[str]]:
+        lists: dict[str, list[str]] = {}
         for name in self._parent:
             lists.setdefault(self.find(name), []).append(name)
         return list(lists.values())

@@ -1,7 +1,7 @@
 """Owns pickling groups of names into sections, so that one bad object costs only its own name."""
 
 import io
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from ..values import type_name
 from .blob import BlobFull, BlobWriter
@@ -9,7 +9,7 @@ from .pickling import Picklers
 
 _IN_MEMORY_BYTES = 4 << 20
 
-Skipped = Dict[str, str]
+Skipped = dict[str, str]
 
 
 class _Probe:
@@ -18,7 +18,7 @@ class _Probe:
     def __init__(self, limit: int) -> None:
         self.size = 0
         self.limit = limit
-        self.held: Optional[io.BytesIO] = io.BytesIO()
+        self.held: io.BytesIO | None = io.BytesIO()
 
     def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
@@ -45,9 +45,9 @@ def skipped_entry(name: str, value: Any, reason: BaseException) -> Skipped:
     return {"name": name, "type": type_name(value), "reason": text}
 
 
-def write_group(blob: BlobWriter, picklers: Picklers, values: Dict[str, Any], names: List[str]) -> List[Skipped]:
+def write_group(blob: BlobWriter, picklers: Picklers, values: dict[str, Any], names: list[str]) -> list[Skipped]:
     """Write the pickles of names that share objects as one section; returns the entries of those left out."""
-    skipped: List[Skipped] = []
+    skipped: list[Skipped] = []
     good = names
     while good:
         probe = _Probe(blob.left)
@@ -67,7 +67,7 @@ def write_group(blob: BlobWriter, picklers: Picklers, values: Dict[str, Any], na
     return skipped
 
 
-def _dump(picklers: Picklers, file: Any, values: Dict[str, Any], names: List[str]) -> Optional[BaseException]:
+def _dump(picklers: Picklers, file: Any, values: dict[str, Any], names: list[str]) -> BaseException | None:
     """Pickle the names one after another with one memo; returns what went wrong."""
     try:
         pickler = picklers.make(file)
@@ -79,9 +79,9 @@ def _dump(picklers: Picklers, file: Any, values: Dict[str, Any], names: List[str
 
 
 def _find_bad(
-    blob: BlobWriter, picklers: Picklers, values: Dict[str, Any], names: List[str]
-) -> Dict[str, BaseException]:
-    bad: Dict[str, BaseException] = {}
+    blob: BlobWriter, picklers: Picklers, values: dict[str, Any], names: list[str]
+) -> dict[str, BaseException]:
+    bad: dict[str, BaseException] = {}
     for name in names:
         probe = _Probe(blob.left)
         probe.held = None
@@ -91,7 +91,7 @@ def _find_bad(
     return bad
 
 
-def _stream(blob: BlobWriter, picklers: Picklers, values: Dict[str, Any], names: List[str]) -> bool:
+def _stream(blob: BlobWriter, picklers: Picklers, values: dict[str, Any], names: list[str]) -> bool:
     section = blob.open_section(b"P", {"names": names})
     failure = _dump(picklers, section, values, names)
     if failure is None:

@@ -5,7 +5,8 @@ import importlib
 import marshal
 import types
 import typing
-from typing import Any, Callable, Dict, Sequence, Tuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 HELPER_MODULE = "pyrepl_checkpoint"
 """The module name under which pickles refer to these functions; only our unpickler resolves it."""
@@ -13,20 +14,20 @@ HELPER_MODULE = "pyrepl_checkpoint"
 Helper = Callable[..., Any]
 
 
-def make_helpers(namespace: Dict[str, Any], streams: Sequence[Any]) -> Dict[str, Helper]:
+def make_helpers(namespace: dict[str, Any], streams: Sequence[Any]) -> dict[str, Helper]:
     """Return the helpers by name, bound to one session's namespace and streams."""
 
-    def get_namespace(module_name: str) -> Dict[str, Any]:
+    def get_namespace(module_name: str) -> dict[str, Any]:
         return namespace if module_name == "__main__" else vars(importlib.import_module(module_name))
 
     def get_stream(index: int) -> Any:
         return streams[index]
 
-    bound: Tuple[Helper, ...] = (get_namespace, get_stream)
+    bound: tuple[Helper, ...] = (get_namespace, get_stream)
     return {function.__name__: function for function in (*bound, *_UNBOUND)}
 
 
-def make_helper_module(helpers: Dict[str, Helper]) -> types.ModuleType:
+def make_helper_module(helpers: dict[str, Helper]) -> types.ModuleType:
     """Return a module of the helpers, through which a pickler finds their names."""
     module = types.ModuleType(HELPER_MODULE)
     for name, function in helpers.items():
@@ -44,11 +45,11 @@ def _make_cell() -> types.CellType:
     return types.CellType()
 
 
-def _make_function(code: bytes, namespace: Dict[str, Any], name: str, cells: Any) -> types.FunctionType:
+def _make_function(code: bytes, namespace: dict[str, Any], name: str, cells: Any) -> types.FunctionType:
     return types.FunctionType(marshal.loads(code), namespace, name, None, cells)
 
 
-def _set_function(function: types.FunctionType, state: Dict[str, Any]) -> None:
+def _set_function(function: types.FunctionType, state: dict[str, Any]) -> None:
     contents = state.pop("cells")
     attributes = state.pop("attributes")
     for name, value in state.items():
@@ -58,11 +59,11 @@ def _set_function(function: types.FunctionType, state: Dict[str, Any]) -> None:
         (function.__closure__ or ())[index].cell_contents = value
 
 
-def _make_class(metaclass: Any, name: str, bases: Tuple[Any, ...], initial: Dict[str, Any]) -> Any:
+def _make_class(metaclass: Any, name: str, bases: tuple[Any, ...], initial: dict[str, Any]) -> Any:
     return metaclass(name, bases, dict(initial))
 
 
-def _make_enum(metaclass: Any, name: str, bases: Tuple[Any, ...], initial: Dict[str, Any], members: Any) -> Any:
+def _make_enum(metaclass: Any, name: str, bases: tuple[Any, ...], initial: dict[str, Any], members: Any) -> Any:
     body: Any = metaclass.__prepare__(name, bases)
     for key, value in (*initial.items(), *members):
         body[key] = value
@@ -70,12 +71,12 @@ def _make_enum(metaclass: Any, name: str, bases: Tuple[Any, ...], initial: Dict[
     return made
 
 
-def _set_class(made: type, attributes: Dict[str, Any]) -> None:
+def _set_class(made: type, attributes: dict[str, Any]) -> None:
     for name, value in attributes.items():
         type.__setattr__(made, name, value)
 
 
-def _make_type_variable(name: str, constraints: Tuple[Any, ...], options: Dict[str, Any]) -> Any:
+def _make_type_variable(name: str, constraints: tuple[Any, ...], options: dict[str, Any]) -> Any:
     made = typing.TypeVar(name, *constraints, **options)  # type: ignore[misc]
     made.__module__ = "__main__"
     return made
@@ -85,7 +86,7 @@ def _get_attribute(module_name: str, name: str) -> Any:
     return getattr(importlib.import_module(module_name), name)
 
 
-_UNBOUND: Tuple[Helper, ...] = (
+_UNBOUND: tuple[Helper, ...] = (
     _get_attribute,
     _make_type_variable,
     _import_module,

@@ -3,7 +3,7 @@
 import builtins
 import importlib
 import json
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import TYPE_CHECKING, Any
 
 from ..wire import KIND_BLOB, Connection, ConnectionEnded, Message
 from .blob import BlobError, BlobReader, ChunkReader, Meta
@@ -57,8 +57,8 @@ class _Loading:
     def __init__(self, live: "Live", *, clear_existing: bool) -> None:
         self._live = live
         self._helpers = make_helpers(live.namespace, live.streams)
-        self._restored: List[str] = []
-        self._missing: List[Dict[str, str]] = []
+        self._restored: list[str] = []
+        self._missing: list[dict[str, str]] = []
         if clear_existing:
             for name in [name for name in live.namespace if name not in _OWN_NAMES]:
                 del live.namespace[name]
@@ -92,7 +92,7 @@ class _Loading:
             else:
                 self._restored.append(name)
 
-    def _load_names(self, names: List[str], chunks: List[Any]) -> None:
+    def _load_names(self, names: list[str], chunks: list[Any]) -> None:
         unpickler = make_unpickler(ChunkReader(chunks), self._helpers)
         for index, name in enumerate(names):
             try:
@@ -115,6 +115,6 @@ class _Loading:
             self._restored.append(name)
 
 
-def _json(chunks: List[Any]) -> Meta:
+def _json(chunks: list[Any]) -> Meta:
     described = json.loads(b"".join(chunks))
     return described if isinstance(described, dict) else {}

@@ -5,7 +5,8 @@ import io
 import pickle
 import sys
 import types
-from typing import Any, Callable, Dict, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from .by_value import ByValue, is_named_tuple
 from .helpers import HELPER_MODULE, Helper, make_helper_module, make_helpers
@@ -25,13 +26,13 @@ class _NamespaceMark:
 class Picklers:
     """Makes picklers for one session. For the serializer only: it registers the helpers in sys.modules."""
 
-    def __init__(self, namespace: Dict[str, Any], main_module: types.ModuleType, streams: Sequence[Any]) -> None:
+    def __init__(self, namespace: dict[str, Any], main_module: types.ModuleType, streams: Sequence[Any]) -> None:
         self.namespace = namespace
-        self.helpers: Dict[str, Helper] = make_helpers(namespace, streams)
+        self.helpers: dict[str, Helper] = make_helpers(namespace, streams)
         sys.modules[HELPER_MODULE] = make_helper_module(self.helpers)
         self._elsewhere = {id(namespace), id(main_module), id(vars(builtins)), *map(id, streams)}
         self._stream_index = {id(stream): index for index, stream in enumerate(streams)}
-        self._marks: Dict[str, _NamespaceMark] = {}
+        self._marks: dict[str, _NamespaceMark] = {}
         self.by_value = ByValue(self.helpers, self.is_elsewhere, self.mark_namespace)
         self._make = _cloud_pickler(self) or _plain_pickler(self)
 
@@ -39,7 +40,7 @@ class Picklers:
         """Return a new pickler that writes to `file`."""
         return self._make(file)
 
-    def mark_namespace(self, namespace: Dict[str, Any]) -> Any:
+    def mark_namespace(self, namespace: dict[str, Any]) -> Any:
         """Return a mark for the namespace of a module that a new process has too, `namespace` itself for any other."""
         module_name = "__main__" if namespace is self.namespace else namespace.get("__name__")
         module = sys.modules.get(module_name) if type(module_name) is str else None
@@ -107,7 +108,12 @@ def _cloud_pickler(picklers: Picklers) -> Any:
                 return reduced
             maker, arguments, state, *rest = reduced
             slots = {**state[1], "__globals__": {}}
-            return (maker, (arguments[0], picklers.mark_namespace(function.__globals__), *arguments[2:]), (state[0], slots), *rest)
+            return (
+                maker,
+                (arguments[0], picklers.mark_namespace(function.__globals__), *arguments[2:]),
+                (state[0], slots),
+                *rest,
+            )
 
     return CloudPickler
 
@@ -126,7 +132,7 @@ def _plain_pickler(picklers: Picklers) -> Any:
     return PlainPickler
 
 
-def make_unpickler(file: Any, helpers: Dict[str, Callable[..., Any]]) -> pickle.Unpickler:
+def make_unpickler(file: Any, helpers: dict[str, Callable[..., Any]]) -> pickle.Unpickler:
     """Return an unpickler that knows the helpers."""
 
     class CheckpointUnpickler(pickle.Unpickler):

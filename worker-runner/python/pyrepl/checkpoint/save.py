@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import types
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import TYPE_CHECKING, Any
 
 from ..wire import KIND_BLOB, Connection, Message
 from .blob import BlobWriter
@@ -56,7 +56,7 @@ def serialize(live: "Live", message: Message) -> None:
     )
 
 
-def _write(live: "Live", blob: BlobWriter, max_workspace_bytes: int) -> List[Skipped]:
+def _write(live: "Live", blob: BlobWriter, max_workspace_bytes: int) -> list[Skipped]:
     main_module, executor = live.main_module, live.executor
     assert main_module is not None and executor is not None
     picklers = Picklers(live.namespace, main_module, live.streams)
@@ -65,9 +65,7 @@ def _write(live: "Live", blob: BlobWriter, max_workspace_bytes: int) -> List[Ski
     blob.write_section(b"E", {}, json.dumps(live.baseline.describe()).encode("ascii"))
     sources = {"future": executor.book.future, "sources": executor.book.export(_SOURCE_CHARS)}
     blob.write_section(b"S", {}, json.dumps(sources).encode("ascii"))
-    values = {
-        name: value for name, value in live.namespace.items() if type(name) is str and name not in _OWN_NAMES
-    }
+    values = {name: value for name, value in live.namespace.items() if type(name) is str and name not in _OWN_NAMES}
     _write_ties(blob, picklers, values)
     last_value = vars(builtins).get("_")
     if last_value is not None:
@@ -78,9 +76,9 @@ def _write(live: "Live", blob: BlobWriter, max_workspace_bytes: int) -> List[Ski
     return [entry for entry in skipped if entry["name"] != LAST_VALUE]
 
 
-def _write_ties(blob: BlobWriter, picklers: Picklers, values: Dict[str, Any]) -> None:
+def _write_ties(blob: BlobWriter, picklers: Picklers, values: dict[str, Any]) -> None:
     """Write, and take out of `values`, the names of modules and of the namespace itself."""
-    modules: Dict[str, str] = {}
+    modules: dict[str, str] = {}
     for name, value in list(values.items()):
         if type(value) is types.ModuleType and sys.modules.get(value.__name__) is value:
             modules[name] = value.__name__
@@ -89,5 +87,3 @@ def _write_ties(blob: BlobWriter, picklers: Picklers, values: Dict[str, Any]) ->
             modules[name] = ""
             del values[name]
     blob.write_section(b"M", {}, json.dumps(modules).encode("ascii"))
-
-

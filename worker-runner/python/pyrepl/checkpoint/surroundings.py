@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Any, Dict, List
+from typing import Any
 
 from .blob import Meta
 
@@ -32,9 +32,9 @@ class Baseline:
             "recursion_limit": sys.getrecursionlimit(),
         }
 
-    def restore(self, meta: Meta) -> List[Dict[str, str]]:
+    def restore(self, meta: Meta) -> list[dict[str, str]]:
         """Bring it back; returns an entry for each thing that could not be."""
-        missing: List[Dict[str, str]] = []
+        missing: list[dict[str, str]] = []
         for key in meta.get("environ_removed", []):
             os.environ.pop(key, None)
         os.environ.update({str(key): str(value) for key, value in meta.get("environ", {}).items()})
@@ -51,9 +51,9 @@ class Baseline:
         return missing
 
 
-def random_states() -> Dict[str, Any]:
+def random_states() -> dict[str, Any]:
     """Return the states of the random generators that are loaded, under their pseudo-names."""
-    states: Dict[str, Any] = {}
+    states: dict[str, Any] = {}
     random: Any = sys.modules.get("random")
     if random is not None:
         states[RANDOM_STATE] = random.getstate()

@@ -2,7 +2,8 @@
 
 import os
 import stat
-from typing import Any, Dict, Iterator, List, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 from .blob import BlobFull, BlobWriter, Meta
 from .groups import Skipped
@@ -13,9 +14,9 @@ MAX_DEPTH = 64
 _READ_BYTES = 262144
 
 
-def write_files(blob: BlobWriter, workspace: str, max_bytes: int) -> List[Skipped]:
+def write_files(blob: BlobWriter, workspace: str, max_bytes: int) -> list[Skipped]:
     """Write the workspace's files as sections; returns entries for those left out."""
-    skipped: List[Skipped] = []
+    skipped: list[Skipped] = []
     left = max_bytes
     for count, (path, details) in enumerate(_walk(workspace, skipped)):
         if count >= MAX_FILES:
@@ -34,7 +35,7 @@ def write_files(blob: BlobWriter, workspace: str, max_bytes: int) -> List[Skippe
     return skipped
 
 
-def restore_file(workspace: str, meta: Meta, chunks: List[Any]) -> List[Dict[str, str]]:
+def restore_file(workspace: str, meta: Meta, chunks: list[Any]) -> list[dict[str, str]]:
     """Write one file back, over what is there; returns an entry where it could not be."""
     path = str(meta.get("path", ""))
     parts = path.split("/")
@@ -47,7 +48,7 @@ def restore_file(workspace: str, meta: Meta, chunks: List[Any]) -> List[Dict[str
     return []
 
 
-def _walk(workspace: str, skipped: List[Skipped]) -> Iterator[Tuple[str, os.stat_result]]:
+def _walk(workspace: str, skipped: list[Skipped]) -> Iterator[tuple[str, os.stat_result]]:
     """Yield paths relative to the workspace, folders before what is in them."""
     pending = [""]
     while pending:
@@ -105,7 +106,7 @@ def _write_one(blob: BlobWriter, workspace: str, path: str, details: os.stat_res
         os.close(descriptor)
 
 
-def _restore(full: str, meta: Meta, chunks: List[Any]) -> None:
+def _restore(full: str, meta: Meta, chunks: list[Any]) -> None:
     kind, mode = meta.get("type"), int(meta.get("mode", 0o644)) & 0o777
     if kind == "folder":
         os.makedirs(full, exist_ok=True)
