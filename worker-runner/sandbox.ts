@@ -1,11 +1,12 @@
 /** Owns the start of one sandboxed keeper: what bubblewrap, the launcher around it and the session's groups are made of. */
-import { chownSync } from "node:fs";
+import { chmodSync, chownSync } from "node:fs";
 import { arch } from "node:os";
 import { join } from "node:path";
 import { bwrapArguments, CHANNEL_PATH } from "./sandbox/bwrap-arguments.ts";
 import { findControlGroups } from "./sandbox/control-groups.ts";
 import { KeeperProcess } from "./sandbox/keeper-process.ts";
 import { launchCommand } from "./sandbox/launch-script.ts";
+import { connectNetwork, NAMESERVER } from "./sandbox/network.ts";
 import { findPythonHome, KEEPER_PACKAGE } from "./sandbox/python-home.ts";
 import { countsProcessesApart, rlimitArguments } from "./sandbox/rlimits.ts";
 import { hasSeccompTable, seccompProgram } from "./sandbox/seccomp-filter.ts";
@@ -31,8 +32,12 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const groups = findControlGroups();
   const group = groups && new SessionGroup(groups, options.id, options.limits.memoryBytes);
   const uid = runsAsRoot() ? takeSessionUid() : null;
-  if (uid !== null) giveChannelTo(uid, options.channelDirectory);
-  const stage = new Stage([options.channelDirectory, KEEPER_PACKAGE, ...python.roots], uid, []);
+  closeChannelToOthers(options.channelDirectory, uid);
+  const stage = new Stage(
+    [options.channelDirectory, KEEPER_PACKAGE, ...python.roots],
+    uid,
+    options.network === "on" ? [NAMESERVER] : [],
+  );
   const rlimits = rlimitArguments(options.limits, group !== null, countsProcessesApart(uid !== null));
   const bwrap = bwrapArguments(options, python, stage, rlimits);
   return KeeperProcess.start({
@@ -45,7 +50,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     }),
     env: { PATH },
     channelPath: CHANNEL_PATH,
-    bubblewrap: { filter: FILTER },
+    bubblewrap: { filter: FILTER, connect: options.network === "on" ? (pid) => connectNetwork(pid, uid) : null },
     group,
     memoryBytes: options.limits.memoryBytes,
     tidy() {
@@ -54,8 +59,10 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   });
 }
 
-/** Nobody but the session's user gets through to the socket. User code has not run yet, and sees both read-only. */
-function giveChannelTo(uid: number, directory: string): void {
-  chownSync(directory, uid, uid);
+/** Nobody but the session's user gets through to the socket. User code has not run yet, and will see both read-only. */
+function closeChannelToOthers(directory: string, uid: number | null): void {
+  chmodSync(directory, 0o700);
+  if (uid === null) return;
   chownSync(join(directory, CHANNEL_SOCKET_NAME), uid, uid);
+  chownSync(directory, uid, uid);
 }

@@ -3,6 +3,7 @@ import { existsSync, lstatSync, readlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CHANNEL_SOCKET_NAME, type SandboxOptions } from "../sandbox-contract.ts";
 import { FILTER_FD, STATUS_FD } from "./keeper-process.ts";
+import { networkSetup } from "./network.ts";
 import { KEEPER_PACKAGE, PYTHON_FLAGS, type PythonHome } from "./python-home.ts";
 import { ETC_FILES, type Stage } from "./stage.ts";
 
@@ -39,13 +40,17 @@ export function bwrapArguments(
   stage: Stage,
   rlimits: readonly string[],
 ): string[] {
+  const hasNetwork = options.network === "on";
   return [
-    ...["--unshare-all", "--unshare-user", "--disable-userns", "--uid", `${USER_INSIDE}`, "--gid", `${USER_INSIDE}`],
-    ...["--as-pid-1", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "sandbox"],
+    ...["--unshare-all", "--unshare-user", "--uid", `${USER_INSIDE}`, "--gid", `${USER_INSIDE}`],
+    ...["--as-pid-1", "--die-with-parent", "--new-session", "--hostname", "sandbox", "--cap-drop", "ALL"],
+    // A network is set up from the user namespace that owns it; the filter refuses new ones there as well.
+    ...(hasNetwork ? ["--cap-add", "CAP_NET_ADMIN"] : ["--disable-userns"]),
     ...["--seccomp", `${FILTER_FD}`, "--json-status-fd", `${STATUS_FD}`],
     ...mounts(options, python, stage),
     ...environment(options, python),
     ...["--chdir", WORKSPACE_INSIDE, "--"],
+    ...(hasNetwork ? networkSetup() : []),
     ...["/usr/bin/prlimit", ...rlimits],
     ...[python.executable, ...PYTHON_FLAGS, PACKAGE_INSIDE],
   ];
@@ -68,11 +73,22 @@ function mounts(options: SandboxOptions, python: PythonHome, stage: Stage): stri
     ...ETC_OF_THE_SYSTEM.flatMap((name) => ["--ro-bind-try", `/etc/${name}`, `/etc/${name}`]),
     ...writable.flatMap(([from, to]) => ["--bind", from, to]),
     ...readOnly.flatMap(([from, to]) => ["--ro-bind", from, to]),
-    // A read-only /proc keeps even processes of one user out of one another's memory. The tmpfs that bubblewrap makes for /dev and
-    // for the root know no limit. Terminals come from a pool that the whole machine shares, so there are none.
+    // A read-only /proc keeps even processes of one user out of one another's memory.
     ...["--proc", "/proc", "--remount-ro", "/proc"],
-    ...["--dev", "/dev", "--bind", stage.shm, "/dev/shm", "--tmpfs", "/dev/pts"],
-    ...["--remount-ro", "/dev/pts", "--remount-ro", "/dev", "--remount-ro", "/"],
+    ...devices(stage),
+    // bubblewrap's own tmpfs for the root knows no limit.
+    ...["--remount-ro", "/"],
+  ];
+}
+
+/** Not bubblewrap's `--dev`: that has terminals, which come from a pool that the whole machine shares. */
+function devices(stage: Stage): string[] {
+  return [
+    ...["--tmpfs", "/dev"],
+    ...["null", "zero", "full", "random", "urandom"].flatMap((name) => ["--dev-bind", `/dev/${name}`, `/dev/${name}`]),
+    ...["--symlink", "/proc/self/fd", "/dev/fd"],
+    ...["stdin", "stdout", "stderr"].flatMap((name, at) => ["--symlink", `/proc/self/fd/${at}`, `/dev/${name}`]),
+    ...["--bind", stage.shm, "/dev/shm", "--remount-ro", "/dev"],
   ];
 }
 

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:os";
 import { createInterface } from "node:readline";
-import type { Readable, Writable } from "node:stream";
+import type { Duplex, Readable, Writable } from "node:stream";
 import type { Sandbox, SandboxExit, SandboxMemory } from "../sandbox-contract.ts";
 import { killTree, residentBytesOf, sendSignal } from "./process-tree.ts";
 import type { SessionGroup } from "./session-group.ts";
@@ -15,8 +15,10 @@ export interface KeeperLaunch {
   channelPath: string;
   /** What keeps the keeper in, if anything does. */
   bubblewrap: {
-    /** Bytes for the descriptor after standard error; the one after that names the keeper's pid. */
+    /** The seccomp program. */
     filter: Buffer;
+    /** Gives the keeper's namespaces a network, before user code can run; the result takes it away. */
+    connect: ((pid: number) => Promise<() => void>) | null;
   } | null;
   group: SessionGroup | null;
   memoryBytes: number;
@@ -27,6 +29,8 @@ export interface KeeperLaunch {
 /** Descriptors of a launcher with bubblewrap: it reads its filter from the one, and names the keeper's pid on the other. */
 export const FILTER_FD = 3;
 export const STATUS_FD = 4;
+/** Where a keeper that gets a network waits for it. */
+export const NETWORK_FD = 5;
 
 export class KeeperProcess implements Sandbox {
   readonly stdin: Writable;
@@ -36,6 +40,7 @@ export class KeeperProcess implements Sandbox {
   readonly #child: ChildProcess;
   readonly #lastMemory: Promise<SandboxMemory>;
   #pid = 0;
+  #disconnect: (() => void) | null = null;
   #hasExited = false;
   #cleared: Promise<void> | null = null;
 
@@ -57,7 +62,7 @@ export class KeeperProcess implements Sandbox {
       cwd: "/",
       env: launch.env,
       detached: true,
-      stdio: ["pipe", "ignore", "pipe", ...(launch.bubblewrap ? (["pipe", "pipe"] as const) : [])],
+      stdio: descriptorsOf(launch),
     });
     this.#child = child;
     this.stdin = pipeOf<Writable>(child, 0);
@@ -113,6 +118,7 @@ export class KeeperProcess implements Sandbox {
   async #clear(): Promise<void> {
     if (!this.#hasExited) this.#end();
     await this.#lastMemory;
+    this.#disconnect?.();
     await this.#launch.group?.remove();
     await this.#launch.tidy();
   }
@@ -135,29 +141,52 @@ export class KeeperProcess implements Sandbox {
     const filter = pipeOf<Writable>(this.#child, FILTER_FD);
     filter.on("error", ignoreBrokenPipe);
     filter.end(bubblewrap.filter);
-    this.#pid = await this.#reportedPid();
+    await this.#unlessItEnds(async (ended) => {
+      this.#pid = await this.#reportedPid(ended);
+      if (bubblewrap.connect) await this.#join(bubblewrap.connect, ended);
+    });
+  }
+
+  async #join(connect: (pid: number) => Promise<() => void>, ended: AbortSignal): Promise<void> {
+    const waiting = pipeOf<Duplex>(this.#child, NETWORK_FD);
+    waiting.on("error", ignoreBrokenPipe);
+    // bubblewrap sets up its own part of the network first.
+    await once(waiting, "data", { signal: ended });
+    this.#disconnect = await connect(this.#pid);
+    waiting.end("\n");
   }
 
   /** Waits until bubblewrap names the keeper's pid. */
-  async #reportedPid(): Promise<number> {
+  async #reportedPid(signal: AbortSignal): Promise<number> {
+    const status = createInterface(pipeOf<Readable>(this.#child, STATUS_FD));
+    const [line] = await once(status, "line", { signal });
+    return Number(JSON.parse(line)["child-pid"]);
+  }
+
+  /** @throws Error with what the launcher said on standard error, where it ends meanwhile. */
+  async #unlessItEnds(begin: (ended: AbortSignal) => Promise<void>): Promise<void> {
     let complaint = "";
     const collect = (text: Buffer) => {
       complaint += text.toString();
     };
     this.stderr.on("data", collect);
-    const status = createInterface(pipeOf<Readable>(this.#child, STATUS_FD));
     const ended = new AbortController();
     this.stderr.once("close", () => ended.abort());
     try {
-      const [line] = await once(status, "line", { signal: ended.signal });
-      return Number(JSON.parse(line)["child-pid"]);
+      await begin(ended.signal);
     } catch (cause) {
-      throw new Error(`The sandbox does not start: ${complaint.trim() || "the launcher said nothing"}`, { cause });
+      const reason = ended.signal.aborted ? complaint.trim() || "the launcher said nothing" : (cause as Error).message;
+      throw new Error(`The sandbox does not start: ${reason}`, { cause });
     } finally {
       this.stderr.off("data", collect);
       this.stderr.pause();
     }
   }
+}
+
+function descriptorsOf({ bubblewrap }: KeeperLaunch): ("pipe" | "ignore")[] {
+  const filterAndStatus = bubblewrap ? (["pipe", "pipe"] as const) : [];
+  return ["pipe", "ignore", "pipe", ...filterAndStatus, ...(bubblewrap?.connect ? (["pipe"] as const) : [])];
 }
 
 function pipeOf<Stream>(child: ChildProcess, descriptor: number): Stream {

@@ -1,0 +1,77 @@
+/** Owns the network of sandboxes that were given one: slirp4netns outside, and routes inside that lead nowhere near the runner. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { networkInterfaces } from "node:os";
+import { NETWORK_FD } from "./keeper-process.ts";
+import { quote } from "./shell.ts";
+
+/** slirp4netns's own resolver, which asks the host's. */
+export const NAMESERVER = "10.0.2.3";
+
+const READY_FD = 3;
+const LIFE_FD = 4;
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const TOOLS = ["slirp4netns", "ip", "setpriv"];
+
+/** Link-local (cloud metadata), private and carrier networks, multicast: RFC 6890, sections 2.2.2 and 2.2.3. */
+const NOWHERE = ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/4"];
+
+/**
+ * The command that the keeper's own is put behind: it waits for the network, closes the ways that lead to the host and its
+ * neighbours, and gives up the one capability that this took.
+ */
+export function networkSetup(): string[] {
+  const own = Object.values(networkInterfaces())
+    .flat()
+    .filter((address) => address?.family === "IPv4" && !address.internal)
+    .map((address) => `${address?.address}/32`);
+  const script = [
+    "set -e",
+    `echo waiting >&${NETWORK_FD}`,
+    `read -r go <&${NETWORK_FD}`,
+    `exec ${NETWORK_FD}<&-`,
+    ...[...NOWHERE, ...own].map((range) => `ip route add blackhole ${quote(range)}`),
+    'exec setpriv --inh-caps=-all --ambient-caps=-all "$@"',
+  ];
+  return ["/bin/sh", "-c", script.join("\n"), "sh"];
+}
+
+/**
+ * Connects the namespaces of a process to the host's network, as the session's user.
+ *
+ * @returns a function that ends the connection.
+ * @throws Error where slirp4netns or iproute2 is not installed, or does not come up.
+ */
+export async function connectNetwork(pid: number, uid: number | null): Promise<() => void> {
+  const missing = TOOLS.filter((tool) => !PATH.split(":").some((directory) => existsSync(`${directory}/${tool}`)));
+  if (missing.length > 0) {
+    throw new Error(`NETWORK=on needs ${missing.join(" and ")}: apt install slirp4netns iproute2`);
+  }
+  const identity =
+    uid === null ? [] : ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "--inh-caps=-all"];
+  const [command = "", ...args] = [
+    ...identity,
+    ...["slirp4netns", "--configure", "--mtu=65520", "--disable-host-loopback"],
+    ...[`--ready-fd=${READY_FD}`, `--exit-fd=${LIFE_FD}`, `--userns-path=/proc/${pid}/ns/user`, `${pid}`, "tap0"],
+  ];
+  // It ends when the last descriptor is closed, so also when the runner is killed.
+  const slirp = spawn(command, args, { cwd: "/", env: { PATH }, stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"] });
+  let complaint = "";
+  slirp.stderr?.on("data", (text: Buffer) => {
+    complaint += text.toString();
+  });
+  const ended = new AbortController();
+  slirp.once("exit", () => ended.abort());
+  slirp.once("error", () => ended.abort());
+  const ready = slirp.stdio[READY_FD];
+  try {
+    if (!ready) throw new Error("no descriptor");
+    await once(ready, "data", { signal: ended.signal });
+  } catch (cause) {
+    throw new Error(`NETWORK=on: slirp4netns does not start: ${complaint.trim()}`, { cause });
+  }
+  return () => {
+    slirp.kill("SIGKILL");
+  };
+}
