@@ -5,10 +5,11 @@ import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { Miniflare } from "miniflare";
 import WebSocket from "ws";
+import { testPython } from "../../scripts/python-tests.ts";
 import { time } from "./measure.ts";
 
 const here = (file: string) => new URL(file, import.meta.url).pathname;
-const python = process.env.PYTHON ?? "python3";
+const python = testPython();
 const request = JSON.stringify({ type: "execute", id: "00000000-0000-4000-8000-000000000000", code: "1" });
 
 export interface Baselines {
@@ -27,7 +28,10 @@ async function roundTrip(socket: WebSocket): Promise<void> {
 }
 
 export async function startBaselines(): Promise<Baselines> {
-  const relay = spawn("node", [here("relay-node.ts")], { stdio: ["pipe", "pipe", "inherit"] });
+  const relay = spawn(process.execPath, [here("relay-node.ts")], {
+    env: { ...process.env, PYTHON: python },
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   const [port] = (await once(createInterface({ input: relay.stdout }), "line")) as [string];
   const miniflare = new Miniflare({
     modules: [{ type: "ESModule", path: "relay-worker.mjs", contents: readFileSync(here("relay-worker.mjs"), "utf8") }],
@@ -88,7 +92,7 @@ export async function pipeRoundTrips(count: number): Promise<number[]> {
 export async function pipeLines(lines: number, bytes: number): Promise<number> {
   const code = `line = "x" * ${bytes - 1}\nfor _ in range(${lines}): print(line)`;
   const child = spawn(python, ["-c", code], { stdio: ["ignore", "pipe", "inherit"] });
-  await once(child, "spawn");
+  await once(child.stdout, "readable");
   const startedAt = performance.now();
   child.stdout.resume();
   await once(child.stdout, "end");

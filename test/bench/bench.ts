@@ -25,8 +25,6 @@ if (unknown.length > 0) {
   console.error(`unknown: ${unknown.join(", ")}; there are ${Object.keys(parts).join(", ")}`);
   process.exit(2);
 }
-process.env.PYTHON ??= testPython();
-
 const figures: Judged[] = [];
 const failures: string[] = [];
 
@@ -45,7 +43,7 @@ async function measureAll(product: Product, baselines: Baselines): Promise<void>
 
 const baselines = await startBaselines();
 try {
-  const product = await startProduct({ POOL_MIN_IDLE: "5", LOG_LEVEL: "warn" });
+  const product = await startProduct({ PYTHON: testPython(), POOL_MIN_IDLE: "5", LOG_LEVEL: "warn" });
   try {
     await measureAll(product, baselines);
   } finally {

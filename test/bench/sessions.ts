@@ -1,4 +1,5 @@
 // Measures what a session costs: its start, cold and from the pool, and its memory at rest.
+import { testPython } from "../../scripts/python-tests.ts";
 import { type Product, startProduct } from "../support/product.ts";
 import { BenchClient } from "./bench-client.ts";
 import { percentile } from "./measure.ts";
@@ -56,7 +57,7 @@ export async function measureSessions(product: Product): Promise<Figure[]> {
   await firstAnswers(product, 3, 200);
   const pooled = await firstAnswers(product, 30, 200);
   const memory = await idleMemory(product, 20);
-  const coldProduct = await startProduct({ POOL_MIN_IDLE: "0" });
+  const coldProduct = await startProduct({ PYTHON: testPython(), POOL_MIN_IDLE: "0", LOG_LEVEL: "warn" });
   const cold = await firstAnswers(coldProduct, 15, 50);
   await coldProduct.stop();
   return [
