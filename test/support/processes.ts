@@ -56,13 +56,13 @@ export function findProcesses(root: number, needle: string): number[] {
 }
 
 /** Watches resident memory of each given process; `peakGrowth` is the largest growth of any one since the start. */
-export function watchMemory(pids: number[], everyMs = 50): { stop(): { peakGrowth: number; pid: number } } {
+export function watchMemory(pids: number[], everyMs = 50): { stop(): { peakGrowth: number; command: string } } {
   const start = new Map(pids.map((pid) => [pid, residentBytes(pid)]));
-  let worst = { peakGrowth: 0, pid: -1 };
+  let worst = { peakGrowth: 0, command: "" };
   const look = () => {
     for (const [pid, before] of start) {
       const growth = residentBytes(pid) - before;
-      if (growth > worst.peakGrowth) worst = { peakGrowth: growth, pid };
+      if (growth > worst.peakGrowth) worst = { peakGrowth: growth, command: commandOf(pid).slice(0, 60) };
     }
   };
   const timer = setInterval(look, everyMs);
