@@ -38,6 +38,12 @@ export function resultOf(outcome: Outcome | undefined): unknown {
   return outcome.end.data.type === "result" ? outcome.end.data.value : undefined;
 }
 
+/** What an execution that went well has printed. */
+export function printedBy(outcome: Outcome | undefined): string {
+  resultOf(outcome);
+  return outcome?.stdout ?? "";
+}
+
 /** The error of an outcome that must have failed so. */
 export function assertFailed(outcome: Outcome | undefined, reason: ErrorReason, exceptionType?: string) {
   assert.ok(outcome);

@@ -1,6 +1,6 @@
 /** Owns the attacks through what user code prints, returns or raises. */
 import assert from "node:assert/strict";
-import { assertFailed, resultOf } from "../outcome.ts";
+import { assertFailed, printedBy, resultOf } from "../outcome.ts";
 import type { Attack } from "./attack.ts";
 
 const MIB = 1024 * 1024;
@@ -51,7 +51,7 @@ while True: os.write(1, b"x" * 65536)`,
     code: "import sys\nfor at in range(100_000): sys.stdout.write(f'\\r{at}')",
     timeout: 30,
     contained([outcome]) {
-      assert.ok(outcome?.stdout.endsWith("\r99999"));
+      assert.ok(printedBy(outcome).endsWith("\r99999"));
     },
   },
   {
@@ -64,7 +64,7 @@ os.write(1, b"\xff\xfe\xc3\n")
 os.write(1, b"\xe2\x82")
 os.write(1, b"\xac")`,
     contained([outcome]) {
-      assert.equal(outcome?.stdout, "\udcff\ud800 \0 \u001b]0;title\u0007\n\udcff\udcfe\udcc3\n€");
+      assert.equal(printedBy(outcome), "\udcff\ud800 \0 \u001b]0;title\u0007\n\udcff\udcfe\udcc3\n€");
     },
   },
   {
@@ -86,7 +86,7 @@ os.write(1, b"\xac")`,
     name: "a repr that prints prints before the result",
     code: "class Chatty:\n    def __repr__(self):\n        print('aside')\n        return 'chatty'\nChatty()",
     contained([outcome]) {
-      assert.equal(outcome?.stdout, "aside\n");
+      assert.equal(printedBy(outcome), "aside\n");
     },
   },
   {

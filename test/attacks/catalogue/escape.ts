@@ -1,0 +1,296 @@
+/** Owns the attempts to reach what is not the session's: other processes, the host's files, its kernel, its secrets. */
+import assert from "node:assert/strict";
+import { ABSENT, REFUSED } from "../../../worker-runner/sandbox/seccomp-table.ts";
+import { assertFailed, printedBy, resultOf } from "../outcome.ts";
+import type { Attack } from "./attack.ts";
+
+/** A variable of the runner's that no session may see. */
+export const SECRET = "attack-suite-secret";
+
+/** Runs a snippet per line of a list and prints what each raised, or "done". */
+const TRY_EACH = `
+def attempt(action, *arguments):
+    try:
+        return f"done: {action(*arguments)!r:.100}"
+    except BaseException as error:
+        return type(error).__name__
+`;
+
+export const processEscapes: readonly Attack[] = [
+  {
+    name: "no process but the session's own is to be seen",
+    code: `
+import os
+pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+words = {open(f"/proc/{pid}/cmdline").read().split("\\0")[0].rsplit("/", 1)[-1] for pid in pids}
+print(max(pids) < 1000, words)`,
+    contained([outcome]) {
+      assert.match(printedBy(outcome), /^True \{'python[\d.]*'\}\n$/);
+    },
+  },
+  {
+    name: "the keeper's environment, memory and descriptors are closed to user code",
+    code: `${TRY_EACH}
+import os
+for name in ("environ", "mem", "maps", "fd/3", "cwd", "root", "exe", "stack", "syscall", "auxv"):
+    print(attempt(lambda: open(f"/proc/1/{name}", "rb").read(1)))
+print(attempt(os.listdir, "/proc/1/fd"), attempt(os.readlink, "/proc/1/exe"))`,
+    contained([outcome]) {
+      assert.doesNotMatch(printedBy(outcome), /done/);
+    },
+  },
+  {
+    name: "nobody writes into the memory of another process, not even of one's own",
+    code: `${TRY_EACH}
+import os
+for name in os.listdir("/proc"):
+    if name.isdigit():
+        print(attempt(lambda: open(f"/proc/{name}/mem", "r+b")))
+        print(attempt(lambda: open(f"/proc/{name}/oom_score_adj", "w")))`,
+    contained([outcome]) {
+      assert.doesNotMatch(printedBy(outcome), /done/);
+    },
+  },
+  {
+    name: "kill(-1) is refused, and the keeper takes no signal",
+    code: `${TRY_EACH}
+import os, signal
+print(attempt(os.kill, -1, signal.SIGKILL))
+for number in range(1, 65):
+    if number not in (signal.SIGCHLD,):
+        attempt(os.kill, 1, number)
+print("alive")`,
+    contained([outcome]) {
+      assert.equal(printedBy(outcome), "PermissionError\nalive\n");
+    },
+  },
+  {
+    name: "killing one's whole group, parent and every visible process costs the process and not the state",
+    code: `
+import os, signal
+for pid in sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True):
+    if pid != os.getpid():
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            pass
+os.kill(0, signal.SIGKILL)`,
+    mayLoseState: true,
+    contained([outcome]) {
+      assert.equal(outcome?.end.type, "error");
+    },
+  },
+  {
+    name: "the keeper's limits, priority and group are not user code's to set",
+    code: `${TRY_EACH}
+import os, resource
+print(attempt(resource.prlimit, 1, resource.RLIMIT_CPU, (1, 1)))
+print(attempt(resource.prlimit, 1, resource.RLIMIT_NOFILE, (0, 0)))
+print(attempt(os.setpriority, os.PRIO_PROCESS, 1, 19))
+print(attempt(os.setpriority, os.PRIO_USER, 0, 19))
+print(attempt(os.sched_setscheduler, 1, os.SCHED_IDLE, os.sched_param(0)))
+print(attempt(os.setpgid, 1, 0))`,
+    contained([outcome]) {
+      assert.doesNotMatch(printedBy(outcome), /done/);
+    },
+  },
+  {
+    name: "ending oneself in every way costs the process and not the state",
+    code: [
+      "import os; os._exit(0)",
+      "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+      "import os; os.abort()",
+      "import ctypes; ctypes.string_at(0)",
+      "import ctypes; ctypes.CDLL(None).syscall(231, 7)",
+      "import os; os.execv('/bin/true', ['true'])",
+      "raise SystemExit(3)",
+    ],
+    contained(outcomes) {
+      for (const outcome of outcomes.slice(0, 5)) {
+        assert.equal(assertFailed(outcome, "process_died").state, "recovered");
+      }
+      assert.equal(outcomes[6]?.end.type, "error");
+    },
+  },
+];
+
+export const kernelEscapes: readonly Attack[] = [
+  {
+    name: "every refused system call is refused",
+    code: `
+import ctypes, errno, json
+libc = ctypes.CDLL(None, use_errno=True)
+column = 0 if ctypes.sizeof(ctypes.c_long) == 8 and __import__("os").uname().machine == "x86_64" else 1
+answers = {}
+for name, numbers in json.loads(${JSON.stringify(JSON.stringify({ ...REFUSED, ...ABSENT }))}).items():
+    if numbers[column] is not None:
+        libc.syscall(numbers[column], 0, 0, 0, 0, 0, 0)
+        answers[name] = errno.errorcode[ctypes.get_errno()]
+answers`,
+    contained([outcome]) {
+      const answers = resultOf(outcome) as Record<string, string>;
+      for (const name of Object.keys(REFUSED)) if (name in answers) assert.equal(answers[name], "EPERM", name);
+      for (const name of Object.keys(ABSENT)) assert.equal(answers[name], "ENOSYS", name);
+      assert.ok(Object.keys(answers).length > 60);
+    },
+  },
+  {
+    name: "no new namespace, by clone or by unshare, and no call of another table",
+    code: `
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+CLONE = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
+def ask(*arguments):
+    ctypes.set_errno(0)
+    return libc.syscall(*map(ctypes.c_long, arguments)) < 0 and errno.errorcode[ctypes.get_errno()]
+print([ask(CLONE, flag | 17, 0, 0, 0, 0) for flag in (1 << 17, 1 << 25, 1 << 26, 1 << 27, 1 << 28, 1 << 29, 1 << 30)])
+print(ask(CLONE, (1 << 28) | (1 << 40) | 17, 0, 0, 0, 0), ask(457), ask(10_000), ask((1 << 30) + 39))`,
+    contained([outcome]) {
+      const refused = Array(7).fill("'EPERM'").join(", ");
+      assert.equal(printedBy(outcome), `[${refused}]\nEPERM ENOSYS ENOSYS ENOSYS\n`);
+    },
+  },
+  {
+    name: "code of another instruction set is ended",
+    code: `
+import ctypes, mmap, os
+code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+code.write(bytes.fromhex("b814000000cd80c3"))  # 32-bit getpid by int 0x80
+call = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))
+call() if os.uname().machine == "x86_64" else os.abort()`,
+    contained([outcome]) {
+      assertFailed(outcome, "process_died");
+    },
+  },
+  {
+    name: "there is no capability, no way to gain one, and no other user to become",
+    code: `${TRY_EACH}
+import os, subprocess
+status = dict(line.rstrip("\\n").split(":\\t", 1) for line in open("/proc/self/status") if ":\\t" in line)
+print({status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}, status["NoNewPrivs"], status["Seccomp"])
+print(attempt(os.setuid, 0), attempt(os.setgid, 0), attempt(os.setgroups, [0]), attempt(os.chroot, "/"))
+print(attempt(os.mknod, "/tmp/disk", 0o60600, os.makedev(254, 0)))
+print(subprocess.run(["su", "-c", "id"], capture_output=True).returncode != 0)`,
+    contained([outcome]) {
+      const error = "PermissionError";
+      const lines = printedBy(outcome).split("\n");
+      assert.equal(lines[0], "{'0000000000000000'} 1 2");
+      assert.doesNotMatch(lines.slice(1, 3).join(), /done/);
+      assert.equal(lines[2], error);
+      assert.equal(lines[3], "True");
+    },
+  },
+  {
+    name: "the kernel's settings are read-only, and its log, devices and terminals out of reach",
+    code: `${TRY_EACH}
+import os
+print([attempt(open, path, "w") for path in (
+    "/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/sys/user/max_user_namespaces",
+    "/proc/self/uid_map", "/proc/self/setgroups", "/proc/self/attr/current", "/proc/sys/net/ipv4/ip_forward",
+)])
+print(sorted(os.listdir("/dev")), os.path.exists("/sys"))
+print(attempt(os.openpty), attempt(open, "/dev/tty"), attempt(open, "/dev/kmsg"), attempt(open, "/proc/kcore", "rb"))`,
+    contained([outcome]) {
+      const lines = printedBy(outcome).split("\n");
+      assert.doesNotMatch(`${lines[0]}${lines[2]}`, /done/);
+      const devices = ["fd", "full", "null", "random", "shm", "stderr", "stdin", "stdout", "urandom", "zero"];
+      assert.equal(lines[1], `[${devices.map((name) => `'${name}'`).join(", ")}] False`);
+    },
+  },
+];
+
+export const fileEscapes: readonly Attack[] = [
+  {
+    name: "the interpreter's program, its library and the system are read-only for the next process",
+    code: `${TRY_EACH}
+import os, sys, site
+places = [*sys.path, *site.getsitepackages(), sys.prefix, os.path.dirname(sys.executable), "/opt/pyrepl/python", "/etc",
+    "/usr", "/usr/bin", "/usr/lib", "/bin", "/run", "/run/pyrepl", "/", "/dev", "/proc", "/home", "/opt"]
+found = [place for place in places if place and os.path.isdir(place) and place != os.getcwd()]
+print(len(found) > 10, {attempt(open, os.path.join(place, "planted.py"), "w") for place in found})
+print({attempt(open, path, "r+b") for path in (sys.executable, "/etc/passwd", "/opt/pyrepl/python/__main__.py")})
+print({attempt(os.chmod, path, 0o777) for path in (sys.executable, "/etc/passwd", "/run/pyrepl", "/")})
+print(attempt(os.rename, "/opt/pyrepl", "/opt/mine"), attempt(os.unlink, "/run/pyrepl/channel.sock"))`,
+    contained([outcome]) {
+      assert.match(printedBy(outcome), /^True /);
+      assert.doesNotMatch(printedBy(outcome), /done/);
+    },
+  },
+  {
+    name: "nothing of the host is there but the system that Python needs",
+    code: `
+import os
+print(sorted(os.listdir("/")))
+print(sorted(os.listdir("/home")), sorted(os.listdir("/etc")), os.listdir("/run"), os.path.exists("/root/.ssh"))
+print([os.path.exists(path) for path in ("/etc/shadow", "/var", "/srv", "/mnt", "/boot", "/sys", "/.dockerenv")])
+print(os.uname().nodename, open("/etc/hosts").read().count("\\n"))`,
+    contained([outcome]) {
+      const [top, below, missing, name] = printedBy(outcome).split("\n");
+      const allowed = [
+        "bin",
+        "dev",
+        "etc",
+        "home",
+        "lib",
+        "lib32",
+        "lib64",
+        "opt",
+        "proc",
+        "run",
+        "sbin",
+        "tmp",
+        "usr",
+      ];
+      const listed = JSON.parse((top ?? "[]").replaceAll("'", '"')) as string[];
+      assert.deepEqual(
+        listed.filter((entry) => ![...allowed, "root", "workspace"].includes(entry)),
+        [],
+      );
+      assert.match(below ?? "", /^\['python'\] .* \['pyrepl'\] False$/);
+      assert.equal(missing, `[${Array(7).fill("False").join(", ")}]`);
+      assert.equal(name, "sandbox 2");
+    },
+  },
+  {
+    name: "no secret of the runner's is in any environment",
+    code: `
+import os, subprocess
+seen = subprocess.run("env; cat /proc/*/environ 2>/dev/null; cat /proc/*/cmdline", shell=True, capture_output=True).stdout
+print(${JSON.stringify(SECRET)} in str(dict(os.environ)), ${JSON.stringify(SECRET)}.encode() in seen)
+print(sorted(os.environ))`,
+    contained([outcome]) {
+      const [found, names] = printedBy(outcome).split("\n");
+      assert.equal(found, "False False");
+      assert.doesNotMatch(names ?? "", /TOKEN|KEY|SECRET|NODE|npm|RUNNER/);
+    },
+  },
+  {
+    name: "no descriptor is inherited but the session's own pipes and sockets",
+    code: `
+import os
+kinds = set()
+for name in os.listdir("/proc/self/fd"):
+    try:
+        kinds.add(os.readlink(f"/proc/self/fd/{name}").split(":")[0])
+    except OSError:
+        pass
+print(sorted(kinds))`,
+    contained([outcome]) {
+      const kinds = JSON.parse(printedBy(outcome).replaceAll("'", '"')) as string[];
+      assert.deepEqual(
+        kinds.filter((kind) => !["/dev/null", "pipe", "socket", "anon_inode"].includes(kind)),
+        [],
+      );
+    },
+  },
+  {
+    name: "closing every descriptor costs the process and not the state",
+    code: [
+      "import os\nos.closerange(0, 4096)",
+      "import os\nfor fd in range(3, 1024):\n    try: os.dup2(0, fd)\n    except OSError: pass",
+    ],
+    contained(outcomes) {
+      assert.equal(outcomes.length, 2);
+    },
+  },
+];
