@@ -79,7 +79,11 @@ export class Delivery {
 
   /** Tells those who attached; `except` gets an answer of its own. */
   announce(text: string, except?: ClientSocket): void {
-    for (const socket of this.sockets) if (socket.state.isAttached && socket !== except) socket.send(text);
+    for (const socket of this.sockets) {
+      if (!socket.state.isAttached || socket === except) continue;
+      if (socket.isBehind) socket.postpone(text);
+      else socket.send(text);
+    }
   }
 
   /** Sends an execution's events again, as far as they are out already; the rest comes live. */
@@ -110,6 +114,7 @@ export class Delivery {
     socket.state.attaching = null;
     socket.save();
     if (attaching !== null) this.#options.answerAttach(socket, attaching.id);
+    socket.sendPostponed();
   }
 
   pumpAll(): void {

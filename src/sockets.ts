@@ -27,6 +27,8 @@ interface Attachment {
   attaching: { id?: MessageId } | null;
 }
 
+const MAX_POSTPONED = 16;
+
 /** Tags by which the object finds its sockets again. */
 export const sessionTag = (session: SessionName) => `session:${session}`;
 
@@ -41,6 +43,7 @@ export class ClientSocket {
   lag = 0;
   #inFlight: { seq: number; chars: number }[] = [];
   #inFlightChars = 0;
+  #postponed: string[] = [];
 
   private constructor(ws: WebSocket, state: Attachment) {
     this.#ws = ws;
@@ -107,6 +110,16 @@ export class ClientSocket {
   hasRoomFor(chars: number): boolean {
     const { window } = this.state;
     return window === null || this.#inFlightChars === 0 || this.#inFlightChars + chars <= window;
+  }
+
+  /** Keeps a message that is no event until the events before it are out; of many, the newest. */
+  postpone(text: string): void {
+    this.#postponed.push(text);
+    if (this.#postponed.length > MAX_POSTPONED) this.#postponed.shift();
+  }
+
+  sendPostponed(): void {
+    for (const text of this.#postponed.splice(0)) this.send(text);
   }
 
   acknowledge(seq: number): void {
