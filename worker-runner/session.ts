@@ -54,7 +54,8 @@ export class Session implements SessionContract {
     this.#settings = settings;
     this.#snapshots = new Snapshots(settings.maxSnapshots);
     const startInterpreter = () => this.#startInterpreter();
-    this.#recovery = new Recovery({ settings, snapshots: this.#snapshots, startInterpreter });
+    const isAtRest = () => this.#queue.isIdle;
+    this.#recovery = new Recovery({ settings, snapshots: this.#snapshots, startInterpreter, isAtRest });
     const spool = new BlobSpool(join(directory, "blobs"));
     this.#checkpoints = new Checkpoints({ settings, snapshots: this.#snapshots, recovery: this.#recovery, spool });
     this.#executions = new Executions({

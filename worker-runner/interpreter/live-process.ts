@@ -118,7 +118,12 @@ export class LiveProcess {
   /** Stops or resumes reading, so that Python blocks in `write`. */
   hold(isHeld: boolean): void {
     this.#isHeld = isHeld;
-    if (isHeld && this.#allowance <= 0) this.#connection.pause();
+    this.#applyHold();
+  }
+
+  /** Answers that are due are read first, lest they seem late; they come before the output that is held back. */
+  #applyHold(): void {
+    if (this.#isHeld && this.#allowance <= 0 && this.#answers.count === 0) this.#connection.pause();
     else this.#connection.resume();
   }
 
@@ -172,6 +177,7 @@ export class LiveProcess {
       this.#listener.execution(message);
     } else {
       this.#answers.settle(message);
+      if (this.#isHeld) this.#applyHold();
     }
   }
 
@@ -179,7 +185,7 @@ export class LiveProcess {
     const text = this.#cursor.next(piece);
     if (this.#allowance > 0) {
       this.#allowance -= text.length;
-      if (this.#isHeld && this.#allowance <= 0) this.#connection.pause();
+      if (this.#isHeld) this.#applyHold();
     }
     if (text) this.#listener.output(text, piece.stream);
   }

@@ -70,7 +70,7 @@ export class Executions {
 
   /** @throws SessionError `invalid_call`, `idempotency_conflict`, `payload_too_large`, `queue_full`. */
   accept(request: ExecuteRequest): { execution: Execution; isNew: boolean } {
-    const { settings, queue } = this.#duties;
+    const { settings } = this.#duties;
     const parsed = ExecuteMessage.safeParse({ ...request, type: "execute" });
     if (!parsed.success) throw new SessionError("invalid_call", parsed.error.issues[0]?.message ?? "not an execution");
     const message = parsed.data;

@@ -6,18 +6,14 @@ import { type Interpreter, SnapshotDeclined } from "../interpreter.ts";
 import { SessionError } from "../session-error.ts";
 import type { SessionSettings } from "../session-options.ts";
 import type { Snapshots } from "./snapshots.ts";
+import { TokenBucket } from "./token-bucket.ts";
 
-/** Where the session would go back to now. */
-type RecoveryPoint =
-  /** Nothing has happened since the interpreter was fresh. */
-  | { kind: "fresh" }
-  /** Asked for; `answer` resolves when the point is another one, and never rejects. */
-  | { kind: "taking"; answer: Promise<void> }
-  /** The copy is in the registry of snapshots. */
-  | { kind: "snapshot" }
-  /** The live process ended before it could be copied; the copy before the last execution is still there. */
-  | { kind: "older" }
-  | { kind: "none" };
+/** A state that can be had again at once: that of a fresh interpreter, or of the copy that the registry holds for recovery. */
+interface Copy {
+  kind: "fresh" | "snapshot";
+  /** How many changes the state had seen. */
+  at: number;
+}
 
 /** What the state is after it was brought back. */
 export interface BroughtBack {
@@ -35,29 +31,42 @@ interface Base {
 /** Where in the session's history a checkpoint was taken. */
 export interface Place {
   lineage: number;
-  executions: number;
+  changes: number;
 }
 
 const MAX_LISTED = 1_000;
 const START_ATTEMPTS = 3;
+/** After a burst: how long nothing must have ended before the postponed copy is taken. */
+const QUIET_MS = 10;
 
 export interface RecoveryDuties {
   startInterpreter(): Promise<Interpreter>;
   settings: SessionSettings;
   snapshots: Snapshots;
+  /** Whether nothing runs or waits. */
+  isAtRest(): boolean;
 }
 
 export class Recovery {
   readonly #duties: RecoveryDuties;
+  readonly #tokens: TokenBucket;
   #interpreter: Interpreter | null = null;
-  #point: RecoveryPoint = { kind: "fresh" };
+  /** Changes of the state of rest so far, in this lineage. */
+  #changes = 0;
+  #copy: Copy | null = { kind: "fresh", at: 0 };
+  /** The newest copy asked for; resolves when it is there or will not be, and never rejects. */
+  #taking: Promise<void> | null = null;
   #base: Base | null = null;
-  /** Executions whose effects came after the base, the oldest first. */
-  #since: ExecutionId[] = [];
+  /** How many changes the state had seen when the base was taken. */
+  #baseAt = 0;
+  /** Executions whose effects came after the base, the oldest first; null for a change that was none. */
+  #since: (ExecutionId | null)[] = [];
   #lineage = 0;
+  #quiet: NodeJS.Timeout | undefined;
 
   constructor(duties: RecoveryDuties) {
     this.#duties = duties;
+    this.#tokens = new TokenBucket(duties.settings.recoveryCopiesBurst, duties.settings.recoveryCopiesPerSecond);
   }
 
   /** Starts the first interpreter. */
@@ -67,6 +76,7 @@ export class Recovery {
 
   /** Ends the interpreter in use. */
   async close(): Promise<void> {
+    clearTimeout(this.#quiet);
     await this.#interpreter?.close();
   }
 
@@ -78,12 +88,12 @@ export class Recovery {
 
   /** True where the next `bringBack` would lead to exactly the present state of rest. */
   get hasPoint(): boolean {
-    return this.#point.kind === "fresh" || this.#point.kind === "snapshot";
+    return this.#copy?.at === this.#changes;
   }
 
   /** Makes sure that the present state of rest can be brought back, however large it is. @throws SessionError `checkpoint_failed`. */
   async ensurePoint(): Promise<void> {
-    if (this.#point.kind === "taking") await this.#point.answer;
+    if (!this.hasPoint) await this.#taking;
     if (!this.hasPoint) await this.copyNow();
   }
 
@@ -94,103 +104,113 @@ export class Recovery {
    * @throws SessionError `checkpoint_failed`.
    */
   async copyNow(): Promise<{ snapshot: SnapshotProcess; isNew: boolean }> {
-    if (this.#point.kind === "taking") await this.#point.answer;
+    await this.#taking;
     const { snapshots } = this.#duties;
-    const present = this.#point.kind === "snapshot" ? snapshots.recovery : null;
+    const present = this.hasPoint ? snapshots.recovery : null;
     if (present?.isAlive && present.threads.length === 0) return { snapshot: present, isNew: false };
     await this.#take(null);
-    const taken = this.#point.kind === "snapshot" ? snapshots.recovery : null;
+    const taken = this.hasPoint ? snapshots.recovery : null;
     if (!taken) throw new SessionError("checkpoint_failed", "the interpreter's state could not be copied");
     return { snapshot: taken, isNew: true };
   }
 
   /** The state of rest has changed: asks for a copy of it. What is sent to the interpreter afterwards happens after the copy. */
   noteChange(executionId: ExecutionId | null): void {
-    if (executionId !== null) {
-      this.#since.push(executionId);
-      if (this.#since.length > 2 * MAX_LISTED) this.#since = this.#since.slice(-MAX_LISTED);
-    }
+    this.#changes += 1;
+    this.#since.push(executionId);
+    if (this.#since.length > 2 * MAX_LISTED) this.#since = this.#since.slice(-MAX_LISTED);
     const limit = this.#duties.settings.recoveryMaxResidentBytes;
-    if (limit > 0) void this.#take(limit);
-    else this.#giveUp();
+    if (limit === 0) this.#giveUp();
+    else if (this.#tokens.take()) void this.#take(limit);
+    else this.#postpone(limit);
+  }
+
+  /** Executions come faster than copies may be taken: the last one stays for now, and a new one is taken once there is time. */
+  #postpone(limit: number): void {
+    clearTimeout(this.#quiet);
+    this.#quiet = setTimeout(() => {
+      if (!this.hasPoint && this.#duties.isAtRest() && this.interpreter.live) void this.#take(limit);
+    }, QUIET_MS);
   }
 
   #take(maxResidentBytes: number | null): Promise<void> {
     const { interpreter } = this;
-    const { settings, snapshots } = this.#duties;
-    const answer = interpreter.takeSnapshot(maxResidentBytes).then(
+    const { snapshots, settings } = this.#duties;
+    const at = this.#changes;
+    const lineage = this.#lineage;
+    clearTimeout(this.#quiet);
+    const taking = interpreter.takeSnapshot(maxResidentBytes).then(
       (snapshot) => {
-        if (this.#point !== taking) {
+        // Copies that cross each other arrive in any order; those of a state that was left are of no use.
+        if (lineage !== this.#lineage || (this.#copy && this.#copy.at > at)) {
           snapshot.drop();
           return;
         }
         snapshots.setRecovery(snapshot);
-        this.#point = { kind: "snapshot" };
+        this.#copy = { kind: "snapshot", at };
         settings.metrics.recoverySnapshot?.(snapshot.pause);
       },
       (error: Error) => {
-        if (this.#point !== taking) return;
         settings.metrics.recoverySnapshot?.(null);
-        if (error instanceof SnapshotDeclined) {
-          this.#giveUp();
-          return;
-        }
-        this.#point = snapshots.recovery ? { kind: "older" } : { kind: "none" };
+        if (lineage !== this.#lineage) return;
+        if (error instanceof SnapshotDeclined) this.#giveUp();
         // It neither answers nor ends: user code hangs in a hook of fork.
-        if (interpreter.live) interpreter.killLive();
+        else if (interpreter.live) interpreter.killLive();
       },
     );
-    const taking: RecoveryPoint = { kind: "taking", answer };
-    this.#point = taking;
-    return answer;
+    this.#taking = taking;
+    return taking;
   }
 
   #giveUp(): void {
-    this.#point = { kind: "none" };
+    this.#copy = null;
     this.#duties.snapshots.setRecovery(null);
   }
 
   /** The copy to go back to died by itself. */
   noteSnapshotLost(): void {
-    if ((this.#point.kind === "snapshot" || this.#point.kind === "older") && !this.#duties.snapshots.recovery) {
-      this.#point = { kind: "none" };
-    }
+    if (this.#copy?.kind === "snapshot" && !this.#duties.snapshots.recovery) this.#copy = null;
   }
 
-  /** The present state is that of this snapshot, which the registry holds for recovery. */
+  /** The present state is that of the snapshot that the registry holds for recovery, if it holds one. */
   noteRestored(base: Base | null): void {
-    this.#lineage += 1;
-    this.#base = base;
-    this.#since = [];
-    this.#point = { kind: this.#duties.snapshots.recovery ? "snapshot" : "none" };
+    this.#begin(base, this.#duties.snapshots.recovery ? "snapshot" : null);
   }
 
   /** The present state was loaded from a blob. */
   async noteLoaded(base: Base): Promise<void> {
     this.#duties.snapshots.setRecovery(null);
-    this.noteRestored(base);
+    this.#begin(base, null);
     await this.#take(this.#duties.settings.recoveryMaxResidentBytes);
   }
 
   /** The present state is that of a fresh interpreter. */
   noteFresh(): void {
-    this.#lineage += 1;
-    this.#base = null;
-    this.#since = [];
     this.#duties.snapshots.setRecovery(null);
-    this.#point = { kind: "fresh" };
+    this.#begin(null, "fresh");
+  }
+
+  /** The history begins anew. */
+  #begin(base: Base | null, copy: Copy["kind"] | null): void {
+    clearTimeout(this.#quiet);
+    this.#lineage += 1;
+    this.#base = base;
+    this.#since = [];
+    this.#changes = 0;
+    this.#baseAt = 0;
+    this.#copy = copy && { kind: copy, at: 0 };
   }
 
   get place(): Place {
-    return { lineage: this.#lineage, executions: this.#since.length };
+    return { lineage: this.#lineage, changes: this.#changes };
   }
 
-  /** The blob of a checkpoint taken at `place` is there. */
+  /** The blob of a checkpoint taken at `place` is there. One of a state that was left, or older than the present base, is no base. */
   setBase(place: Place, base: Base): void {
-    if (place.lineage !== this.#lineage) return;
-    this.#since = this.#since.slice(place.executions);
+    if (place.lineage !== this.#lineage || place.changes < this.#baseAt) return;
+    this.#since = this.#since.slice(Math.max(0, this.#since.length - (this.#changes - place.changes)));
     this.#base = base;
-    this.#lineage += 1;
+    this.#baseAt = place.changes;
   }
 
   /** The checkpoint that a loss would be recovered from. */
@@ -221,22 +241,25 @@ export class Recovery {
   }
 
   async #bringBack(): Promise<BroughtBack> {
-    if (this.#point.kind === "taking") await this.#point.answer;
-    const { snapshots } = this.#duties;
-    const isFresh = this.#point.kind === "fresh";
-    if (this.interpreter.isUsable && (isFresh || snapshots.recovery)) {
-      const isOlder = this.#point.kind === "older";
+    if (!this.hasPoint) await this.#taking;
+    clearTimeout(this.#quiet);
+    const isExact = this.hasPoint;
+    const wasFresh = this.#copy?.kind === "fresh" && isExact;
+    const { recovery: snapshot } = this.#duties.snapshots;
+    if (this.interpreter.isUsable && this.#copy && (wasFresh || (this.#copy.kind === "snapshot" && snapshot))) {
       try {
-        await this.interpreter.respawn(isFresh ? null : snapshots.recovery);
-        this.#point = { kind: isFresh ? "fresh" : "snapshot" };
-        if (!isOlder) return { state: "recovered" };
-        return { state: "restored", lostExecutions: this.#since.splice(-1) };
+        await this.interpreter.respawn(wasFresh ? null : snapshot);
+        if (isExact) return { state: "recovered" };
+        const lost = this.#since.splice(Math.max(0, this.#since.length - (this.#changes - this.#copy.at)));
+        this.#changes = this.#copy.at;
+        this.#lineage += 1;
+        return { state: "restored", lostExecutions: namesOf(lost) };
       } catch {
         this.#giveUp();
       }
     }
     const back = await this.#fallBack();
-    return isFresh && back.state === "fresh" ? { state: "recovered" } : back;
+    return wasFresh && back.state === "fresh" ? { state: "recovered" } : back;
   }
 
   /** Goes back to the last checkpoint, or to nothing. */
@@ -257,13 +280,21 @@ export class Recovery {
     const snapshot = this.interpreter.isUsable && base ? this.#duties.snapshots.use(base.checkpointId) : null;
     if (this.interpreter.isUsable) await this.interpreter.respawn(snapshot);
     else await this.#replaceInterpreter();
-    const lostExecutions = this.#since.slice(-MAX_LISTED);
+    const lostExecutions = namesOf(this.#since.slice(-MAX_LISTED));
     if (base && snapshot) {
       this.#duties.snapshots.setRecovery(snapshot);
       this.noteRestored(base);
       return { state: "restored", checkpointId: base.checkpointId, lostExecutions };
     }
-    if (base && (await this.#loadBase(base))) {
+    if (base) {
+      // Should it fail, the next attempt does without.
+      this.#base = null;
+      const answer = await this.interpreter.live?.load(
+        base.blobPath,
+        true,
+        this.#duties.settings.interpreter.loadDeadlineMs,
+      );
+      if (answer?.type !== "loaded") throw new Error(`checkpoint ${base.checkpointId} could not be loaded`);
       await this.noteLoaded(base);
       return { state: "restored", checkpointId: base.checkpointId, lostExecutions };
     }
@@ -271,16 +302,13 @@ export class Recovery {
     return { state: "fresh" };
   }
 
-  async #loadBase(base: Base): Promise<boolean> {
-    const { loadDeadlineMs } = this.#duties.settings.interpreter;
-    const { live } = this.interpreter;
-    const answer = await live?.load(base.blobPath, true, loadDeadlineMs);
-    return answer?.type === "loaded";
-  }
-
   async #replaceInterpreter(): Promise<void> {
     this.#duties.snapshots.clear();
     await this.interpreter.close();
     this.#interpreter = await this.#duties.startInterpreter();
   }
+}
+
+function namesOf(changes: (ExecutionId | null)[]): ExecutionId[] {
+  return changes.filter((change) => change !== null);
 }
