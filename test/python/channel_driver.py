@@ -1,5 +1,7 @@
 """Owns the runner's end of the channel for tests: a listening socket, a real keeper, and frames in both directions."""
 
+from __future__ import annotations
+
 import json
 import os
 import secrets
@@ -76,7 +78,7 @@ class Peer:
             size = int.from_bytes(self.inbox[:4], "little")
             if len(self.inbox) < 4 + size:
                 return None
-            kind, payload = self.inbox[4:5], bytes(self.inbox[5 : 4 + size])
+            kind, payload = bytes(self.inbox[4:5]), bytes(self.inbox[5 : 4 + size])
             del self.inbox[: 4 + size]
             if kind == b"J":
                 return dict(json.loads(payload.decode("ascii")))
@@ -151,7 +153,7 @@ class Driver:
         self.ids += 1
         return f"id{self.ids}"
 
-    def execute(self, code: str, answers: Sequence[str | None] = ()) -> "Outcome":
+    def execute(self, code: str, answers: Sequence[str | None] = ()) -> Outcome:
         """Run code to its end, answering its questions in turn."""
         execution_id = self.start(code)
         return self.finish(execution_id, answers)
@@ -162,7 +164,7 @@ class Driver:
         self.live.send(type="execute", execution_id=execution_id, code=code)
         return execution_id
 
-    def finish(self, execution_id: str, answers: Sequence[str | None] = ()) -> "Outcome":
+    def finish(self, execution_id: str, answers: Sequence[str | None] = ()) -> Outcome:
         """Read an execution's messages up to the last one."""
         pending = list(answers)
         events: list[Message] = []
@@ -195,7 +197,7 @@ class Driver:
         report = self.live.receive_type("snapshot_taken")
         return self.accept(token), report
 
-    def checkpoint(self, snapshot: Peer, max_blob_bytes: int = 1 << 30, max_workspace_bytes: int = 1 << 24) -> "Blob":
+    def checkpoint(self, snapshot: Peer, max_blob_bytes: int = 1 << 30, max_workspace_bytes: int = 1 << 24) -> Blob:
         """Have a fork of a snapshot write a blob."""
         token = secrets.token_hex(16)
         snapshot.send(

@@ -1,5 +1,7 @@
 """The wire contract, described from its prose (docs/protocol.md, docs/link.md) and not from the TypeScript schemas."""
 
+from __future__ import annotations
+
 from shape import (
     Shape,
     above_zero,

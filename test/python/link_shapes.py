@@ -1,5 +1,7 @@
 """The link between edge and runner, described from docs/link.md and not from the TypeScript schemas."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from contract_shapes import (

@@ -1,8 +1,10 @@
 """Owns the ground of every test here: one keeper per test class, a fresh live process per test."""
 
+from __future__ import annotations
+
 import unittest
 
-from channel_driver import Driver, Ended, Outcome
+from channel_driver import Driver, Ended, Message, Outcome
 
 
 class SessionCase(unittest.TestCase):
@@ -33,13 +35,26 @@ class SessionCase(unittest.TestCase):
         """Check that the next execution is right."""
         self.assertEqual(self.run_code("6 * 7").value, 42)
 
-    def assert_dies(self, code: str) -> "list[dict[str, object]]":
-        """Run code that ends the live process; returns what the keeper says of it, `exited` last."""
+    def assert_dies(self, code: str) -> list[Message]:
+        """Run code that ends the live process; returns what it and the keeper said, `exited` last."""
         self.session.start(code)
+        said: list[Message] = []
         with self.assertRaises(Ended):
             while True:
-                self.session.live.receive()
-        said = [self.session.keeper.receive()]
+                said.append(self.session.live.receive())
+        said.append(self.session.keeper.receive())
         while said[-1]["type"] != "exited" or said[-1]["pid"] != self.session.live.pid:
             said.append(self.session.keeper.receive())
         return said
+
+    def text_of(self, said: list[Message]) -> str:
+        """Return the output among messages, what came twice taken once, as the runner does."""
+        text, end = "", 0
+        for message in said:
+            if message["type"] == "output":
+                data = message["data"].encode("utf-8", "surrogatepass")
+                fresh = data[max(0, end - message["offset"]) :]
+                self.assertLessEqual(message["offset"], end)
+                end += len(fresh)
+                text += fresh.decode("utf-8", "surrogatepass")
+        return text

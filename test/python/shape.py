@@ -3,6 +3,8 @@
 A shape is a function of a value and its path; it answers with what is wrong, one line each.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 from typing import Any, cast

@@ -1,5 +1,7 @@
 """The golden messages against a description that was written apart from the zod schemas."""
 
+from __future__ import annotations
+
 import json
 import re
 import unittest

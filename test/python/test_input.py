@@ -1,5 +1,7 @@
 """Questions to the client: input(), getpass, sys.stdin; from any thread, with end of file and interrupts."""
 
+from __future__ import annotations
+
 import unittest
 
 from session_case import SessionCase

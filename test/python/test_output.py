@@ -1,6 +1,7 @@
 """Output: every byte, in order, in time, whoever writes it."""
 
-import sys
+from __future__ import annotations
+
 import time
 import unittest
 from typing import Any
@@ -9,7 +10,7 @@ from channel_driver import Message
 from session_case import SessionCase
 
 
-def check_offsets(test: unittest.TestCase, events: "list[Message]") -> int:
+def check_offsets(test: unittest.TestCase, events: list[Message]) -> int:
     """Check that offsets follow one another without a gap; returns the last end."""
     outputs = [e for e in events if e["type"] == "output"]
     end = outputs[0]["offset"] if outputs else 0
@@ -194,7 +195,7 @@ class OtherWriters(SessionCase):
 
     def test_a_forked_child_that_runs_on_ends_by_itself(self) -> None:
         self.run_code("import os, sys")
-        outcome = self.run_code("pid = os.fork()\nprint('both')\nif pid: status = os.waitpid(pid, 0)[1]; print(status)")
+        outcome = self.run_code("pid = os.fork()\nif pid: status = os.waitpid(pid, 0)[1]; print(status)\nprint('both')")
         self.assertEqual(sorted(outcome.text().split()), ["0", "both", "both"])
         code = "pid = os.fork()\nif pid == 0: raise ValueError('in child')\nos.waitpid(pid, 0)[1] >> 8"
         outcome = self.run_code(code)
@@ -219,16 +220,15 @@ class OtherWriters(SessionCase):
 
     def test_hands_over_what_a_dead_process_had_written(self) -> None:
         said = self.assert_dies("import os\nprint('last words', end='')\nos.write(1, b'+fd')\nos.kill(os.getpid(), 9)")
-        text = "".join(str(m["data"]) for m in said if m["type"] == "output")
-        self.assertEqual(text, "last words+fd")
+        self.assertEqual(self.text_of(said), "last words+fd")
         last: Any = said[-1]
         self.assertEqual((last["pid"], last["code"], last["signal"]), (self.session.live.pid, None, 9))
 
     def test_hands_over_odd_text_too(self) -> None:
         said = self.assert_dies("import os\nos.write(2, b'\\xff')\nos._exit(4)")
-        self.assertEqual([m["data"] for m in said if m["type"] == "output"], ["\udcff"])
+        self.assertEqual(self.text_of(said), "\udcff")
         self.assertEqual(said[-1]["code"], 4)
 
 
 if __name__ == "__main__":
-    sys.exit(unittest.main())
+    unittest.main()

@@ -1,5 +1,7 @@
 """Interrupts: they end what runs, nothing else, and leave the state and the stream intact."""
 
+from __future__ import annotations
+
 import random
 import signal
 import time
@@ -9,7 +11,7 @@ from session_case import SessionCase
 
 
 class Interrupts(SessionCase):
-    def interrupt(self, code: str, after: float = 0.15) -> "object":
+    def interrupt(self, code: str, after: float = 0.15) -> object:
         """Start code, interrupt it, and return how it ended."""
         execution_id = self.session.start(code)
         time.sleep(after)

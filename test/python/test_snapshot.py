@@ -1,5 +1,7 @@
 """Snapshots: what comes back, what does not, and that neither side disturbs the other."""
 
+from __future__ import annotations
+
 import os
 import time
 import unittest
@@ -43,7 +45,7 @@ class Snapshots(SessionCase):
     def test_survive_a_hundred_restores(self) -> None:
         self.run_code("n = 0")
         depth = self.run_code("import sys\nlen(__import__('inspect').stack(0))").value
-        for number in range(100):
+        for _ in range(100):
             self.run_code("n += 1")
             snapshot, _ = self.session.snapshot()
             self.run_code("n = -1")

@@ -1,5 +1,7 @@
 """Start the keeper: `python3 -I -X utf8 worker-runner/python`, with the environment that docs/channel.md lists."""
 
+from __future__ import annotations
+
 import builtins
 import os
 import sys

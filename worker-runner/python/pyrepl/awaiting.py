@@ -1,5 +1,7 @@
 """Owns top-level `await`: one event loop per session, whose background tasks go on whenever it runs."""
 
+from __future__ import annotations
+
 from collections.abc import Coroutine
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Owns hiding our snapshots from user code that waits for any child."""
 
+from __future__ import annotations
+
 import errno
 import os
 from typing import Any

@@ -1,5 +1,7 @@
 """Owns the question whether a text is a whole piece of Python or wants more lines."""
 
+from __future__ import annotations
+
 import ast
 import codeop
 from typing import Any

@@ -1,5 +1,7 @@
 """Owns completion of names, attributes and imports, without running properties of user code."""
 
+from __future__ import annotations
+
 import builtins
 import keyword
 import os
@@ -81,7 +83,7 @@ def _static_attribute(value: Any, name: str) -> Any:
 
 
 def _own_dict(value: Any) -> dict[str, Any]:
-    if isinstance(type(value), type) and issubclass(type(value), type):
+    if issubclass(type(value), type):
         merged: dict[str, Any] = {}
         for kind in reversed(type.__dict__["__mro__"].__get__(value)):
             merged.update(type.__dict__["__dict__"].__get__(kind))

@@ -1,5 +1,7 @@
 """Owns `display` and `update_display`, the functions that user code finds in builtins."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
 from typing import Any, Optional
@@ -15,7 +17,7 @@ Metadata = Optional[dict[str, Any]]
 class DisplayHandle:
     """A displayed object that can be shown anew in its place."""
 
-    def __init__(self, displays: "Displays", display_id: str) -> None:
+    def __init__(self, displays: Displays, display_id: str) -> None:
         self._displays = displays
         self.display_id = display_id
 

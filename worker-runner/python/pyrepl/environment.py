@@ -1,5 +1,7 @@
 """Owns what user code finds when it starts: its `__main__`, builtins, streams, working directory and module list."""
 
+from __future__ import annotations
+
 import builtins
 import os
 import sys
@@ -47,6 +49,7 @@ def enter(live: Live, workspace: str) -> None:
     """Make this process the user's, in a fresh fork of the keeper."""
     sys.stdin, sys.stdout, sys.stderr = live.streams
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = live.streams
+    assert live.main_module is not None
     sys.modules["__main__"] = live.main_module
     hide_own_modules()
     live.guard.install()

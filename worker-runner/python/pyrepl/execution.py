@@ -1,5 +1,7 @@
 """Owns one execution from its text to the fields of its `result` or `error`."""
 
+from __future__ import annotations
+
 import sys
 import time
 from collections.abc import Callable

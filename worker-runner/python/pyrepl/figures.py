@@ -1,12 +1,15 @@
 """The matplotlib backend of a session: figures become display messages. Imported by matplotlib, as `pyrepl_figures`."""
 
-import builtins
+from __future__ import annotations
+
+import builtins as _builtins
 from typing import Any
 
-from matplotlib._pylab_helpers import Gcf
-from matplotlib.backend_bases import FigureManagerBase
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib._pylab_helpers import Gcf  # pyright: ignore[reportMissingImports]
+from matplotlib.backend_bases import FigureManagerBase  # pyright: ignore[reportMissingImports]
+from matplotlib.backends.backend_agg import FigureCanvasAgg  # pyright: ignore[reportMissingImports]
 
+builtins: Any = _builtins
 FigureCanvas = FigureCanvasAgg
 FigureManager = FigureManagerBase
 

@@ -1,5 +1,7 @@
 """Owns our own forks: what they must not change (random state), and that user code's fork hooks know them apart."""
 
+from __future__ import annotations
+
 import os
 import sys
 from typing import Any

@@ -7,6 +7,8 @@ merely waits (`interruptible`), the handler runs; otherwise the pump thread send
 That costs nothing on the way of a `print`.
 """
 
+from __future__ import annotations
+
 import os
 import signal
 from collections.abc import Callable
@@ -76,7 +78,7 @@ class _Guarded:
 
     __slots__ = ("guard", "handler")
 
-    def __init__(self, guard: "Guard", handler: Callable[[int, FrameType | None], Any]) -> None:
+    def __init__(self, guard: Guard, handler: Callable[[int, FrameType | None], Any]) -> None:
         self.guard = guard
         self.handler = handler
 

@@ -1,5 +1,7 @@
 """Owns what happens when user code imports matplotlib: figures are displayed without any set-up."""
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Sequence

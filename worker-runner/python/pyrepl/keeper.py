@@ -1,5 +1,7 @@
 """Owns the keeper: pid 1 of the sandbox, which forks, signals, ends and reaps the others and never runs user code."""
 
+from __future__ import annotations
+
 import gc
 import os
 import select

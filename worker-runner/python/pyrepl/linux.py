@@ -1,10 +1,12 @@
 """Owns the calls to Linux that the standard library lacks; each fails quietly where the kernel or libc refuses it."""
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Generator
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -53,7 +55,7 @@ def resident_bytes() -> int:
 
 
 @contextlib.contextmanager
-def spare_descriptors() -> Iterator[None]:
+def spare_descriptors() -> Generator[None]:
     """Allow the few descriptors that only the hard limit allows, for our own work where user code holds all the others."""
     soft, hard = _getrlimit(resource.RLIMIT_NOFILE)
     _setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,5 +1,7 @@
 """Owns the live process: its connection, and which order of the runner goes to which part."""
 
+from __future__ import annotations
+
 import os
 import sys
 from types import ModuleType

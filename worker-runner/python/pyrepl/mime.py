@@ -1,5 +1,7 @@
 """Owns turning a value into a MIME bundle by the `_repr_*_` methods that notebooks know."""
 
+from __future__ import annotations
+
 import base64
 import json
 import sys

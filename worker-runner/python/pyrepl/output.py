@@ -1,5 +1,7 @@
 """Owns everything the session prints: Python-level writes, the bytes on fd 1 and 2, their order and their way out."""
 
+from __future__ import annotations
+
 import _thread
 import codecs
 import os

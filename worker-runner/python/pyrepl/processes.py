@@ -1,5 +1,7 @@
 """Owns looking at and ending the other processes of the session: all of the pid namespace, or all descendants without one."""
 
+from __future__ import annotations
+
 import os
 import signal
 from collections.abc import Callable, Collection

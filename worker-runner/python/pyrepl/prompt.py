@@ -1,5 +1,7 @@
 """Owns questions to the client: input(), getpass and sys.stdin, from any thread, over the protocol."""
 
+from __future__ import annotations
+
 import _thread
 import os
 import select

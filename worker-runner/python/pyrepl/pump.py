@@ -1,5 +1,7 @@
 """Owns the thread that sends output which nobody else sends: of C code, of subprocesses, and lines left unfinished."""
 
+from __future__ import annotations
+
 import _thread
 import os
 import select
@@ -27,7 +29,7 @@ _pthread_kill = signal.pthread_kill
 class Pump:
     """The pump of one live process; it also notices that the runner is gone, and repeats postponed signals."""
 
-    def __init__(self, output: "Output", guard: Guard, pipes: "Pipes", connection: Connection) -> None:
+    def __init__(self, output: Output, guard: Guard, pipes: Pipes, connection: Connection) -> None:
         self._output = output
         self._readings = [reading for reading, _ in pipes.ends]
         self._connection_fd = connection.fd
@@ -71,6 +73,8 @@ class Pump:
     def _run(self) -> None:
         try:
             self._loop()
+        except ConnectionEnded:
+            _exit(0)
         except BaseException:
             # Without its pump, connection or descriptors this process is of no use; the runner recovers the session.
             _exit(70)
@@ -91,15 +95,15 @@ class Pump:
                 _read(self._wake_read, 4096)
             if self._postponed and (not events or timeout == _RETRY_MS):
                 self._repeat_signals()
+            if self.is_off_pipes and output.is_open:
+                self._return_to_pipes(poll)
             has_bytes = any(reading in events for reading in self._readings)
             is_due = not events and output.is_armed
             if has_bytes or is_due:
                 self._pump(poll, is_due=is_due)
-            elif self.is_off_pipes and output.is_open:
-                self._return_to_pipes(poll)
 
     def _pump(self, poll: select.poll, *, is_due: bool) -> None:
-        if self._output.pump_out(is_due=is_due):
+        if self._output.pump_out(is_due=is_due) or self.is_off_pipes:
             return
         # Between executions: what the pipes hold stays there until the next one begins.
         for reading in self._readings:

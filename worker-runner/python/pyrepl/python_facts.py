@@ -1,5 +1,7 @@
 """Owns what the keeper tells about its Python in `hello`."""
 
+from __future__ import annotations
+
 import importlib.util
 import re
 import sys

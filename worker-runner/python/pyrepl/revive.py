@@ -4,6 +4,8 @@ An epoll set belongs to all processes that inherited its descriptor: what one of
 loops are therefore given a set of their own with the same registrations. A bare `select.epoll` of user code cannot be found.
 """
 
+from __future__ import annotations
+
 import gc
 import os
 import select

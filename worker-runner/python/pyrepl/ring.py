@@ -1,5 +1,7 @@
 """Owns the layout of the memory that all processes of a session share: unsent output, and who is whose."""
 
+from __future__ import annotations
+
 import mmap
 from collections.abc import Iterator
 

@@ -1,5 +1,7 @@
 """Owns frozen copies of the live process: taking one, and what the copy does until it is dropped or becomes live itself."""
 
+from __future__ import annotations
+
 import os
 import sys
 import time
@@ -17,13 +19,13 @@ _exit = os._exit
 _getpid = os.getpid
 
 
-def take(live: "Live", message: Message) -> None:
+def take(live: Live, message: Message) -> None:
     """Fork a snapshot. Returns in the live process, and, when the snapshot is told to spawn, in the new live process."""
     with linux.spare_descriptors():
         _take(live, message)
 
 
-def _take(live: "Live", message: Message) -> None:
+def _take(live: Live, message: Message) -> None:
     limit = message.get("max_resident_bytes")
     if isinstance(limit, int):
         resident = linux.resident_bytes()
@@ -50,7 +52,7 @@ def _take(live: "Live", message: Message) -> None:
     live.say({"type": "snapshot_taken", "id": message["id"], "pid": pid, "threads": threads, "pause": pause})
 
 
-def _freeze(live: "Live", token: str) -> None:
+def _freeze(live: Live, token: str) -> None:
     """Wait on a connection of our own for orders. Returns only in a new live process."""
     live.output.discard()
     live.hidden.pids.clear()

@@ -1,5 +1,6 @@
 """Owns the way from an execution's text to code objects, and keeps the text for tracebacks."""
 
+from __future__ import annotations
 import __future__
 
 import ast
@@ -15,7 +16,7 @@ _FUTURE_FLAGS: tuple[int, ...] = tuple(
 _ALL_FUTURE_FLAGS = sum(_FUTURE_FLAGS)
 _MAX_KEPT_CHARS = 8 << 20
 
-_line_cache = linecache.cache
+_line_cache: Any = linecache.cache
 _compile = compile
 _Expr = ast.Expr
 _Expression = ast.Expression
@@ -42,8 +43,9 @@ class SourceBook:
             last = _compile(_Expression(statements.pop().value), filename, "eval", flags, True)
         body: CodeType | None = None
         if statements:
-            body = _compile(tree, filename, "exec", flags, True)
-            self._note_future(body)
+            whole: CodeType = _compile(tree, filename, "exec", flags, True)
+            body = whole
+            self._note_future(whole.co_flags)
             if last is not None and self.future | _TOP_LEVEL_AWAIT != flags:
                 return self._compile_again(text, filename)
         return body, last
@@ -70,9 +72,9 @@ class SourceBook:
         last = _compile(_Expression(tree.body.pop().value), filename, "eval", flags, True)
         return _compile(tree, filename, "exec", flags, True), last
 
-    def _note_future(self, body: CodeType) -> None:
+    def _note_future(self, code_flags: int) -> None:
         for flag in _FUTURE_FLAGS:
-            if body.co_flags & flag:
+            if code_flags & flag:
                 self.future |= flag
 
     def _keep(self, text: str, filename: str) -> None:

@@ -1,5 +1,7 @@
 """Owns what user code sees as sys.stdout, sys.stderr and sys.stdin."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -11,7 +13,7 @@ from .output import Output
 class _BinaryOutput(io.BufferedIOBase):
     """The `buffer` of an output stream: bytes are decoded as UTF-8 and take the same way as text."""
 
-    def __init__(self, stream: "OutputStream", descriptor: int) -> None:
+    def __init__(self, stream: OutputStream, descriptor: int) -> None:
         self._stream = stream
         self._descriptor = descriptor
 
@@ -64,8 +66,8 @@ class OutputStream(io.TextIOBase):
         self.name: str = "<stdout>" if descriptor == 1 else "<stderr>"
         self._output = output
         self._descriptor = descriptor
-        self.write: Callable[[str], int] = partial(output.write, descriptor)
-        self.flush: Callable[[], None] = output.flush
+        self.write = partial(output.write, descriptor)  # pyright: ignore[reportIncompatibleMethodOverride]
+        self.flush = output.flush  # pyright: ignore[reportIncompatibleMethodOverride]
         self.buffer = _BinaryOutput(self, descriptor)
 
     def writable(self) -> bool:
@@ -95,7 +97,7 @@ class OutputStream(io.TextIOBase):
 class _BinaryInput(io.BufferedIOBase):
     """The `buffer` of sys.stdin."""
 
-    def __init__(self, stream: "InputStream") -> None:
+    def __init__(self, stream: InputStream) -> None:
         self._stream = stream
         self._held = b""
 

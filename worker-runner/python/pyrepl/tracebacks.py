@@ -1,5 +1,7 @@
 """Owns how an exception of user code is told: the usual traceback, of user code's frames only, bounded."""
 
+from __future__ import annotations
+
 import traceback
 from types import TracebackType
 from typing import Any

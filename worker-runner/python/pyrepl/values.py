@@ -1,5 +1,7 @@
 """Owns how the value of an execution is told: as JSON where it is JSON, as bounded text always."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from .guard import call_user

@@ -1,5 +1,7 @@
 """Owns the framing of docs/channel.md on one connection; what the messages mean is left to the callers."""
 
+from __future__ import annotations
+
 import _socket
 import json
 import json.encoder
@@ -14,7 +16,8 @@ MAX_PIECE_BYTES = 262144
 
 Message = dict[str, Any]
 
-_scan = json.JSONDecoder().scan_once
+_decoder: Any = json.JSONDecoder()
+_scan = _decoder.scan_once
 _DONTWAIT = _socket.MSG_DONTWAIT | _socket.MSG_NOSIGNAL
 
 
@@ -23,7 +26,8 @@ def _refuse(value: object) -> object:
 
 
 # The C encoder itself: what user code replaces in the json package does not reach it.
-_encode = json.encoder.c_make_encoder(
+_json_encoder: Any = json.encoder
+_encode = _json_encoder.c_make_encoder(
     None, _refuse, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False
 )
 

@@ -1,5 +1,7 @@
 """Owns the bytes of a checkpoint blob: header, sections in chunks, checksum; docs/checkpoint-format.md describes them."""
 
+from __future__ import annotations
+
 import json
 import mmap
 import os
@@ -66,7 +68,7 @@ class BlobWriter:
         section.write(content)
         section.close()
 
-    def open_section(self, kind: bytes, meta: Meta) -> "SectionWriter":
+    def open_section(self, kind: bytes, meta: Meta) -> SectionWriter:
         """Begin a section that is written as it is made."""
         self._put(kind)
         self._put_meta(meta)

@@ -1,5 +1,7 @@
 """Owns reducing the functions and classes of `__main__` to their code and parts, for Pythons without cloudpickle."""
 
+from __future__ import annotations
+
 import enum
 import marshal
 import sys

@@ -1,5 +1,7 @@
 """Owns finding which names share objects, so that they are pickled together and others are not."""
 
+from __future__ import annotations
+
 import gc
 import types
 from collections.abc import Callable

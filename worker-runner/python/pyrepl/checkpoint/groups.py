@@ -1,5 +1,7 @@
 """Owns pickling groups of names into sections, so that one bad object costs only its own name."""
 
+from __future__ import annotations
+
 import io
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Owns the functions that checkpoint pickles call by name: what rebuilds functions, classes, and ties to the session."""
 
+from __future__ import annotations
+
 import enum
 import importlib
 import marshal
@@ -55,8 +57,9 @@ def _set_function(function: types.FunctionType, state: dict[str, Any]) -> None:
     for name, value in state.items():
         setattr(function, name, value)
     function.__dict__.update(attributes)
+    cells: Any = function.__closure__
     for index, value in contents.items():
-        (function.__closure__ or ())[index].cell_contents = value
+        cells[index].cell_contents = value
 
 
 def _make_class(metaclass: Any, name: str, bases: tuple[Any, ...], initial: dict[str, Any]) -> Any:

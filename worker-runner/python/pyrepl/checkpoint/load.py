@@ -1,5 +1,7 @@
 """Owns bringing a checkpoint blob back into a live process."""
 
+from __future__ import annotations
+
 import builtins
 import importlib
 import json
@@ -21,7 +23,7 @@ MAX_BLOB_BYTES = 8 << 30
 _OWN_NAMES = frozenset(("__builtins__", "__name__", "__doc__", "__package__", "__loader__", "__spec__"))
 
 
-def receive_and_load(live: "Live", connection: Connection, message: Message) -> Message:
+def receive_and_load(live: Live, connection: Connection, message: Message) -> Message:
     """Take the blob's frames and load it; returns the answer."""
     reader = BlobReader()
     failure = None
@@ -54,7 +56,7 @@ def receive_and_load(live: "Live", connection: Connection, message: Message) -> 
 class _Loading:
     """One blob on its way into the namespace."""
 
-    def __init__(self, live: "Live", *, clear_existing: bool) -> None:
+    def __init__(self, live: Live, *, clear_existing: bool) -> None:
         self._live = live
         self._helpers = make_helpers(live.namespace, live.streams)
         self._restored: list[str] = []

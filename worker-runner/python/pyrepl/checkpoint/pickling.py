@@ -1,5 +1,7 @@
 """Owns the pickler of a checkpoint: cloudpickle where there is one, the standard library's with our reductions elsewhere."""
 
+from __future__ import annotations
+
 import builtins
 import io
 import pickle
@@ -43,8 +45,8 @@ class Picklers:
     def mark_namespace(self, namespace: dict[str, Any]) -> Any:
         """Return a mark for the namespace of a module that a new process has too, `namespace` itself for any other."""
         module_name = "__main__" if namespace is self.namespace else namespace.get("__name__")
-        module = sys.modules.get(module_name) if type(module_name) is str else None
-        if module is None or vars(module) is not namespace:
+        module = sys.modules.get(module_name) if isinstance(module_name, str) else None
+        if not isinstance(module_name, str) or module is None or vars(module) is not namespace:
             return namespace
         return self._marks.setdefault(module_name, _NamespaceMark(module_name))
 

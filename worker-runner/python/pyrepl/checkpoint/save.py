@@ -1,5 +1,7 @@
 """Owns making a checkpoint blob of a frozen session, in a process forked for that."""
 
+from __future__ import annotations
+
 import builtins
 import gc
 import json
@@ -26,7 +28,7 @@ _MAX_SKIPPED = 1000
 _SOURCE_CHARS = 1 << 20
 
 
-def serialize(live: "Live", message: Message) -> None:
+def serialize(live: Live, message: Message) -> None:
     """Write the blob to a connection of its own, and say what is in it."""
     gc.disable()
     null = os.open("/dev/null", os.O_RDWR)
@@ -56,7 +58,7 @@ def serialize(live: "Live", message: Message) -> None:
     )
 
 
-def _write(live: "Live", blob: BlobWriter, max_workspace_bytes: int) -> list[Skipped]:
+def _write(live: Live, blob: BlobWriter, max_workspace_bytes: int) -> list[Skipped]:
     main_module, executor = live.main_module, live.executor
     assert main_module is not None and executor is not None
     picklers = Picklers(live.namespace, main_module, live.streams)

@@ -1,5 +1,7 @@
 """Owns what belongs to a session besides its names: working directory, environment, module path, random state."""
 
+from __future__ import annotations
+
 import os
 import sys
 from typing import Any

@@ -1,5 +1,7 @@
 """Owns the files of the workspace in a checkpoint: regular files, folders and symbolic links, none of them followed."""
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Iterator
