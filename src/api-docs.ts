@@ -4,6 +4,8 @@ import type { FrontContext, FrontEnv } from "./front.ts";
 import { toProblem } from "./problem.ts";
 import { SessionName } from "./protocol/identity.ts";
 import { PROBLEMS, Problem, type ProblemCode } from "./protocol/problem.ts";
+import { Execution, SessionOverview } from "./protocol/rest.ts";
+import { Checkpoint } from "./protocol/server-message.ts";
 
 export type FrontApp = OpenAPIHono<FrontEnv>;
 
@@ -12,6 +14,24 @@ const EXAMPLE_REQUEST_ID = "5b2f9c1e-3a41-4c55-9e0f-0f4b8a0c7d11";
 /** A new, empty set of routes. */
 export function newFrontApp(): FrontApp {
   return new OpenAPIHono<FrontEnv>();
+}
+
+/** A copy of an object's schema under a name; a copy, because only schemas made after zod-openapi was loaded take one. */
+function nameSchema(name: string, schema: z.ZodObject): z.ZodType {
+  return z.object(schema.shape).openapi(name);
+}
+
+/** Schemas that many answers share stand in the description once, under their name. */
+const named = new Map<z.ZodType, z.ZodType>([
+  [Problem, nameSchema("Problem", Problem)],
+  [Execution, nameSchema("Execution", Execution)],
+  [Checkpoint, nameSchema("Checkpoint", Checkpoint)],
+  [SessionOverview, nameSchema("Session", SessionOverview)],
+]);
+
+/** The schema as the description shows it. */
+export function shown(schema: z.ZodType): z.ZodType {
+  return named.get(schema) ?? schema;
 }
 
 type RouteDescription = Parameters<typeof createRoute>[0];
@@ -33,7 +53,7 @@ export function jsonAnswer<Schema extends z.ZodType>(
   schema: Schema,
   example: NoInfer<z.input<Schema>>,
 ) {
-  return { description, content: { "application/json": { schema, example } } };
+  return { description, content: { "application/json": { schema: shown(schema), example } } };
 }
 
 /** A JSON body with an example. */
@@ -54,7 +74,7 @@ export function problems(...codes: ProblemCode[]) {
       description: ofStatus.map((code) => `\`${code}\`: ${PROBLEMS[code].title}`).join("; "),
       content: {
         "application/problem+json": {
-          schema: Problem,
+          schema: shown(Problem),
           examples: Object.fromEntries(
             ofStatus.map((code) => [
               code,

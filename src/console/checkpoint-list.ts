@@ -17,7 +17,8 @@ function size(bytes: number): string {
 
 function entry(checkpoint: Shown, actions: CheckpointActions): HTMLElement {
   const item = element("li");
-  const name = checkpoint.name ?? checkpoint.checkpoint_id;
+  const name = checkpoint.name ?? "Without a name";
+  item.title = checkpoint.checkpoint_id;
   const time = element("time", "", new Date(checkpoint.created_at * 1000).toLocaleString());
   const detail = element("p", "detail");
   detail.append(time, ` · ${size(checkpoint.size)}`);
@@ -31,7 +32,7 @@ function entry(checkpoint: Shown, actions: CheckpointActions): HTMLElement {
   restore.addEventListener("click", () => actions.restore(checkpoint));
   const remove = element("button", "quiet", "Delete");
   remove.type = "button";
-  remove.setAttribute("aria-label", `Delete ${name}`);
+  remove.setAttribute("aria-label", `Delete ${checkpoint.name ?? checkpoint.checkpoint_id}`);
   remove.addEventListener("click", () => actions.remove(checkpoint));
   item.append(restore, remove);
   return item;

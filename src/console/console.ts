@@ -110,7 +110,9 @@ export class Console {
     if (answer?.type !== "restored") return;
     const { missing } = answer.data;
     const left = missing.length === 0 ? "" : ` Not brought back: ${missing.map((item) => item.name).join(", ")}.`;
-    this.#transcript.note(`Back at ${checkpoint.name ?? checkpoint.checkpoint_id}.${left}`);
+    this.#transcript.note(
+      `Back at ${checkpoint.name ?? `the checkpoint of ${new Date(checkpoint.created_at * 1000).toLocaleTimeString()}`}.${left}`,
+    );
   }
 
   async #refreshCheckpoints(): Promise<void> {

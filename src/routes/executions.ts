@@ -10,6 +10,7 @@ import {
   jsonBody,
   problems,
   SessionQuery,
+  shown,
 } from "../api-docs.ts";
 import type { FrontContext } from "../front.ts";
 import { ProblemError } from "../problem.ts";
@@ -28,18 +29,19 @@ const tags = ["Executions"];
 const MEDIA_TYPES: Record<EventStreamFormat, string> = { sse: "text/event-stream", ndjson: "application/x-ndjson" };
 
 const WaitQuery = z.object({
-  wait: z.coerce.number().min(0).max(MAX_WAIT_SECONDS).optional().meta({
+  wait: z.coerce.number().min(0).max(MAX_WAIT_SECONDS).optional().openapi({
+    type: "number",
     description: "Seconds to wait for the execution's end; the answer is then 200 and the execution, if it ended.",
     example: 10,
   }),
 });
 const ListQuery = SessionQuery.extend({
-  limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(DEFAULT_PAGE),
+  limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(DEFAULT_PAGE).openapi({ type: "integer" }),
   before: z.string().min(1).max(256).optional().meta({ description: "`next` of the page before." }),
 });
-const Seq = z.coerce.number().int().nonnegative();
+const Seq = z.coerce.number().int().nonnegative().openapi({ type: "integer" });
 const EventsQuery = z.object({
-  after: Seq.optional().meta({ description: "Only events with a greater seq.", example: 0 }),
+  after: Seq.optional().openapi({ description: "Only events with a greater seq.", example: 0 }),
 });
 const ExecutionPath = z.object({ id: z.string().meta({ example: "run-1" }) });
 
@@ -153,7 +155,7 @@ export function addExecutionRoutes(app: FrontApp): void {
         }),
         200: {
           description: "It ended in time, or its events follow",
-          content: { "application/json": { schema: Execution, example: EXECUTION }, ...eventStreams },
+          content: { "application/json": { schema: shown(Execution), example: EXECUTION }, ...eventStreams },
         },
         ...problems(
           ...COMMON_PROBLEMS,
