@@ -1,9 +1,11 @@
 /** The edge's end of a link: opens it, collects what comes, and waits for what is to come. */
 import { once } from "node:events";
 import { WebSocket } from "ws";
+import type { EventType } from "../../src/protocol/event.ts";
 import { decodeEventFrame, type EventHeader, LinkReply, type LinkRequest } from "../../src/protocol/link.ts";
 
 export type Received = { event: EventHeader; frame: string } | { reply: LinkReply };
+export type ReceivedEvent = { header: EventHeader; frame: string };
 type OpenFields = Partial<Extract<LinkRequest, { type: "open" }>>;
 
 const DEADLINE_MS = 5000;
@@ -63,14 +65,34 @@ export class EdgeEnd {
     return (found as { reply: Extract<LinkReply, { type: Type }> }).reply;
   }
 
+  execute(id: string, code: string, timeout = 60): void {
+    this.send({ type: "execute", execution_id: id, code, transaction_policy: "commit_always", timeout });
+  }
+
+  /** The next event of `type`; whatever came before it stays in `received`. */
+  async event(type: EventType): Promise<ReceivedEvent> {
+    return this.#asEvent(await this.#take((item) => "event" in item && item.event[2] === type));
+  }
+
+  /** The next `count` events, whatever they are. */
+  async rawEvents(count: number): Promise<ReceivedEvent[]> {
+    const events: ReceivedEvent[] = [];
+    while (events.length < count) events.push(this.#asEvent(await this.#take((item) => "event" in item)));
+    return events;
+  }
+
   /** The seqs of the next `count` events. */
   async events(count: number): Promise<number[]> {
-    const seqs: number[] = [];
-    while (seqs.length < count) {
-      const item = (await this.#take((item) => "event" in item)) as { event: EventHeader };
-      seqs.push(item.event[1]);
-    }
-    return seqs;
+    return (await this.rawEvents(count)).map(({ header }) => header[1]);
+  }
+
+  /** From now on everything is on disk as soon as it comes, and paid for. */
+  acknowledgeEverything(): void {
+    this.send({ type: "credit", bytes: 1e12 });
+    this.ws.on("message", () => {
+      const last = this.pendingEvents.at(-1);
+      if (last !== undefined) this.send({ type: "durable", seq: last });
+    });
   }
 
   /** Resolves when the runner has dealt with everything sent before; works on an open link. */
@@ -82,6 +104,11 @@ export class EdgeEnd {
   /** The events received and not taken. */
   get pendingEvents(): number[] {
     return this.received.flatMap((item) => ("event" in item ? [item.event[1]] : []));
+  }
+
+  #asEvent(item: Received): ReceivedEvent {
+    if (!("event" in item)) throw new Error("a reply is no event");
+    return { header: item.event, frame: item.frame };
   }
 
   async #take(isWanted: (item: Received) => boolean): Promise<Received> {

@@ -109,10 +109,13 @@ export class ScriptedSession implements SessionContract {
     return Promise.resolve(taken);
   }
 
-  restore(id: CheckpointId, options: { clearExisting?: boolean; blobPath?: string } = {}) {
+  restore(
+    id: CheckpointId,
+    options: { clearExisting?: boolean; blobPath?: string } = {},
+  ): ReturnType<SessionContract["restore"]> {
     this.restoredFrom.push(options.blobPath);
-    if (this.snapshots.has(id)) return Promise.resolve({ source: "snapshot" as const, missing: [] });
-    if (options.blobPath !== undefined) return Promise.resolve({ source: "stored" as const, missing: [] });
+    if (this.snapshots.has(id)) return Promise.resolve({ source: "snapshot", missing: [] });
+    if (options.blobPath !== undefined) return Promise.resolve({ source: "stored", missing: [] });
     return Promise.reject(new SessionError("checkpoint_unavailable", "neither snapshot nor blob"));
   }
 
