@@ -1,0 +1,73 @@
+// Sessions for tests: each ends with its test, and what it said is collected.
+import { onTestFinished } from "vitest";
+import type { ExecutionEvent } from "../../src/protocol/event.ts";
+import { type ExecuteRequest, Session, type SessionListener, type SessionOptions } from "../../worker-runner/index.ts";
+
+/** A session that ends with the test. */
+export async function startSession(options: SessionOptions = {}): Promise<Session> {
+  const session = await Session.start(options);
+  onTestFinished(() => session.shutdown());
+  return session;
+}
+
+type Terminal = Extract<ExecutionEvent, { type: "result" | "error" }>;
+type ResultData = Extract<ExecutionEvent, { type: "result" }>["data"];
+type ErrorData = Extract<ExecutionEvent, { type: "error" }>["data"];
+
+export interface Ran {
+  events: ExecutionEvent[];
+  terminal: Terminal;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs code to its end. */
+export async function run(session: Session, code: string, request: Omit<ExecuteRequest, "code"> = {}): Promise<Ran> {
+  return collect(session.execute({ code, ...request }));
+}
+
+/** Reads an execution's events to the end. */
+export async function collect(stream: AsyncIterable<ExecutionEvent>): Promise<Ran> {
+  const events: ExecutionEvent[] = [];
+  for await (const event of stream) events.push(event);
+  const terminal = events.at(-1);
+  if (terminal?.type !== "result" && terminal?.type !== "error") throw new Error("no terminal event");
+  const textOf = (name: string) =>
+    events.map((event) => (event.type === "output" && event.data.stream === name ? event.data.data : "")).join("");
+  return { events, terminal, stdout: textOf("stdout"), stderr: textOf("stderr") };
+}
+
+/** Runs code that must end in a result. */
+export async function result(session: Session, code: string, request: Omit<ExecuteRequest, "code"> = {}): Promise<ResultData> {
+  const { terminal } = await run(session, code, request);
+  if (terminal.type !== "result") throw new Error(`${code}\nended in ${JSON.stringify(terminal.data)}`);
+  return terminal.data;
+}
+
+/** Runs code that must end in an error. */
+export async function failure(session: Session, code: string, request: Omit<ExecuteRequest, "code"> = {}): Promise<ErrorData> {
+  const { terminal } = await run(session, code, request);
+  if (terminal.type !== "error") throw new Error(`${code}\nended in ${JSON.stringify(terminal.data)}`);
+  return terminal.data;
+}
+
+/** Resolves when a listener of the session was told what `matches` says yes to. */
+export function heard<K extends "event" | "state" | "started">(
+  session: Session,
+  kind: K,
+  matches: (...told: Parameters<NonNullable<SessionListener[K]>>) => boolean,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const listen = (...told: Parameters<NonNullable<SessionListener[K]>>) => {
+      if (!matches(...told)) return;
+      leave();
+      resolve();
+    };
+    const leave = session.subscribe({ [kind]: listen } as SessionListener);
+  });
+}
+
+/** Resolves when the session has said `text` as output. */
+export function printed(session: Session, text: string): Promise<void> {
+  return heard(session, "event", ({ type, frame }) => type === "output" && JSON.parse(frame).data.data.includes(text));
+}
