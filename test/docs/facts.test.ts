@@ -1,0 +1,46 @@
+/** What the docs say about the repository: paths exist, links lead somewhere, every setting has its row. */
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, it } from "vitest";
+import { EDGE_VARIABLES } from "../../src/local/edge-variables.ts";
+import { PROBLEMS } from "../../src/protocol/problem.ts";
+import { RUNNER_VARIABLES } from "../../worker-runner/config.ts";
+
+const pages = ["README.md", "CONTRIBUTING.md", ...globSync("docs/*.md")];
+const read = (page: string) => readFileSync(page, "utf8");
+
+it.each(pages)("%s names only paths that exist", (page) => {
+  const named = [...read(page).matchAll(/`((?:src|worker-runner|test|scripts|docs|\.ci|\.github)\/[^\s`*{}<>…]*)`/g)];
+  const missing = named.map((match) => match[1] ?? "").filter((path) => !existsSync(path));
+  expect(missing).toEqual([]);
+});
+
+it.each(pages)("%s links only to pages that exist", (page) => {
+  const targets = [...read(page).matchAll(/\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)/g)].map((match) => match[1] ?? "");
+  expect(targets.filter((target) => !existsSync(join(dirname(page), target)))).toEqual([]);
+});
+
+it("gives every setting of edge and runner its row", () => {
+  const rows = read("docs/operations.md")
+    .split("\n")
+    .filter((line) => line.startsWith("| `"))
+    .map((line) => line.split("|")[1] ?? "")
+    .join();
+  const missing = [...EDGE_VARIABLES, ...RUNNER_VARIABLES].filter((name) => !rows.includes(`\`${name}\``));
+  expect(missing).toEqual([]);
+});
+
+it("names every problem code in the contract's page", () => {
+  const page = read("docs/protocol.md");
+  expect(Object.keys(PROBLEMS).filter((code) => !page.includes(`\`${code}\``))).toEqual([]);
+});
+
+it("keeps lines short enough to read side by side", () => {
+  const long = pages.flatMap((page) =>
+    read(page)
+      .split("\n")
+      .filter((line) => line.length > 160 && !/^(\||\s*(```|[→←]|curl))/.test(line))
+      .map((line) => `${page}: ${line.slice(0, 60)}`),
+  );
+  expect(long).toEqual([]);
+});
