@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import resource
+import time
 from collections.abc import Generator
 
 _PR_SET_PDEATHSIG = 1
@@ -16,6 +17,29 @@ _IONBF = 2
 _libc = ctypes.CDLL(None, use_errno=True)
 _getrlimit = resource.getrlimit
 _setrlimit = resource.setrlimit
+
+
+class _TimerSpec(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_long) for name in ("repeat_s", "repeat_ns", "first_s", "first_ns"))
+
+
+class Timer:
+    """A timerfd that becomes readable once, a fixed time after each `arm`."""
+
+    __slots__ = ("_set", "_spec", "fd")
+
+    def __init__(self, after_ms: int) -> None:
+        flags = os.O_NONBLOCK | os.O_CLOEXEC
+        self.fd: int = _libc.timerfd_create(time.CLOCK_MONOTONIC, flags)
+        if self.fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._spec = ctypes.byref(_TimerSpec(0, 0, 0, after_ms * 1000000))
+        # With the interpreter lock held: the call does not wait, and must not invite another thread.
+        self._set = ctypes.PyDLL(None).timerfd_settime
+
+    def arm(self) -> None:
+        """Start the time anew."""
+        self._set(self.fd, 0, self._spec, None)
 
 
 def die_with_parent(signum: int) -> None:

@@ -204,7 +204,8 @@ class Output:
         self._is_inside = True
         try:
             # A line end belongs to the text before it: what came into the pipes between comes after both.
-            if text != "\n" and self._waiting(0, 1):
+            is_line_end = text == "\n"
+            if not is_line_end and self._waiting(0, 1):
                 self._take_pipes()
             used = self._used
             after = used + len(data)
@@ -215,7 +216,12 @@ class Output:
             self._data[used:after] = data
             self._used = after
             self._words[_END_WORD] = self._base + after
-            if not self.is_armed:
+            if is_line_end:
+                if _monotonic() - self._sent_at > _QUIET_SECONDS:
+                    self._flush()
+                elif not self.is_armed:
+                    self._arm()
+            elif not self.is_armed:
                 self._send_soon(text)
         finally:
             self._is_inside = False
@@ -229,8 +235,11 @@ class Output:
         if text[-1:] == "\n" and _monotonic() - self._sent_at > _QUIET_SECONDS:
             self._flush()
         else:
-            self.is_armed = True
-            self.pump.wake()
+            self._arm()
+
+    def _arm(self) -> None:
+        self.is_armed = True
+        self.pump.arm()
 
     def _write_aside(self, stream: int, text: str) -> int:
         """Take text that came while this very thread was writing, or just after the execution ended."""
@@ -307,8 +316,8 @@ class Output:
                 if is_due or _monotonic() - self._sent_at > _QUIET_SECONDS:
                     self.is_armed = False
                     self._flush()
-                else:
-                    self.is_armed = True
+                elif not self.is_armed:
+                    self._arm()
             finally:
                 self._is_inside = False
             if self._backlog:

@@ -9,6 +9,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from .guard import Guard
+from .linux import Timer
 from .wire import Connection, ConnectionEnded
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Pump:
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
+        self._timer = Timer(_LINGER_MS)
+        self.arm = self._timer.arm
         self._postponed: list[int] = []
         self._main_thread = _thread.get_ident()
         self.is_off_pipes = False
@@ -60,11 +63,18 @@ class Pump:
 
     def discard(self) -> None:
         """Close the descriptors, in a process where the thread does not exist."""
-        for descriptor in (self._wake_read, self._wake_write):
+        for descriptor in (self._wake_read, self._wake_write, self._timer.fd):
             try:
                 os.close(descriptor)
             except OSError:
                 continue
+
+    def _take_timer(self) -> bool:
+        try:
+            _read(self._timer.fd, 8)
+        except BlockingIOError:
+            return False
+        return True
 
     def _postpone(self, signum: int) -> None:
         self._postponed.append(signum)
@@ -83,22 +93,22 @@ class Pump:
         output = self._output
         poll = select.poll()
         poll.register(self._wake_read, _POLLIN)
+        poll.register(self._timer.fd, _POLLIN)
         poll.register(self._connection_fd, _POLLRDHUP)
         for reading in self._readings:
             poll.register(reading, _POLLIN)
         while True:
-            timeout = _RETRY_MS if self._postponed else _LINGER_MS if output.is_armed else None
-            events = dict(poll.poll(timeout))
+            events = dict(poll.poll(_RETRY_MS if self._postponed else None))
             if self._connection_fd in events:
                 raise ConnectionEnded
             if self._wake_read in events:
                 _read(self._wake_read, 4096)
-            if self._postponed and (not events or timeout == _RETRY_MS):
+            elif self._postponed:
                 self._repeat_signals()
+            is_due = self._timer.fd in events and self._take_timer()
             if self.is_off_pipes and output.is_open:
                 self._return_to_pipes(poll)
             has_bytes = any(reading in events for reading in self._readings)
-            is_due = not events and output.is_armed
             if has_bytes or is_due:
                 self._pump(poll, is_due=is_due)
 
