@@ -29,7 +29,6 @@ function nodeProject(name: string, timeoutMs: number, filesInParallel = true) {
 export default defineConfig({
   test: {
     maxWorkers,
-    passWithNoTests: true,
     projects: [
       nodeProject("contract", 10_000),
       nodeProject("runner", 30_000),
