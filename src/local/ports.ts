@@ -1,17 +1,34 @@
 /** Owns finding out, before anything starts, which ports will be used. */
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import { StartError } from "./settings.ts";
 
 const HOST = "127.0.0.1";
 
+export interface PortWish {
+  /** 0: any free one. */
+  port: number;
+  /** The setting that chooses the port, for the message. */
+  variable: string;
+}
+
 /**
- * Makes sure that `port` is free; 0 finds one that is.
+ * Makes sure that every port is free, and that no two are the same.
  *
- * @param variable the setting that chooses the port, for the message.
- * @throws StartError where it is taken.
+ * @returns the ports, in the order of the wishes.
+ * @throws StartError where one is taken.
  */
-export async function claimPort(port: number, variable: string): Promise<number> {
+export async function claimPorts(wishes: readonly PortWish[]): Promise<number[]> {
+  const servers: Server[] = [];
+  try {
+    for (const wish of wishes) servers.push(await listen(wish));
+    return servers.map((server) => (server.address() as AddressInfo).port);
+  } finally {
+    await Promise.all(servers.map((server) => once(server.close(), "close")));
+  }
+}
+
+async function listen({ port, variable }: PortWish): Promise<Server> {
   const server = createServer();
   server.listen(port, HOST);
   try {
@@ -26,8 +43,5 @@ export async function claimPort(port: number, variable: string): Promise<number>
     if (code === "EACCES") throw new StartError(`Port ${port} may not be used; choose one above 1023 by ${variable}.`);
     throw error;
   }
-  const { port: found } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return found;
+  return server;
 }

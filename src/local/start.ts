@@ -1,9 +1,9 @@
 /** What `npm start` runs: edge and runners on this machine, one log, and an end in order. */
-import { ConfigError, parseConfig, type RunnerConfig } from "../../worker-runner/config.ts";
+import { ConfigError, parseConfig } from "../../worker-runner/config.ts";
 import { startEdge } from "./edge.ts";
 import { pickEdgeVariables } from "./edge-variables.ts";
 import { createStartLog, type StartLog } from "./log.ts";
-import { claimPort } from "./ports.ts";
+import { claimPorts } from "./ports.ts";
 import { RunnerProcess } from "./runner-process.ts";
 import { parseStartSettings, StartError, type StartSettings } from "./settings.ts";
 import { loadSecrets, type Secrets, takeStateDir } from "./state-dir.ts";
@@ -17,8 +17,19 @@ async function start(startedAt: number): Promise<void> {
   const secrets = await loadSecrets(settings.STATE_DIR, process.env);
   const runnerConfig = parseConfig({ ...process.env, ...secrets });
   const log = createStartLog(settings, runnerConfig.LOG_LEVEL);
-  const port = await claimPort(settings.PORT, "PORT");
-  const runners = await prepareRunners(settings, secrets, runnerConfig, `http://127.0.0.1:${port}`, log);
+  const [port = 0, ...runnerPorts] = await claimPorts([
+    { port: settings.PORT, variable: "PORT" },
+    ...Array.from({ length: settings.RUNNERS }, (_, index) => ({
+      port: settings.RUNNER_PORT === 0 ? 0 : settings.RUNNER_PORT + index,
+      variable: "RUNNER_PORT",
+    })),
+  ]);
+  const graceMs = runnerConfig.SHUTDOWN_GRACE_SECONDS * 1000;
+  const runners = runnerPorts.map((runnerPort, index) => {
+    const id = `runner-${index + 1}`;
+    const env = runnerEnvironment(id, runnerPort, `http://127.0.0.1:${port}`, secrets);
+    return new RunnerProcess({ id, env, graceMs, log });
+  });
 
   const stopped = watchSignals(log, runners);
   const edgeStart = startEdge({
@@ -43,50 +54,38 @@ async function start(startedAt: number): Promise<void> {
   log.named("start").info("stopped; the next start finds every session again");
 }
 
-async function prepareRunners(
-  settings: StartSettings,
-  secrets: Secrets,
-  config: RunnerConfig,
-  edgeUrl: string,
-  log: StartLog,
-): Promise<RunnerProcess[]> {
-  const runners: RunnerProcess[] = [];
-  for (let index = 0; index < settings.RUNNERS; index += 1) {
-    const wanted = settings.RUNNER_PORT === 0 ? 0 : settings.RUNNER_PORT + index;
-    const port = await claimPort(wanted, "RUNNER_PORT");
-    const id = `runner-${index + 1}`;
-    const env = {
-      ...process.env,
-      ...secrets,
-      EDGE_URL: edgeUrl,
-      RUNNER_ID: id,
-      RUNNER_PORT: String(port),
-      HOST: "127.0.0.1",
-      PUBLIC_URL: "",
-      LOG_FORMAT: "json",
-      DEVELOPMENT: "1",
-    };
-    runners.push(new RunnerProcess({ id, env, graceMs: config.SHUTDOWN_GRACE_SECONDS * 1000, log }));
-  }
-  return runners;
+function runnerEnvironment(id: string, port: number, edgeUrl: string, secrets: Secrets): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    ...secrets,
+    RUNNER_ID: id,
+    RUNNER_PORT: String(port),
+    HOST: "127.0.0.1",
+    PUBLIC_URL: "",
+    EDGE_URL: edgeUrl,
+    LOG_FORMAT: "json",
+    DEVELOPMENT: "1",
+  };
 }
 
-/** Resolves at the first Ctrl-C or SIGTERM; at a later one everything ends at once. */
+/** Resolves at the first Ctrl-C, SIGTERM or end of the terminal; at a later one everything ends at once. */
 function watchSignals(log: StartLog, runners: RunnerProcess[]): Promise<void> {
   let firstAt: number | null = null;
   return new Promise((resolve) => {
-    const onSignal = () => {
-      if (firstAt === null) {
-        firstAt = performance.now();
-        log.named("start").info("stopping: sessions are stored first (once more to stop at once)");
-        resolve();
-      } else if (performance.now() - firstAt > SECOND_SIGNAL_MS) {
-        for (const runner of runners) runner.kill();
-        process.exit(130);
-      }
+    const stop = () => {
+      if (firstAt !== null) return;
+      firstAt = performance.now();
+      log.named("start").info("stopping: sessions are stored first (once more to stop at once)");
+      resolve();
     };
-    process.on("SIGINT", onSignal);
-    process.on("SIGTERM", onSignal);
+    const onSignal = () => {
+      if (firstAt === null || performance.now() - firstAt < SECOND_SIGNAL_MS) return stop();
+      for (const runner of runners) runner.kill();
+      process.exit(130);
+    };
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
+    // A terminal that is gone takes no more lines, which must not keep the sessions from being stored.
+    for (const stream of [process.stdout, process.stderr]) stream.on("error", stop);
   });
 }
 

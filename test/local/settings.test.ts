@@ -1,6 +1,6 @@
 import { createServer } from "node:net";
 import { expect, it } from "vitest";
-import { claimPort } from "../../src/local/ports.ts";
+import { claimPorts } from "../../src/local/ports.ts";
 import { parseStartSettings, ROOT } from "../../src/local/settings.ts";
 
 it("has defaults, and a state folder inside the repository", () => {
@@ -23,10 +23,17 @@ it("says which setting chooses another port where one is taken, and finds a free
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const taken = (server.address() as { port: number }).port;
-  await expect(claimPort(taken, "PORT")).rejects.toThrow(`Port ${taken} is in use`);
-  await expect(claimPort(taken, "PORT")).rejects.toThrow("PORT=");
-  const free = await claimPort(0, "PORT");
-  expect(free).not.toBe(taken);
-  expect(await claimPort(free, "PORT")).toBe(free);
+  const wish = { port: taken, variable: "PORT" };
+  await expect(claimPorts([wish])).rejects.toThrow(
+    `Port ${taken} is in use. Stop what uses it, or choose another one: PORT=`,
+  );
+  const free = await claimPorts([
+    { ...wish, port: 0 },
+    { ...wish, port: 0 },
+  ]);
+  expect(new Set([...free, taken]).size).toBe(3);
+  const same = { port: free[0] ?? 0, variable: "RUNNER_PORT" };
+  await expect(claimPorts([same, same])).rejects.toThrow("RUNNER_PORT=");
+  expect(await claimPorts([same])).toEqual([same.port]);
   server.close();
 });

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
-import { familyOf, findProcesses, isAlive } from "../support/processes.ts";
+import { commandOf, familyOf, findProcesses, isAlive } from "../support/processes.ts";
 
 const START_DEADLINE_MS = 30_000;
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -89,7 +89,7 @@ it("is ready with its URLs, runs code, and leaves no process behind at Ctrl-C", 
   expect(findProcesses(start.pid, "worker-runner/main.ts").length).toBe(2);
   expect(findProcesses(start.pid, "workerd").length).toBeGreaterThan(0);
   expect(await start.stop()).toBe(0);
-  expect(family.filter(isAlive)).toEqual([]);
+  await expect.poll(() => family.filter(isAlive).map(commandOf)).toEqual([]);
   expect(start.printed).not.toMatch(/ERROR|WARN|deprecat/i);
 });
 
@@ -132,7 +132,7 @@ it("takes everything with it when it is killed itself", async () => {
   expect(family.length).toBeGreaterThan(4);
   start.child.kill("SIGKILL");
   await start.ended;
-  await expect.poll(() => family.filter(isAlive), { timeout: 10_000 }).toEqual([]);
+  await expect.poll(() => family.filter(isAlive).map(commandOf), { timeout: 10_000 }).toEqual([]);
 });
 
 it.each([
