@@ -13,6 +13,7 @@ export class BlobShelf {
   readonly #spoolDir: string;
   readonly #taken = new Map<CheckpointId, CheckpointTaken>();
   readonly #brought = new Map<CheckpointId, SpooledBlob>();
+  #isClosed = false;
 
   constructor(session: SessionContract, spoolDir: string) {
     this.#session = session;
@@ -47,6 +48,8 @@ export class BlobShelf {
     const blob = await spoolBlob(path, body, sha256, maxBytes);
     this.#discard(id);
     this.#brought.set(id, blob);
+    // The session ended while the blob came.
+    if (this.#isClosed) this.#discard(id);
     for (const oldest of this.#brought.keys()) {
       if (this.#brought.size <= MAX_BLOBS) break;
       this.#discard(oldest);
@@ -62,7 +65,9 @@ export class BlobShelf {
     this.#discard(id);
   }
 
-  clear(): void {
+  /** Lets go of everything, for good. */
+  close(): void {
+    this.#isClosed = true;
     this.#taken.clear();
     for (const id of this.#brought.keys()) this.#discard(id);
   }

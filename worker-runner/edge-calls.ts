@@ -27,6 +27,7 @@ export function createEdgeCalls(edgeUrl: string, token: string): EdgeCalls {
       await response.body?.cancel();
       if (response.ok) return { outcome: "taken" };
       if (response.status === 410) return { outcome: "unknown" };
+      if (response.status === 401) return { outcome: "away", why: "it has another RUNNER_TOKEN" };
       return { outcome: "away", why: `it answered ${response.status}` };
     } catch (cause) {
       return { outcome: "away", why: reasonOf(cause) };

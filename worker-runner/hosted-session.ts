@@ -52,6 +52,7 @@ export class HostedSession {
   #link: LinkPort | null = null;
   #phase: Phase = "live";
   #isPaused = false;
+  #isShuttingDown = false;
   #wantedAt = performance.now();
   #orphanTimer: NodeJS.Timeout | null = null;
 
@@ -72,7 +73,7 @@ export class HostedSession {
         this.#link?.tell({ type: "started", execution_id: executionId, started_at: startedAt }),
       state: (state, reason) => {
         this.#link?.tell({ type: "session", state, reason });
-        if (state === "ended") this.#end();
+        if (state === "ended") this.#end(reason);
       },
     });
     this.#watchForOrphan();
@@ -126,6 +127,7 @@ export class HostedSession {
 
   /** Ends the interpreter, which may have last words for the link, then forgets the session with all its events. */
   async shutdown(): Promise<void> {
+    this.#isShuttingDown = true;
     await this.session.shutdown();
     this.#remove();
   }
@@ -141,10 +143,12 @@ export class HostedSession {
     }
   }
 
-  #end(): void {
+  #end(reason: string): void {
     if (this.#phase !== "live") return;
     this.#phase = "ended";
-    this.#options.log.info({ unsaved: this.ring.size }, "session ended");
+    const { log } = this.#options;
+    if (this.#isShuttingDown) log.debug("session ended");
+    else log.warn({ reason, eventsLeft: this.ring.size }, "a session ended by itself");
     // Its last events may still be on the way; whoever missed them finds them here until the orphan's deadline.
     if (this.ring.size === 0) this.#remove();
   }
@@ -155,7 +159,7 @@ export class HostedSession {
     this.#doorbell.stop();
     this.#unsubscribe();
     if (this.#orphanTimer !== null) clearTimeout(this.#orphanTimer);
-    this.blobs.clear();
+    this.blobs.close();
     this.#link?.gone();
     this.#link = null;
     this.#options.onRemoved(this);
