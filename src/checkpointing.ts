@@ -111,12 +111,12 @@ export class Checkpointing {
   }
 
   /** After a reset there is nothing to go back to by itself. */
-  async forgetRecovery(): Promise<void> {
+  async forgetRecovery(isDirty: boolean): Promise<void> {
     const { parts, record } = this.#host;
     const former = record.recoveryId;
     record.recoveryId = null;
     record.recoveryOrdinal = parts.executions.lastOrdinal;
-    record.isDirty = false;
+    record.isDirty = isDirty;
     this.#host.save();
     await this.#dropFormer(former);
   }

@@ -3,7 +3,7 @@ import { DurableObject } from "cloudflare:workers";
 import { checkpointOf } from "./checkpoint-store.ts";
 import type { Bindings } from "./env.ts";
 import { openEventStream } from "./event-stream.ts";
-import { viewOf } from "./execution-view.ts";
+import { pageOf, viewOf } from "./execution-view.ts";
 import type { ExecutionRecord } from "./executions.ts";
 import type { NamedSession } from "./named-session.ts";
 import { ObjectParts } from "./object-parts.ts";
@@ -119,7 +119,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     return this.#call(caller, async () => {
       const { session } = await this.#find(executionId);
       const isRunning = () => this.#parts.executions.find(executionId)?.status === "running";
-      if (isRunning()) await session.waitFor(executionId, seconds);
+      if (isRunning()) await session.submissions.waitFor(executionId, seconds);
       const { record } = await this.#find(executionId);
       return viewOf(record, session);
     });
@@ -134,18 +134,8 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
 
   async listExecutions(caller: Caller, query: Parameters<SessionCalls["listExecutions"]>[1]) {
     return this.#call(caller, async () => {
-      const before = query.before === undefined ? Number.MAX_SAFE_INTEGER : Number(query.before);
-      if (!Number.isSafeInteger(before)) {
-        throw new CallProblem({ code: "invalid_request", detail: "`before` is the `next` of the page before." });
-      }
       for (const session of this.#book.all()) session.flush();
-      const found = this.#parts.executions.list(query.session, query.limit + 1, before);
-      const page = found.slice(0, query.limit);
-      const last = found.length > query.limit ? page.at(-1) : undefined;
-      return {
-        executions: page.map((record) => viewOf(record, this.#book.open(record.session))),
-        next: last === undefined ? null : String(last.ordinal),
-      };
+      return pageOf(this.#parts.executions, query, (name) => this.#book.open(name));
     });
   }
 

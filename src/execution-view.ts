@@ -1,12 +1,16 @@
 /** Owns how an execution looks to clients: its record, with output and ending put together from the journal. */
 
 import type { z } from "zod";
-import type { ExecutionRecord } from "./executions.ts";
+import type { ExecutionRecord, Executions } from "./executions.ts";
 import type { NamedSession } from "./named-session.ts";
+import { CallProblem } from "./problem-outcome.ts";
 import type { ErrorData, OutputData, ResultData } from "./protocol/event.ts";
-import type { Execution } from "./protocol/rest.ts";
+import type { SessionName } from "./protocol/identity.ts";
+import type { Execution, ExecutionList } from "./protocol/rest.ts";
 
 const READ_CHARS = 1024 * 1024;
+/** Output in one page of executions. */
+const PAGE_OUTPUT_CHARS = 4 * 1024 * 1024;
 
 type Ending = z.infer<typeof ResultData> | z.infer<typeof ErrorData>;
 
@@ -47,6 +51,37 @@ export function viewOf(record: ExecutionRecord, session: NamedSession): Executio
     first_seq: record.firstSeq,
     last_seq: record.lastSeq,
   };
+}
+
+/**
+ * One page of executions, newest first; `next` is the `before` of the page after. Output is given as far as a page's
+ * budget goes, the newest first; what is left out reads as truncated, and is there in the execution itself.
+ *
+ * @throws CallProblem where `before` is no page's `next`.
+ */
+export function pageOf(
+  executions: Executions,
+  query: { session?: SessionName; limit: number; before?: string },
+  sessionOf: (name: SessionName) => NamedSession,
+): z.infer<typeof ExecutionList> {
+  const before = query.before === undefined ? Number.MAX_SAFE_INTEGER : Number(query.before);
+  if (!Number.isSafeInteger(before)) {
+    throw new CallProblem({ code: "invalid_request", detail: "`before` is the `next` of the page before." });
+  }
+  const found = executions.list(query.session, query.limit + 1, before);
+  const page = found.slice(0, query.limit);
+  const last = found.length > query.limit ? page.at(-1) : undefined;
+  let left = PAGE_OUTPUT_CHARS;
+  const shown = page.map((record) => {
+    const view = viewOf(record, sessionOf(record.session));
+    const chars = view.stdout.length + view.stderr.length;
+    if (chars <= left) {
+      left -= chars;
+      return view;
+    }
+    return { ...view, stdout: "", stderr: "", output_truncated: true };
+  });
+  return { executions: shown, next: last === undefined ? null : String(last.ordinal) };
 }
 
 function collect(record: ExecutionRecord, { journal }: NamedSession): Collected {

@@ -17,16 +17,17 @@ const MAX_PLACEMENTS = 4;
 export interface IncarnationHost {
   readonly parts: ObjectParts;
   readonly record: SessionRecord;
-  readonly listener: LinkListener;
+  readonly listener: LinkListener & {
+    creditToOpenWith(): number;
+    /** The link can take requests from now on. */
+    becameReady(link: RunnerLink, isNew: boolean): void;
+  };
   lastSeq(): number;
-  creditToOpenWith(): number;
   save(): void;
   /** The interpreter is gone with its runner. */
   handleLoss(reason: string): void;
   /** Brings the state of a new interpreter to where the session was, and tells the clients. */
   prepare(link: RunnerLink, incarnation: Incarnation): Promise<void>;
-  /** The link can take requests from now on. */
-  becameReady(link: RunnerLink, isNew: boolean): void;
 }
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -141,7 +142,7 @@ export class Incarnations {
       try {
         const link = await this.#open(incarnation, false, ATTEMPT_DEADLINE_MS);
         this.#ready = link;
-        this.#host.becameReady(link, false);
+        this.#host.listener.becameReady(link, false);
         return link;
       } catch (error) {
         if (!(error instanceof LinkError)) throw error;
@@ -198,7 +199,7 @@ export class Incarnations {
         record.phase = "live";
         this.#host.save();
         this.#ready = link;
-        this.#host.becameReady(link, true);
+        this.#host.listener.becameReady(link, true);
         return link;
       }
     } finally {
@@ -223,7 +224,7 @@ export class Incarnations {
         after: isNew ? base : this.#host.lastSeq(),
         base,
         create: isNew,
-        credit: this.#host.creditToOpenWith(),
+        credit: listener.creditToOpenWith(),
         object: parts.ctx.id.toString(),
       },
       openDeadlineMs,

@@ -56,6 +56,11 @@ export class ObjectParts {
     );
   }
 
+  /** Does work that nobody waits for; a failure is logged. */
+  inBackground(work: Promise<unknown>): void {
+    this.ctx.waitUntil(work.catch(logFailure));
+  }
+
   /** Sees to it that the alarm rings at `atMs` or before. Later is not worth a write: the alarm looks again when it rings. */
   wantAlarm(atMs: number): void {
     if (this.#alarmAtMs === undefined) {
@@ -81,4 +86,9 @@ export class ObjectParts {
     this.#alarmAtMs = atMs;
     this.ctx.waitUntil(this.ctx.storage.setAlarm(atMs));
   }
+}
+
+/** Notes a failure that no caller hears of. */
+export function logFailure(error: unknown): void {
+  console.warn("in the background:", error instanceof Error ? error.message : "");
 }

@@ -69,7 +69,7 @@ export function execute(
   }
   const record = executions.add({ executionId, session: session.record.name, policy, timeout, code });
   session.noteChange();
-  return { known: false, record, sent: session.submit(record, onRefused) };
+  return { known: false, record, sent: session.submissions.submit(record, onRefused) };
 }
 
 /** Ends a waiting execution, or interrupts a running one. @throws CallProblem `not_found` where it is over or unknown. */
@@ -96,14 +96,15 @@ export async function reset(session: NamedSession): Promise<void> {
   session.touch();
   if (link === null) {
     session.record.returning = null;
-    await session.checkpointing.forgetRecovery();
+    await session.checkpointing.forgetRecovery(false);
     return;
   }
   session.noteChange();
+  const changes = session.changes();
   session.quietStates += 1;
   try {
     await link.ask({ type: "reset" }, RESET_DEADLINE_MS);
-    await session.checkpointing.forgetRecovery();
+    await session.checkpointing.forgetRecovery(session.changes() !== changes);
   } finally {
     session.quietStates -= 1;
   }

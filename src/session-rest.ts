@@ -1,5 +1,7 @@
 /** Owns how a session comes to rest: the link closed in silence, the state stored, the interpreter ended, everything deleted at last. */
-import { logFailure, type NamedSession } from "./named-session.ts";
+import type { NamedSession } from "./named-session.ts";
+import { logFailure } from "./object-parts.ts";
+import { endUnfinished, lostEnding } from "./recovery.ts";
 import type { RunnerLink } from "./runner-link.ts";
 
 /** A runner that holds unfinished work without a link is asked after this much, in case it can ring no more. */
@@ -69,8 +71,8 @@ export class SessionRest {
     this.#isBusyResting = true;
     const needsCheckpoint = !isBusy && record.isDirty && Date.now() >= this.#noCheckpointBeforeMs;
     const work = needsCheckpoint ? this.#checkpoint(link) : this.#closeLink(link);
-    parts.ctx.waitUntil(
-      work.catch(logFailure).finally(() => {
+    parts.inBackground(
+      work.finally(() => {
         this.#isBusyResting = false;
       }),
     );
@@ -84,8 +86,7 @@ export class SessionRest {
 
   executionEnded(): void {
     if (!this.#isDraining || this.#session.unfinished().length > 0) return;
-    const leaving = this.suspend("draining").then(() => undefined, logFailure);
-    this.#session.parts.ctx.waitUntil(leaving);
+    this.#session.parts.inBackground(this.suspend("draining"));
   }
 
   /** Stores the state and ends the interpreter; the next call brings it back. @returns false where something runs, or the state cannot be stored. */
@@ -114,7 +115,7 @@ export class SessionRest {
     const session = this.#session;
     const { record, incarnations, parts } = session;
     await incarnations.leave("ended", async () => true);
-    session.endUnfinished({
+    endUnfinished(session, {
       exceptionType: "SessionEnded",
       message: "The session was ended.",
       reason: "cancelled",
@@ -122,7 +123,7 @@ export class SessionRest {
       checkpointId: null,
       lostExecutions: [],
     });
-    await session.checkpointing.forgetRecovery();
+    await session.checkpointing.forgetRecovery(false);
     record.returning = null;
     if (purge) {
       session.journal.clear();
@@ -158,7 +159,7 @@ export class SessionRest {
     session.flush();
     const { lastSeq } = session.journal;
     const changes = session.changes();
-    await session.tellDurable();
+    await session.intake.tellDurable();
     const isStillSilent = session.journal.lastSeq === lastSeq && session.changes() === changes && !link.hasWaiting;
     if (!isStillSilent || session.incarnations.ready !== link) return;
     session.incarnations.closeLink(link);
@@ -176,14 +177,7 @@ export class SessionRest {
       logFailure(error);
       const oldest = session.unfinished()[0];
       if (oldest === undefined || Date.now() - oldest.submittedAt * 1000 < GIVE_UP_AFTER_MS) return;
-      session.endUnfinished({
-        exceptionType: "RunnerLost",
-        message: "No runner could be found.",
-        reason: "runner_lost",
-        state: session.record.recoveryId === null ? "fresh" : "restored",
-        checkpointId: session.record.recoveryId,
-        lostExecutions: [],
-      });
+      endUnfinished(session, lostEnding(session, "No runner could be found."));
     }
   }
 }
