@@ -5,6 +5,10 @@ import type { RunnerMessage } from "./message.ts";
 
 export type FrameListener = (kind: number, payload: Buffer) => void;
 
+/** What one chunk may cost before its sender has to wait, and for how many times as long: others have a right to the event loop. */
+const FREE_MS = 5;
+const WAIT_FACTOR = 3;
+
 export class Connection {
   readonly #socket: Socket;
   readonly #parser: FrameParser;
@@ -12,6 +16,8 @@ export class Connection {
   #onEnd: (cause: Error | null) => void;
   #cause: Error | null = null;
   #isEnded = false;
+  #isPaused = false;
+  #penance: NodeJS.Timeout | null = null;
 
   constructor(socket: Socket, maxJsonBytes: number, onFrame: FrameListener, onEnd: (cause: Error | null) => void) {
     this.#socket = socket;
@@ -57,11 +63,13 @@ export class Connection {
   }
 
   pause(): void {
+    this.#isPaused = true;
     this.#socket.pause();
   }
 
   resume(): void {
-    this.#socket.resume();
+    this.#isPaused = false;
+    if (!this.#penance) this.#socket.resume();
   }
 
   /** Ends the connection at once; frames that have not been delivered are dropped. */
@@ -72,17 +80,29 @@ export class Connection {
   }
 
   #take(chunk: Buffer): void {
+    const startedAt = performance.now();
     try {
       this.#parser.push(chunk);
     } catch (error) {
-      if (!(error instanceof ChannelViolation)) throw error;
-      this.destroy(error);
+      // Whatever a frame from a sandbox sets off ends its sender, never the runner.
+      this.destroy(error instanceof ChannelViolation ? error : new ChannelViolation(`a frame failed: ${error}`));
     }
+    const costMs = performance.now() - startedAt;
+    if (costMs > FREE_MS && !this.#penance && !this.#socket.destroyed) this.#wait(costMs * WAIT_FACTOR);
+  }
+
+  #wait(durationMs: number): void {
+    this.#socket.pause();
+    this.#penance = setTimeout(() => {
+      this.#penance = null;
+      if (!this.#isPaused) this.#socket.resume();
+    }, durationMs);
   }
 
   #end(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
+    if (this.#penance) clearTimeout(this.#penance);
     this.#onEnd(this.#cause);
   }
 }

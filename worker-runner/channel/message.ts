@@ -3,11 +3,16 @@ import { z } from "zod";
 import { MimeBundle, StreamName } from "../../src/protocol/event.ts";
 import { Completeness, Completions, Missing } from "../../src/protocol/server-message.ts";
 import { ChannelViolation } from "../channel.ts";
+import { assertCheapJson } from "./json-cost.ts";
 
 const pid = z.int().positive();
 const id = z.string().max(64);
 const executionId = z.string().min(1).max(128);
 const seconds = z.number().nonnegative();
+
+/** Python leaves out or shortens what is longer, and counts a character beyond U+FFFF as one. */
+const VALUE_MAX_CHARACTERS = 1 << 20;
+const REPR_MAX_CHARACTERS = 2 * (1 << 16) + 1_024;
 
 export const PythonVersion = z.object({
   version: z.string().max(256),
@@ -62,8 +67,8 @@ export const LiveMessage = z.discriminatedUnion("type", [
   z.object({
     type: z.literal("result"),
     execution_id: executionId,
-    value: z.string().nullable(),
-    repr: z.string().nullable(),
+    value: z.string().max(VALUE_MAX_CHARACTERS).nullable(),
+    repr: z.string().max(REPR_MAX_CHARACTERS).nullable(),
     mime: MimeBundle.optional(),
     execution_time: seconds,
   }),
@@ -127,6 +132,7 @@ export type RunnerMessage =
 
 /** @throws ChannelViolation where the payload is not JSON of that shape. */
 export function parseMessage<Schema extends z.ZodType>(schema: Schema, payload: Buffer): z.infer<Schema> {
+  assertCheapJson(payload);
   let value: unknown;
   try {
     value = JSON.parse(payload.toString("latin1"));

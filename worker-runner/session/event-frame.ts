@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import type { ErrorReason, ResultData, StateAfterError } from "../../src/protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../src/protocol/identity.ts";
+import { assertCheapJson } from "../channel/json-cost.ts";
 import type { MessageOf } from "../channel/message.ts";
 import type { StreamName } from "../interpreter/output-cursor.ts";
 
@@ -77,11 +78,12 @@ function dataFrame(type: string, seq: number, context: FrameContext, fields: obj
 /**
  * The value that Python sent, as JSON text on one line (a frame is also one line of NDJSON).
  *
- * @returns null where it is not JSON.
+ * @returns null where it is not JSON, or too dear for those who parse it.
  */
 export function jsonText(value: string | null): string | null {
   if (value === null) return "null";
   try {
+    assertCheapJson(Buffer.from(value));
     const parsed: unknown = JSON.parse(value);
     return /[\r\n]/.test(value) ? JSON.stringify(parsed) : value;
   } catch {

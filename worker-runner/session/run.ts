@@ -14,6 +14,8 @@ const SIGINT = 2;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** What may still be read of a process that was told to stop while its output was held back. */
 const STOPPING_ALLOWANCE_CHARACTERS = 1024 * 1024;
+/** What a question counts for as output, its prompt apart. */
+const INPUT_CHARACTERS = 256;
 
 export interface RunDuties {
   interpreter: Interpreter;
@@ -75,9 +77,11 @@ export class Run {
     if (message.execution_id !== this.execution.id) throw new ChannelViolation("a message for another execution");
     switch (message.type) {
       case "display":
+        if (!this.#hasRoomFor(Object.values(message.mime).join("").length)) return;
         this.#duties.emit("display", (seq) => displayFrame(seq, context, message));
         return;
       case "input":
+        if (!this.#hasRoomFor(message.prompt.length + INPUT_CHARACTERS)) return;
         this.#askInput(message);
         return;
       case "result": {
@@ -92,6 +96,16 @@ export class Run {
       default:
         message satisfies never;
     }
+  }
+
+  /** Whatever clients are sent counts as output; it is shown whole or not at all. */
+  #hasRoomFor(characters: number): boolean {
+    const { execution } = this;
+    execution.outputCharacters += characters;
+    if (execution.outputCharacters <= this.#duties.maxOutputCharacters) return true;
+    this.#droppedBytes += characters;
+    this.stop("output_limit");
+    return false;
   }
 
   /** Answers the pending input. @returns false where nothing waits for `inputId`. */

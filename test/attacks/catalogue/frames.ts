@@ -1,0 +1,266 @@
+/** Owns the attempts to speak in the channel's own tongue: forged, torn and endless frames, on any descriptor. */
+import assert from "node:assert/strict";
+import { assertFailed, type Outcome, resultOf } from "../outcome.ts";
+import type { Attack } from "./attack.ts";
+
+/** Finds the session's own connection, and writes what looks like frames to it. */
+const FORGERY = `
+import json, os, socket, struct, sys
+def connections():
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                yield int(name)
+        except OSError:
+            pass
+def send(data):
+    for descriptor in connections():
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(descriptor, view):]
+            except BlockingIOError:
+                pass
+def frame(kind, payload):
+    return struct.pack("<I", len(payload) + 1) + kind + payload
+def message(**fields):
+    return frame(b"J", json.dumps(fields).encode())
+def own_id():
+    frame = sys._getframe()
+    while "execution_id" not in frame.f_locals or frame.f_locals["execution_id"] is None:
+        frame = frame.f_back
+    return frame.f_locals["execution_id"]
+def result(execution_id, value="1"):
+    return message(type="result", execution_id=execution_id, value=value, repr="forged", execution_time=0.1)
+`;
+
+/** Such code may end in whatever way, so long as it is one; what counts is the next execution. */
+function endsSomehow([outcome]: readonly Outcome[]): void {
+  assert.ok(outcome);
+}
+
+function forged(name: string, code: string, contained: Attack["contained"] = endsSomehow, timeout = 5): Attack {
+  return { name, code: `${FORGERY}\n${code}`, contained, timeout };
+}
+
+/**
+ * Code that ends its own execution by forgery goes on behind it, until the runner notices by what it says next. That costs the
+ * attacker one more execution, which is told so.
+ */
+function forgedEnd(name: string, code: string): Attack {
+  return {
+    ...forged(name, code),
+    code: [`${FORGERY}\n${code}`, "1"],
+    mayLoseState: true,
+    contained([, next]) {
+      if (next?.end.type === "error") assertFailed(next, "process_died");
+    },
+  };
+}
+
+function endsTheProcess([outcome]: readonly Outcome[]): void {
+  assertFailed(outcome, "process_died");
+}
+
+export const frameAttacks: readonly Attack[] = [
+  forged(
+    "a forged result of another execution ends the process",
+    "send(result('another'))\nwhile True: pass",
+    endsTheProcess,
+  ),
+  forgedEnd(
+    "a forged result of one's own execution is its only one",
+    "send(result(own_id(), '\"forged\"'))\nprint('after')\n'real'",
+  ),
+  forgedEnd(
+    "a thousand forged results of one's own execution end one execution",
+    "data = result(own_id()) * 1000\nsend(data)\n7",
+  ),
+  forged(
+    "a result whose value would break out of its frame is refused",
+    `send(result(own_id(), '1},"seq":999999,"data":{"value":1'))\nwhile True: pass`,
+    endsTheProcess,
+  ),
+  forged(
+    "a frame that announces four gigabytes ends the process",
+    "send(b'\\xff' * 5)\nwhile True: pass",
+    endsTheProcess,
+  ),
+  forged("an empty frame ends the process", "send(bytes(5))\nwhile True: pass", endsTheProcess),
+  forged("a frame of no known kind ends the process", "send(frame(b'?', b'x'))\nwhile True: pass", endsTheProcess),
+  forged(
+    "a blob that nobody asked for ends the process",
+    "send(frame(b'B', b'x' * 1000))\nwhile True: pass",
+    endsTheProcess,
+  ),
+  forged("a frame that is no JSON ends the process", "send(frame(b'J', b'{'))\nwhile True: pass", endsTheProcess),
+  forged(
+    "a message of the keeper's ends the process",
+    `send(message(type="exited", pid=1, code=0, signal=None))\nwhile True: pass`,
+    endsTheProcess,
+  ),
+  forged(
+    "output out of order ends the process",
+    "send(frame(b'O', struct.pack('<QB', 2**63, 1) + b'x'))\nprint('y')\nwhile True: pass",
+  ),
+  forged(
+    "output of no stream ends the process",
+    "send(frame(b'O', struct.pack('<QB', 0, 9) + b'x'))\nwhile True: pass",
+    endsTheProcess,
+  ),
+  forged(
+    "answers that nobody asked for are nobody's",
+    `send(message(type="snapshot_taken", id="1", pid=1, threads=[], pause=0))\n8`,
+  ),
+  forged("half a frame and a sudden end are no frame", "send(result(own_id())[:-3])\nos._exit(0)", endsTheProcess),
+  forged(
+    "data nested past any stack ends the process",
+    `
+deep = b'{"type":"display","execution_id":"' + own_id().encode() + b'","mime":{},"metadata":{"x":'
+send(frame(b"J", deep + b"[" * 10**6 + b"]" * 10**6 + b"}}"))
+while True: pass`,
+  ),
+  forged(
+    "a value nested past any stack is a value or no value",
+    `send(result(own_id(), "[" * 10**6 + "]" * 10**6))\nwhile True: pass`,
+  ),
+  forged(
+    "keys that name prototypes change none",
+    `send(message(type="display", execution_id=own_id(), mime={"__proto__": "x"}, metadata={"__proto__": {"polluted": 1}}))\n9`,
+    ([outcome]) => {
+      resultOf(outcome);
+      assert.equal(({} as { polluted?: number }).polluted, undefined);
+    },
+  ),
+  forged(
+    "frames as large as they may be, one after another, do not hold up the neighbour",
+    `
+filler = ",".join(["{}"] * 10_000_000)
+large = message(type="display", execution_id=own_id(), mime={}, metadata={})[:-2]
+payload = large[5:] + b'"x":[' + filler.encode() + b"]}}"
+data = frame(b"J", payload)
+while True: send(data)`,
+    ([outcome]) => assert.equal(outcome?.end.type, "error"),
+  ),
+  {
+    ...forged("endless displays end at the limit on output", `while True: display("x" * 100_000)`),
+    session: { outputMaxCharacters: 8 * 1024 * 1024 },
+    contained([outcome]) {
+      assertFailed(outcome, "output_limit");
+    },
+  },
+  {
+    ...forged(
+      "endless questions end at the limit on output",
+      `
+data = message(type="input", execution_id=own_id(), input_id="i", prompt="?" * 10_000, password=False)
+while True: send(data)`,
+    ),
+    session: { outputMaxCharacters: 8 * 1024 * 1024 },
+    contained([outcome]) {
+      assertFailed(outcome, "output_limit");
+    },
+  },
+  forged(
+    "an answer's question asked twice, and for another execution, is nobody's",
+    `send(message(type="input", execution_id="another", input_id="i", prompt="?", password=False))\nwhile True: pass`,
+    endsTheProcess,
+  ),
+  forged(
+    "strangers at the door get nowhere, however many",
+    `
+strangers = []
+for number in range(300):
+    stranger = socket.socket(socket.AF_UNIX)
+    try:
+        stranger.connect("/run/pyrepl/channel.sock")
+        stranger.send(message(type="hello", role="live", token=f"{number:032x}", pid=2) if number % 2 else b"\\x10")
+    except OSError:
+        pass
+    strangers.append(stranger)
+len(strangers)`,
+    ([outcome]) => assert.equal(resultOf(outcome), 300),
+  ),
+  {
+    name: "strangers that wait at the door do not keep out who is expected",
+    code: [
+      `
+import os, socket, time
+if os.fork() == 0:
+    held = []
+    while True:
+        stranger = socket.socket(socket.AF_UNIX)
+        try:
+            stranger.connect("/run/pyrepl/channel.sock")
+            held.append(stranger)
+        except OSError:
+            held.clear()
+        time.sleep(0.001)`,
+      "1 + 1",
+      "import os; os._exit(1)",
+      "1 + 1",
+    ],
+    mayLoseState: true,
+    contained([, first, , second]) {
+      assert.equal(resultOf(first), 2);
+      assert.equal(resultOf(second), 2);
+    },
+  },
+  {
+    name: "frames written to every descriptor reach nobody as frames",
+    code: `${FORGERY}
+import os
+forgery = result("x") + message(type="hello", role="live", token="0" * 32, pid=2)
+for descriptor in range(0, 1024):
+    try:
+        os.write(descriptor, forgery)
+    except OSError:
+        pass`,
+    contained: endsSomehow,
+  },
+  {
+    name: "replacing what the interpreter's own code is made of does not change what it says",
+    code: [
+      `
+import builtins, gc, io, json, os, pickle, socket, struct, sys, threading, time, traceback, types
+class Trap:
+    def __getattr__(self, name): raise SystemError("trap")
+    def __call__(self, *arguments, **options): raise SystemError("trap")
+for module in (json, pickle, socket, struct, traceback, time, io, types):
+    for name in list(vars(module)):
+        if not name.startswith("__"):
+            setattr(module, name, Trap())
+for name in ("len", "print", "repr", "str", "isinstance", "type", "getattr", "compile", "exec", "open", "bytes", "int", "dict"):
+    setattr(builtins, name, Trap())
+for name in list(sys.modules):
+    if name.partition(".")[0] not in ("builtins", "sys", "__main__"):
+        del sys.modules[name]
+sys.stdout = sys.stderr = sys.stdin = sys.__stdout__ = Trap()
+sys.excepthook = sys.displayhook = Trap()
+sys.path.clear()`,
+      "1 + 1",
+      "raise ValueError('still told')",
+    ],
+    contained([, sum]) {
+      assert.equal(resultOf(sum), 2);
+    },
+    mayLoseState: true,
+  },
+  {
+    name: "interpreter internals overwritten in place cost the process and not the session",
+    code: `
+import gc, sys
+for name, module in list(sys.modules.items()):
+    if name.startswith("pyrepl"):
+        for key in list(vars(module)):
+            if not key.startswith("__"):
+                setattr(module, key, None)
+for thing in gc.get_objects():
+    if type(thing).__module__.startswith("pyrepl"):
+        for key in getattr(type(thing), "__slots__", ()) or list(getattr(thing, "__dict__", ())):
+            try: setattr(thing, key, None)
+            except Exception: pass`,
+    mayLoseState: true,
+    contained: endsSomehow,
+  },
+];

@@ -1,0 +1,54 @@
+/** Owns what a message from inside a sandbox may cost to parse: its bytes are bounded elsewhere, its parts here. */
+import { ChannelViolation } from "../channel.ts";
+
+/** Values, keys and brackets. Python sends at most some hundred thousand; ten million empty objects hold up every session. */
+const MAX_PARTS = 400_000;
+/** Python's values go 100 deep. Much deeper ones exhaust the stack of whoever walks them. */
+const MAX_DEPTH = 200;
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+
+/**
+ * Looks at JSON without parsing it. What is no JSON passes: the parser says so.
+ *
+ * @throws ChannelViolation where it has too many parts or is nested too deep.
+ */
+export function assertCheapJson(payload: Uint8Array): void {
+  let parts = 0;
+  let depth = 0;
+  for (let at = 0; at < payload.length; at += 1) {
+    switch (payload[at]) {
+      case QUOTE:
+        at = endOfString(payload, at);
+        break;
+      case COMMA:
+      case COLON:
+        parts += 1;
+        break;
+      case OPEN_BRACKET:
+      case OPEN_BRACE:
+        parts += 1;
+        depth += 1;
+        if (depth > MAX_DEPTH) throw new ChannelViolation("a message is nested too deep");
+        break;
+      case CLOSE_BRACKET:
+      case CLOSE_BRACE:
+        depth -= 1;
+        break;
+    }
+    if (parts > MAX_PARTS) throw new ChannelViolation("a message has too many parts");
+  }
+}
+
+function endOfString(payload: Uint8Array, start: number): number {
+  let at = start + 1;
+  while (at < payload.length && payload[at] !== QUOTE) at += payload[at] === BACKSLASH ? 2 : 1;
+  return at;
+}
