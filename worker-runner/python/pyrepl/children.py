@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from .guard import interruptible
+from .own_modules import real_module
 
 _waitpid = os.waitpid
 _wait3 = os.wait3
@@ -71,7 +72,7 @@ class HiddenChildren:
             function.__qualname__ = function.__name__
             function.__module__ = "posix"
             interruptible(function)
-            setattr(os, function.__name__, function)
+            setattr(real_module("os"), function.__name__, function)
 
     def _swallow(self, pid: int) -> bool:
         if pid in self.pids:

@@ -11,16 +11,17 @@ from typing import Any
 from .checkpoint.surroundings import Baseline
 from .display import Displays, make_display, make_update_display
 from .execution import Executor
-from .guard import OWN_PREFIX
 from .import_hook import FiguresFinder, show_open_figures
 from .live import Live
 from .mime import rich_bundle
+from .own_modules import hide, isolate
 from .prompt import make_getpass, make_input
 from .streams import InputStream, OutputStream
 
 
 def furnish(live: Live) -> None:
     """Set up the namespace and the hooks for `live`, once, in the keeper before its first fork."""
+    isolate()
     main = ModuleType("__main__")
     main.__dict__["__builtins__"] = builtins
     main.__dict__["__annotations__"] = {}
@@ -51,7 +52,7 @@ def enter(live: Live, workspace: str) -> None:
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = live.streams
     assert live.main_module is not None
     sys.modules["__main__"] = live.main_module
-    hide_own_modules()
+    hide()
     live.guard.install()
     for name in ("PYREPL_CHANNEL", "PYREPL_PRELOAD", "PYREPL_WORKSPACE"):
         os.environ.pop(name, None)
@@ -59,18 +60,6 @@ def enter(live: Live, workspace: str) -> None:
     live.baseline = Baseline(workspace)
     sys.path.insert(0, "")
     sys.argv[:] = [""]
-
-
-def hide_own_modules() -> None:
-    """Take our modules out of sys.modules; their functions go on working."""
-    own: list[str] = [name for name, module in list(sys.modules.items()) if _is_own(module)]
-    for name in own:
-        del sys.modules[name]
-
-
-def _is_own(module: Any) -> bool:
-    path = getattr(module, "__file__", None)
-    return isinstance(path, str) and path.startswith(OWN_PREFIX)
 
 
 def _current_stdin() -> Any:

@@ -9,22 +9,20 @@ That costs nothing on the way of a `print`.
 
 from __future__ import annotations
 
-import os
+import _signal
 import signal
 from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
-OWN_PREFIX = os.path.dirname(os.path.abspath(__file__)) + os.sep
-"""Where our own code comes from, as it stands in `co_filename`."""
+from .own_modules import OWN_PREFIX, real_module
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _interruptible_code: set[CodeType] = set()
 
-_set_handler = signal.signal
-_get_handler = signal.getsignal
-_SIGINT = signal.SIGINT
-_SIG_IGN = signal.SIG_IGN
+_set_handler: Callable[[int, Any], Any] = _signal.signal
+_SIGINT = int(signal.SIGINT)
+_SIG_IGN = int(signal.SIG_IGN)
 _default_int_handler = signal.default_int_handler
 
 
@@ -104,17 +102,19 @@ class Guard:
 
     def install(self) -> None:
         """Put the guard into the signal module, so that handlers of user code pass through it."""
+        module = real_module("signal")
+        set_unguarded, get_handler = module.signal, module.getsignal
 
         def set_guarded(signalnum: int, handler: Any) -> Any:
             """Set the action for the given signal; see the signal module's documentation."""
             guarded = handler
             if callable(handler) and not isinstance(handler, signal.Handlers):
                 guarded = _Guarded(self, handler)
-            return unwrap(_set_handler(signalnum, guarded))
+            return unwrap(set_unguarded(signalnum, guarded))
 
         def get_unguarded(signalnum: int) -> Any:
             """Return the current action for the given signal; see the signal module's documentation."""
-            return unwrap(_get_handler(signalnum))
+            return unwrap(get_handler(signalnum))
 
         def unwrap(handler: Any) -> Any:
             return handler.handler if type(handler) is _Guarded else handler
@@ -122,8 +122,8 @@ class Guard:
         set_guarded.__name__ = set_guarded.__qualname__ = "signal"
         get_unguarded.__name__ = get_unguarded.__qualname__ = "getsignal"
         _interruptible_code.add(set_guarded.__code__)
-        signal.signal = set_guarded
-        signal.getsignal = get_unguarded
+        module.signal = set_guarded
+        module.getsignal = get_unguarded
 
     def enter_user_code(self) -> None:
         """Give SIGINT to user code's handler."""

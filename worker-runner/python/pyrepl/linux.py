@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import resource
 import time
-from collections.abc import Generator
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -15,6 +13,11 @@ _PR_SET_CHILD_SUBREAPER = 36
 _IONBF = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
+# Looked up once: ctypes makes classes and functions with what user code left of builtins. PyDLL keeps the interpreter lock:
+# setting a timer does not wait, and must not invite another thread.
+_prctl = _libc.prctl
+_timerfd_create = _libc.timerfd_create
+_timerfd_settime = ctypes.PyDLL(None).timerfd_settime
 _getrlimit = resource.getrlimit
 _setrlimit = resource.setrlimit
 
@@ -26,35 +29,33 @@ class _TimerSpec(ctypes.Structure):
 class Timer:
     """A timerfd that becomes readable once, a fixed time after each `arm`."""
 
-    __slots__ = ("_set", "_spec", "fd")
+    __slots__ = ("_spec", "fd")
 
     def __init__(self, after_ms: int) -> None:
         flags = os.O_NONBLOCK | os.O_CLOEXEC
-        self.fd: int = _libc.timerfd_create(time.CLOCK_MONOTONIC, flags)
+        self.fd: int = _timerfd_create(time.CLOCK_MONOTONIC, flags)
         if self.fd < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create")
         self._spec = ctypes.byref(_TimerSpec(0, 0, 0, after_ms * 1000000))
-        # With the interpreter lock held: the call does not wait, and must not invite another thread.
-        self._set = ctypes.PyDLL(None).timerfd_settime
 
     def arm(self) -> None:
         """Start the time anew."""
-        self._set(self.fd, 0, self._spec, None)
+        _timerfd_settime(self.fd, 0, self._spec, None)
 
 
 def die_with_parent(signum: int) -> None:
     """Have the kernel send `signum` to this process when its parent ends."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signum, 0, 0, 0)
+    _prctl(_PR_SET_PDEATHSIG, signum, 0, 0, 0)
 
 
 def set_dumpable(is_dumpable: bool) -> None:
     """Allow or forbid ptrace and `/proc/<pid>/mem` to processes of the same user."""
-    _libc.prctl(_PR_SET_DUMPABLE, int(is_dumpable), 0, 0, 0)
+    _prctl(_PR_SET_DUMPABLE, int(is_dumpable), 0, 0, 0)
 
 
 def adopt_orphans() -> None:
     """Become the parent of every orphaned descendant (what pid 1 is anyway)."""
-    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def unbuffer_c_stdio() -> None:
@@ -78,12 +79,18 @@ def resident_bytes() -> int:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@contextlib.contextmanager
-def spare_descriptors() -> Generator[None]:
-    """Allow the few descriptors that only the hard limit allows, for our own work where user code holds all the others."""
-    soft, hard = _getrlimit(resource.RLIMIT_NOFILE)
-    _setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    try:
-        yield
-    finally:
-        _setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+class SpareDescriptors:
+    """While entered, allows the few descriptors that only the hard limit allows: user code may hold all the others.
+
+    A class, because a generator would go through contextlib, which works with what user code left of builtins.
+    """
+
+    __slots__ = ("_soft",)
+
+    def __enter__(self) -> None:
+        self._soft, hard = _getrlimit(resource.RLIMIT_NOFILE)
+        _setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    def __exit__(self, *_error: object) -> None:
+        _, hard = _getrlimit(resource.RLIMIT_NOFILE)
+        _setrlimit(resource.RLIMIT_NOFILE, (min(self._soft, hard), hard))

@@ -26,6 +26,7 @@ _encode_utf8 = str.encode
 
 
 _getpid = os.getpid
+_utf_8_decode = codecs.utf_8_decode
 
 
 def _as_plain_text(text: object) -> str:
@@ -35,8 +36,20 @@ def _as_plain_text(text: object) -> str:
     return str.__str__(text)
 
 
-def _new_decoder() -> codecs.IncrementalDecoder:
-    return codecs.getincrementaldecoder("utf-8")("surrogateescape")
+class _Decoder:
+    """Decodes a pipe's bytes as they come, in C alone: the codecs module works with what user code left of builtins."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def decode(self, data: bytes, is_final: bool = False) -> str:
+        """Return the text so far; the beginning of a character is held back until the rest comes."""
+        data = self._held + data
+        text, used = _utf_8_decode(data, "surrogateescape", is_final)
+        self._held = data[used:]
+        return text
 
 
 def _close_quietly(descriptor: int) -> None:
@@ -157,7 +170,7 @@ class Output:
             readiness.register(reading, select.EPOLLIN)
         self._readiness = readiness
         self._waiting = readiness.poll
-        self._decoders = [(reading, stream, _new_decoder()) for reading, stream in self._pipes.ends]
+        self._decoders = [(reading, stream, _Decoder()) for reading, stream in self._pipes.ends]
         self.is_open = False
         self.is_armed = False
         self.pump = Pump(self, self._guard, self._pipes, connection)

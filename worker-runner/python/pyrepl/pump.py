@@ -5,7 +5,7 @@ from __future__ import annotations
 import _thread
 import os
 import select
-import signal
+import _signal
 from typing import TYPE_CHECKING
 
 from .guard import Guard
@@ -24,7 +24,7 @@ _POLLRDHUP = 0x2000
 _read = os.read
 _write = os.write
 _exit = os._exit
-_pthread_kill = signal.pthread_kill
+_pthread_kill = _signal.pthread_kill
 
 
 class Pump:
@@ -47,11 +47,11 @@ class Pump:
     def start(self) -> None:
         """Start the thread, with every signal blocked so that the main thread gets them all."""
         previous_size = _thread.stack_size(_STACK_BYTES)
-        previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        previous_mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
         try:
             _thread.start_new_thread(self._run, ())
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, previous_mask)
             _thread.stack_size(previous_size)
 
     def wake(self) -> None:

@@ -21,7 +21,7 @@ _getpid = os.getpid
 
 def take(live: Live, message: Message) -> None:
     """Fork a snapshot. Returns in the live process, and, when the snapshot is told to spawn, in the new live process."""
-    with linux.spare_descriptors():
+    with linux.SpareDescriptors():
         _take(live, message)
 
 

@@ -6,7 +6,8 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-from .guard import OWN_PREFIX, call_user, interruptible
+from .guard import call_user, interruptible
+from .own_modules import OWN_PREFIX
 from .values import bounded, type_name
 
 MAX_TRACEBACK_CHARS = 1 << 18
