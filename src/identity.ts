@@ -1,6 +1,6 @@
-/** Owns the names in a request: which client it is, which session it means. */
+/** Owns which client a request is of: the header of a REST call, the query or header of a WebSocket. */
 import { ProblemError } from "./problem.ts";
-import { ClientId, DEFAULT_SESSION, SessionName } from "./protocol/identity.ts";
+import { ClientId } from "./protocol/identity.ts";
 
 function parseClientId(value: string): ClientId {
   const parsed = ClientId.safeParse(value);
@@ -30,21 +30,4 @@ export function clientOfRest(request: Request): ClientId {
 export function clientOfSocket(request: Request): ClientId {
   const value = new URL(request.url).searchParams.get("client_id") ?? request.headers.get("client-id");
   return value === null || value === "" ? parseClientId(crypto.randomUUID()) : parseClientId(value);
-}
-
-/**
- * The session that a query names, or `default`.
- *
- * @throws ProblemError `invalid_request`.
- */
-export function sessionOfQuery(request: Request): SessionName {
-  const value = new URL(request.url).searchParams.get("session");
-  if (value === null) return DEFAULT_SESSION;
-  const parsed = SessionName.safeParse(value);
-  if (parsed.success) return parsed.data;
-  throw new ProblemError({
-    code: "invalid_request",
-    detail: "The session's name is not valid.",
-    errors: [{ path: "session", message: parsed.error.issues[0]?.message ?? "is not valid" }],
-  });
 }
