@@ -22,15 +22,7 @@ export const ExecuteAccepted = z.object({
   session: SessionName,
 });
 
-export const ExecutionStatus = z.enum([
-  "running",
-  "succeeded",
-  "failed",
-  "timed_out",
-  "cancelled",
-  "crashed",
-  "lost",
-]);
+export const ExecutionStatus = z.enum(["running", "succeeded", "failed", "timed_out", "cancelled", "crashed", "lost"]);
 export type ExecutionStatus = z.infer<typeof ExecutionStatus>;
 
 export const Execution = z.object({
