@@ -33,15 +33,15 @@ export class SessionGroup {
 
   async memoryStatus(): Promise<SandboxMemory> {
     const isFirst = this.#groups.mechanism === "cgroup-v1";
-    const [usage, events] = await Promise.all([
+    const [usage, statistics, events] = await Promise.all([
       this.#read(isFirst ? "memory.usage_in_bytes" : "memory.current"),
+      this.#read("memory.stat"),
       this.#read(isFirst ? "memory.oom_control" : "memory.events"),
     ]);
-    return {
-      residentBytes: Number(usage),
-      limitBytes: this.#limitBytes,
-      oomKills: Number(/^oom_kill (\d+)$/m.exec(events)?.[1]),
-    };
+    // Cached files that nobody maps are given back when memory is short.
+    const cached = numberOf(isFirst ? "total_inactive_file" : "inactive_file", statistics);
+    const residentBytes = Math.max(0, Number(usage) - cached);
+    return { residentBytes, limitBytes: this.#limitBytes, oomKills: numberOf("oom_kill", events) };
   }
 
   /** Ends whatever is still in it, which is nothing unless user code ran without a sandbox. */
@@ -67,6 +67,11 @@ export class SessionGroup {
       if (existsSync(join(this.#memory, "memory.swap.max"))) set("memory.swap.max", 0);
     }
   }
+}
+
+/** The value of one line of the kernel's, which has a name and a number. */
+function numberOf(name: string, lines: string): number {
+  return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(lines)?.[1] ?? 0);
 }
 
 function makeGroup(directory: string, mechanism: ControlGroups["mechanism"]): void {
