@@ -1,5 +1,6 @@
 // `npm run bench`: figures of the whole service beside bare counterparts in the same run. `--json` prints JSON;
 // names (latency, output, sessions, checkpoints, endings) choose what to measure.
+import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { testPython } from "../../scripts/python-tests.ts";
 import { type Product, startProduct } from "../support/product.ts";
@@ -24,6 +25,13 @@ const unknown = positionals.filter((name) => !(name in parts));
 if (unknown.length > 0) {
   console.error(`unknown: ${unknown.join(", ")}; there are ${Object.keys(parts).join(", ")}`);
   process.exit(2);
+}
+const cores = availableParallelism();
+const [loadAtStart = 0] = loadavg();
+if (loadAtStart > cores / 2) {
+  console.error(
+    `The machine is busy (load ${loadAtStart.toFixed(1)} on ${cores} cores): trust no figure but processor time.`,
+  );
 }
 const figures: Judged[] = [];
 const failures: string[] = [];
@@ -53,6 +61,8 @@ try {
   await baselines.close();
 }
 
-console.log(values.json ? JSON.stringify({ figures, failures }, null, 2) : renderTable(figures));
+console.log(
+  values.json ? JSON.stringify({ machine: { cores, loadAtStart }, figures, failures }, null, 2) : renderTable(figures),
+);
 for (const failure of failures) console.error(`not measured: ${failure}`);
 process.exitCode = failures.length === 0 ? 0 : 1;

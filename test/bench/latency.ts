@@ -3,12 +3,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Product } from "../support/product.ts";
 import { type Baselines, pipeRoundTrips } from "./baselines.ts";
 import { BenchClient } from "./bench-client.ts";
+import { type CpuTime, cpuTime } from "./cpu-time.ts";
 import { percentile, time } from "./measure.ts";
 import type { Figure } from "./report.ts";
 
 const rounds = 4;
 const perRound = 500;
 const pipelineDepth = 32;
+const cpuCount = 1000;
 
 export async function measureLatency(product: Product, baselines: Baselines): Promise<Figure[]> {
   const client = await BenchClient.open(product.socketUrl);
@@ -27,6 +29,10 @@ export async function measureLatency(product: Product, baselines: Baselines): Pr
   }
   const paused = await afterPauses(execute);
   const relayPaused = await afterPauses(() => baselines.relayRoundTrips(1));
+  const before = cpuTime(product.pid);
+  await time(cpuCount, execute);
+  const after = cpuTime(product.pid);
+  const cpu = (part: keyof CpuTime) => (after[part] - before[part]) / cpuCount;
   const sequentialRate = (samples.execute.length / samples.execute.reduce((sum, each) => sum + each, 0)) * 1000;
   const pipelined = await pipelinedRate(client, 3000);
   const rolledBack = await time(300, () => client.run("1", { transaction_policy: "rollback_always" }));
@@ -59,6 +65,14 @@ export async function measureLatency(product: Product, baselines: Baselines): Pr
       unit: "ms",
       baseline: { what: "relay, too", value: p50(relayPaused) },
       note: "the snapshot after each execution is then off its path",
+    },
+    { what: "processor time of an execution, edge", value: cpu("edge"), unit: "ms" },
+    { what: "processor time of an execution, runner", value: cpu("runner"), unit: "ms" },
+    {
+      what: "processor time of an execution, interpreter",
+      value: cpu("interpreter"),
+      unit: "ms",
+      note: "the snapshot that crash recovery needs included",
     },
     {
       what: "executions of one client, one after the other",
