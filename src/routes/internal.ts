@@ -30,7 +30,8 @@ export function addInternalRoutes(app: FrontApp): void {
       throw new ProblemError({ code: "not_found", detail: "There is no such object." });
     }
     const session = context.env.CLIENT_SESSIONS.get(id) as unknown as SessionCalls;
-    await session.ring(ring.session, ring.key);
-    return context.body(null, 204);
+    const outcome = await session.ring(ring.session, ring.key);
+    // The runner ends a session that nobody will come back to.
+    return context.body(null, outcome === "unknown" ? 410 : 204);
   });
 }

@@ -197,5 +197,6 @@ describe("the world outside", () => {
     expect((await ring(good, {})).status).toBe(401);
     expect((await ring({ ...good, object: "../x" })).status).toBe(404);
     expect((await ring({ ...good, session: "a/b" })).status).toBe(400);
+    expect((await ring(good)).status).toBe(410);
   });
 });
