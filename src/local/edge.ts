@@ -28,6 +28,11 @@ export interface Edge {
 
 const HOST = "127.0.0.1";
 const HEALTH_DEADLINE_MS = 10_000;
+/**
+ * A Worker has 128 MB on Cloudflare, but as much as it likes here; and what comes over a WebSocket is garbage that only a full
+ * collection takes away, so that without a bound 1 GB of output left 1.1 GB of it. An active client needs about 15 KB.
+ */
+const V8_FLAGS = "--max-old-space-size=64 --max-semi-space-size=2";
 
 /**
  * Builds and starts the edge, and waits until it answers.
@@ -38,6 +43,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const { port, stateDir, variables, log } = options;
   const [built, { Miniflare }] = await Promise.all([buildEdge(), import("miniflare")]);
   await leadWorkerdByTheHand();
+  process.env.MINIFLARE_WORKERD_V8_FLAGS ??= V8_FLAGS;
   const lines = new EdgeLines(log);
   const removeForeignListeners = watchSignalListeners();
   const miniflare = new Miniflare({

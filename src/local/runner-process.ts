@@ -61,7 +61,7 @@ export class RunnerProcess {
   #spawn(): void {
     const { id, env, log } = this.#options;
     const startedAt = performance.now();
-    const child = spawn(process.execPath, [join(ROOT, "worker-runner/main.ts")], {
+    const child = spawn(process.execPath, [...V8_FLAGS, join(ROOT, "worker-runner/main.ts")], {
       env,
       // The channel tells a runner that its parent is gone, however that ended.
       stdio: ["ignore", "pipe", "pipe", "ipc"],
