@@ -5,6 +5,9 @@ import { Backoff } from "./backoff.ts";
 import type { StartLog } from "./log.ts";
 import { ROOT, StartError } from "./settings.ts";
 
+/** Output passes through as strings that live for a moment: a small heap, collected often, costs less than the garbage. As in `npm run runner`. */
+const V8_FLAGS = ["--max-semi-space-size=2", "--optimize-for-size"];
+
 /** Beyond the runner's own grace for its sessions; then it is killed. */
 const STOP_EXTRA_MS = 10_000;
 
