@@ -16,6 +16,8 @@ import type { InterpreterOptions } from "./session-options.ts";
 const SIGKILL = 9;
 /** A connection's end and the keeper's word on it follow each other closely; past this one of them is being withheld. */
 const END_SKEW_MS = 250;
+/** It has been forked by then; where it was killed at once nothing else says so. */
+const SNAPSHOT_HELLO_MS = 3_000;
 const STDERR_KEPT = 4_096;
 /** `sun_path` of unix(7), without its NUL. */
 const SOCKET_PATH_MAX = 107;
@@ -124,8 +126,9 @@ export class Interpreter {
     );
   }
 
-  /** Kills the live process and all that it started; `liveEnded` follows. */
+  /** Kills the live process and all that it started, unless it is ending anyway; `liveEnded` follows. */
   killLive(): void {
+    if (this.#isLiveRetired || !this.live) return;
     this.#sweep().catch((error: Error) => this.#break(error.message));
   }
 
@@ -169,7 +172,7 @@ export class Interpreter {
       if (answer.type === "snapshot_declined") {
         throw new SnapshotDeclined(`the interpreter holds ${answer.resident_bytes} bytes`);
       }
-      const snapshot = await withDeadline(admitted, "a snapshot's hello", deadlineMs);
+      const snapshot = await withDeadline(admitted, "a snapshot's hello", Math.min(deadlineMs, SNAPSHOT_HELLO_MS));
       snapshot.describe(answer.threads, answer.pause);
       return snapshot;
     } catch (error) {

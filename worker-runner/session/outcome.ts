@@ -104,7 +104,12 @@ function describeDeath(
   };
 }
 
-const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number as number, name]));
+/** Where a number has two names (SIGABRT, SIGIOT), the first is the usual one. */
+const signalNames = new Map(
+  Object.entries(constants.signals)
+    .reverse()
+    .map(([name, number]) => [number as number, name]),
+);
 
 /** One clause on how a process ended. */
 export function describeEnd(end: LiveEnd): string {

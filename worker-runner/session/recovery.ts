@@ -136,6 +136,7 @@ export class Recovery {
   #take(maxResidentBytes: number | null): Promise<void> {
     const { interpreter } = this;
     const { snapshots, settings } = this.#duties;
+    const { live } = interpreter;
     const at = this.#changes;
     const lineage = this.#lineage;
     clearTimeout(this.#quiet);
@@ -155,7 +156,7 @@ export class Recovery {
         if (lineage !== this.#lineage) return;
         if (error instanceof SnapshotDeclined) this.#giveUp();
         // It neither answers nor ends: user code hangs in a hook of fork.
-        else if (interpreter.live) interpreter.killLive();
+        else if (interpreter.live === live && live?.isConnected) interpreter.killLive();
       },
     );
     this.#taking = taking;

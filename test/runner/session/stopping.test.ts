@@ -1,0 +1,114 @@
+import { describe, expect, it } from "vitest";
+import type { ExecutionId } from "../../../src/protocol/identity.ts";
+import { failure, printed, result, run, startSession } from "../borrowed-session.ts";
+
+/** Code that does not end by itself, and whether SIGINT alone ends it. */
+const endless: [name: string, code: string, isPolite: boolean][] = [
+  ["a loop", "while True: pass", true],
+  ["a sleep", "import time; time.sleep(60)", true],
+  ["a loop that ignores SIGINT", "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass", false],
+  ["a loop that swallows every exception", "while True:\n  try:\n    while True: pass\n  except BaseException: pass", false],
+  ["one long call into C", "pow(7, 10**8) and pow(7, 10**8)", false],
+];
+
+describe.each(endless)("%s", (_name, code, isPolite) => {
+  it("ends when its time is up, and the session answers with its state", async () => {
+    const session = await startSession();
+    await result(session, "x = [1]");
+    const error = await failure(session, `x.append(2)\n${code}`, { timeout: 0.3 });
+    expect(error.reason).toBe("timeout");
+    if (isPolite) expect(error).toMatchObject({ state: "kept", transaction: "committed" });
+    expect(["kept", "recovered"]).toContain(error.state);
+    expect((await result(session, "x")).value).toEqual(error.state === "kept" ? [1, 2] : [1]);
+  });
+
+  it("ends when it is interrupted, and the session answers with its state", async () => {
+    const session = await startSession();
+    await result(session, "x = [1]");
+    const running = run(session, `x.append(2)\nprint('on', flush=True)\n${code}`);
+    await printed(session, "on");
+    expect(session.interrupt()).not.toBeNull();
+    const { terminal } = await running;
+    expect(terminal.data).toMatchObject({ reason: "interrupted" });
+    if (isPolite) expect(terminal.data).toMatchObject({ state: "kept", exception_type: "KeyboardInterrupt" });
+    const state = terminal.type === "error" && terminal.data.state;
+    expect((await result(session, "x")).value).toEqual(state === "kept" ? [1, 2] : [1]);
+  });
+});
+
+it("keeps what was printed before the time was up", async () => {
+  const session = await startSession();
+  const { stdout } = await run(session, "print('part', end='')\nwhile True: pass", { timeout: 0.3 });
+  expect(stdout).toBe("part");
+});
+
+it("keeps what was printed before it was killed", async () => {
+  const session = await startSession();
+  const code = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('part', end='')\nwhile True: pass";
+  const { stdout, terminal } = await run(session, code, { timeout: 0.2 });
+  expect(stdout).toBe("part");
+  expect(terminal.data).toMatchObject({ reason: "timeout", state: "recovered", transaction: "rolled_back" });
+});
+
+it("takes a KeyboardInterrupt that is caught for a result, unless the time was up", async () => {
+  const session = await startSession();
+  const code = "import time\nprint('on', flush=True)\ntry: time.sleep(60)\nexcept KeyboardInterrupt: 'caught'\n'ended'";
+  const running = run(session, code);
+  await printed(session, "on");
+  session.interrupt();
+  expect((await running).terminal).toMatchObject({ type: "result", data: { value: "ended" } });
+  expect(await failure(session, code, { timeout: 0.3 })).toMatchObject({ reason: "timeout", state: "kept" });
+});
+
+it("never lets an interrupt reach the next execution", async () => {
+  const session = await startSession();
+  for (let round = 0; round < 100; round += 1) {
+    const running = run(session, "1");
+    session.interrupt();
+    const next = run(session, "sum(range(1000))");
+    await running;
+    expect((await next).terminal.type).toBe("result");
+  }
+});
+
+it("says that nothing runs where nothing does", async () => {
+  const session = await startSession();
+  expect(session.interrupt()).toBeNull();
+  expect(session.cancel("unknown" as ExecutionId)).toBe(false);
+  await run(session, "1", { id: "over" });
+  expect(session.cancel("over" as ExecutionId)).toBe(false);
+});
+
+it("ends a waiting execution without running it, and a running one by interrupt", async () => {
+  const session = await startSession();
+  const running = run(session, "print('on', flush=True)\nwhile True: pass", { id: "running" });
+  const waiting = run(session, "ran = True", { id: "waiting" });
+  await printed(session, "on");
+  expect(session.cancel("waiting" as ExecutionId)).toBe(true);
+  expect((await waiting).terminal.data).toMatchObject({ reason: "cancelled", state: "kept", transaction: "rolled_back" });
+  expect(session.cancel("running" as ExecutionId)).toBe(true);
+  expect((await running).terminal.data).toMatchObject({ reason: "cancelled", state: "kept" });
+  expect((await result(session, "'ran' in globals()")).value).toBe(false);
+});
+
+it("ends an execution that writes more than it may, and says how much was left out", async () => {
+  const session = await startSession({ outputMaxCharacters: 1000 });
+  expect((await run(session, "print('a' * 999)")).stdout.length).toBe(1000);
+  const { events, stdout, terminal } = await run(session, "print('a' * 1000)\nimport time; time.sleep(60)");
+  expect(stdout.length).toBe(1000);
+  expect(events.at(-2)).toMatchObject({ type: "output_truncated", data: { dropped_bytes: 1 } });
+  expect(terminal.data).toMatchObject({ reason: "output_limit" });
+  expect((await result(session, "1")).value).toBe(1);
+});
+
+it("resets to a fresh interpreter, ending what runs and what waits", async () => {
+  const session = await startSession();
+  await result(session, "x = 1");
+  const running = run(session, "print('on', flush=True)\nwhile True: pass");
+  await printed(session, "on");
+  const waiting = run(session, "x = 2");
+  await session.reset();
+  expect((await running).terminal.data).toMatchObject({ reason: "cancelled" });
+  expect((await waiting).terminal.data).toMatchObject({ reason: "cancelled" });
+  expect((await result(session, "'x' in globals()")).value).toBe(false);
+});
