@@ -9,6 +9,19 @@ const maxWorkers = 2;
 
 const foldersOfTheirOwn = ["contract", "edge", "system", "attacks"];
 
+/** Small enough to be met in a test: a link, a session and a client that rest soon, a journal and a budget that fill. */
+const edgeTestBindings = {
+  CHECKPOINT_KEY: "c".repeat(32),
+  RUNNER_TOKEN: "r".repeat(32),
+  LINK_IDLE_SECONDS: "1",
+  SESSION_IDLE_SECONDS: "4",
+  SESSION_TTL_SECONDS: "8",
+  JOURNAL_MAX_BYTES: "1048576",
+  UNACKED_OUTPUT_BYTES: "65536",
+  MAX_QUEUED_EXECUTIONS: "4",
+  MAX_SESSIONS_PER_CLIENT: "2",
+};
+
 /** Tests in plain Node, in one folder of test/; `runner` takes every folder that is no project of its own. */
 function nodeProject(name: string, timeoutMs: number, filesInParallel = true) {
   const isRest = !foldersOfTheirOwn.includes(name);
@@ -36,11 +49,12 @@ export default defineConfig({
         plugins: [
           cloudflareTest({
             wrangler: { configPath: "./wrangler.toml" },
-            miniflare: { bindings: { CHECKPOINT_KEY: "c".repeat(32), RUNNER_TOKEN: "r".repeat(32) } },
+            miniflare: { bindings: edgeTestBindings },
           }),
         ],
         test: {
           name: "edge",
+          globalSetup: ["test/support/edge-setup.ts"],
           include: ["test/edge/**/*.test.ts"],
           testTimeout: 20_000,
           hookTimeout: 20_000,

@@ -145,8 +145,9 @@ export class Checkpointing {
     const { parts } = this.#host;
     if (checkpoint.size > parts.settings.CHECKPOINT_MAX_BYTES) return false;
     try {
-      const blob = await parts.runnerCalls.getBlob(incarnation, checkpoint.id);
-      await parts.checkpoints.putBlob(parts.owner, checkpoint, blob);
+      await parts.runnerCalls.takeBlob(incarnation, checkpoint.id, (blob) =>
+        parts.checkpoints.putBlob(parts.owner, checkpoint, blob),
+      );
       return true;
     } catch (error) {
       console.error("a checkpoint could not be stored", error instanceof Error ? error.message : "");

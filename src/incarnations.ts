@@ -22,6 +22,8 @@ export interface IncarnationHost {
     /** The link can take requests from now on. */
     becameReady(link: RunnerLink, isNew: boolean): void;
   };
+  /** Somebody waits for its first interpreter. */
+  isClaimed: boolean;
   lastSeq(): number;
   save(): void;
   /** The interpreter is gone with its runner. */
@@ -197,6 +199,7 @@ export class Incarnations {
           throw error;
         }
         record.phase = "live";
+        this.#host.isClaimed = false;
         this.#host.save();
         this.#ready = link;
         this.#host.listener.becameReady(link, true);
@@ -205,6 +208,7 @@ export class Incarnations {
     } finally {
       this.#isStarting = false;
     }
+    this.#host.isClaimed = false;
     throw refusal ?? new CallProblem({ code: "no_runner", detail: "No runner is available.", retryAfter: 5 });
   }
 

@@ -125,6 +125,7 @@ export class SessionRest {
     });
     await session.checkpointing.forgetRecovery(false);
     record.returning = null;
+    session.isClaimed = false;
     if (purge) {
       session.journal.clear();
       parts.executions.clear(record.name);

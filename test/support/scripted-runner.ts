@@ -1,0 +1,399 @@
+/** A runner for tests of the edge: speaks the link and holds blobs as docs/link.md says, and runs small scripts instead of Python. */
+import { createHash } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { type WebSocket, WebSocketServer } from "ws";
+import { encodeEventFrame, LinkRequest } from "../../src/protocol/link.ts";
+
+type Request = LinkRequest;
+type EventType = Parameters<typeof encodeEventFrame>[1];
+type ExecutionId = Parameters<typeof encodeEventFrame>[2];
+interface RingEvent {
+  seq: number;
+  type: EventType;
+  executionId: ExecutionId;
+  frame: string;
+}
+interface Waiting {
+  executionId: ExecutionId;
+  lines: string[];
+}
+
+/** One session: its state is the list of values that scripts have pushed. */
+class ScriptedSession {
+  readonly key: string;
+  /** Whose it is. */
+  readonly object: string;
+  readonly ran: string[] = [];
+  state: unknown[] = [];
+  snapshots = new Map<string, unknown[]>();
+  blobs = new Map<string, Buffer>();
+  ring: RingEvent[] = [];
+  seq: number;
+  link: WebSocket | null = null;
+  links = 0;
+  sent = 0;
+  credit = 0;
+  durable = 0;
+  known = new Map<string, string>();
+  queue: Waiting[] = [];
+  running: Waiting | null = null;
+  input: { input_id: string; prompt: string; password: boolean; timeout: number; execution_id: ExecutionId } | null =
+    null;
+  #inputs = 0;
+
+  constructor(key: string, object: string, base: number) {
+    this.key = key;
+    this.object = object;
+    this.seq = base;
+  }
+
+  emit(type: EventType, executionId: ExecutionId, data: object): void {
+    this.seq += 1;
+    const frame = JSON.stringify({
+      type,
+      seq: this.seq,
+      data: {
+        id: `${executionId}.${this.seq}`,
+        timestamp: Date.now() / 1000,
+        type,
+        execution_id: executionId,
+        ...data,
+      },
+    });
+    this.ring.push({ seq: this.seq, type, executionId, frame });
+    this.pump();
+  }
+
+  pump(): void {
+    for (const event of this.ring) {
+      if (event.seq <= this.sent) continue;
+      if (this.link === null || this.link.readyState !== this.link.OPEN) return;
+      if ((event.type === "output" || event.type === "display") && this.credit <= 0) return;
+      this.sent = event.seq;
+      this.credit -= event.frame.length;
+      this.link.send(encodeEventFrame(event.seq, event.type, event.executionId, event.frame));
+    }
+  }
+
+  submit(executionId: ExecutionId, code: string): void {
+    if (this.known.has(executionId)) return;
+    this.known.set(executionId, code);
+    this.ran.push(executionId);
+    this.queue.push({ executionId, lines: code.split("\n") });
+    this.next();
+  }
+
+  next(): void {
+    while (this.running === null) {
+      const next = this.queue.shift();
+      if (next === undefined) return;
+      this.running = next;
+      this.step();
+    }
+  }
+
+  /** Runs lines until one has to wait, or the script ends. */
+  step(): void {
+    const running = this.running;
+    if (running === null) return;
+    const id = running.executionId;
+    let value: unknown = null;
+    for (let line = running.lines.shift(); line !== undefined; line = running.lines.shift()) {
+      const [word = "", ...rest] = line.split(" ");
+      const text = rest.join(" ");
+      if (word === "print") this.emit("output", id, { data: `${text}\n`, stream: "stdout" });
+      else if (word === "flood") {
+        const [count = 0, size = 0] = rest.map(Number);
+        for (let at = 0; at < count; at += 1) {
+          this.emit("output", id, { data: String(at).padStart(size, "."), stream: "stdout" });
+        }
+      } else if (word === "push") this.state.push(JSON.parse(text));
+      else if (word === "state") value = [...this.state];
+      else if (word === "value") value = JSON.parse(text);
+      else if (word === "input") {
+        this.#inputs += 1;
+        this.input = { input_id: `in-${this.#inputs}`, prompt: text, password: false, timeout: 30, execution_id: id };
+        const { execution_id: _, ...data } = this.input;
+        this.emit("input", id, data);
+        return;
+      } else if (word === "hold") return;
+      else if (word === "fail") {
+        this.fail("exception", text);
+        return;
+      }
+    }
+    this.running = null;
+    const transaction = "committed";
+    this.emit("result", id, { value, repr: JSON.stringify(value), execution_time: 0.001, transaction });
+  }
+
+  fail(reason: string, message: string): void {
+    const id = this.running?.executionId;
+    this.running = null;
+    this.input = null;
+    if (id !== undefined) this.error(id, reason, message);
+  }
+
+  error(id: ExecutionId, reason: string, message: string): void {
+    this.emit("error", id, {
+      exception_type: "ScriptedError",
+      exception_message: message,
+      traceback: "",
+      execution_time: 0.001,
+      reason,
+      transaction: "committed",
+      state: "kept",
+    });
+  }
+
+  status() {
+    return {
+      state: this.running === null ? "ready" : "busy",
+      last_seq: this.seq,
+      running: this.running?.executionId ?? null,
+      queued: this.queue.map((one) => one.executionId),
+      pending_input: this.input,
+    };
+  }
+}
+
+export interface ScriptedRunner {
+  url: string;
+  stop(): Promise<void>;
+}
+
+/** Starts it on a free port. `POST /control/<word>` steers it; see `control`. */
+export async function startScriptedRunner(): Promise<ScriptedRunner> {
+  const sessions = new Map<string, ScriptedSession>();
+  const refusals = new Set<string>();
+  const server: Server = createServer((request, response) => {
+    answer(request, response).catch((error: unknown) => response.writeHead(500).end(String(error)));
+  });
+  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: 64 * 1024 * 1024 });
+
+  server.on("upgrade", (request, socket, head) => {
+    const key = /^\/v1\/sessions\/([^/]+)\/link$/.exec(request.url ?? "")?.[1];
+    if (key === undefined) return socket.destroy();
+    return sockets.handleUpgrade(request, socket, head, (ws) => serveLink(key, ws));
+  });
+
+  function serveLink(key: string, ws: WebSocket): void {
+    let session: ScriptedSession | null = null;
+    const tell = (reply: object) => ws.send(JSON.stringify(reply));
+    ws.on("message", (raw) => {
+      const request = LinkRequest.parse(JSON.parse(raw.toString()));
+      if (request.type !== "open") {
+        if (session !== null) obey(session, request, tell);
+        return;
+      }
+      const known = sessions.get(key);
+      const isRefused = refusals.has(request.object);
+      if (isRefused || (known === undefined && !request.create)) {
+        tell({ type: "refused", code: isRefused ? "pool_exhausted" : "not_found", detail: "scripted" });
+        ws.close(1000);
+        return;
+      }
+      session = known ?? new ScriptedSession(key, request.object, request.base);
+      sessions.set(key, session);
+      session.link?.close(4001);
+      session.link = ws;
+      session.links += 1;
+      session.sent = request.after;
+      session.credit = request.credit;
+      tell({ type: "opened", created: known === undefined, runner_id: "scripted", version: "0", ...session.status() });
+      session.pump();
+    });
+    ws.on("close", () => {
+      if (session?.link === ws) session.link = null;
+    });
+  }
+
+  function obey(session: ScriptedSession, request: Exclude<Request, { type: "open" }>, tell: (reply: object) => void) {
+    switch (request.type) {
+      case "durable":
+        session.durable = Math.max(session.durable, request.seq);
+        session.ring = session.ring.filter((event) => event.seq > request.seq);
+        return;
+      case "credit":
+        session.credit += request.bytes;
+        session.pump();
+        return;
+      case "execute":
+        session.submit(request.execution_id, request.code);
+        return;
+      case "input_response":
+        if (session.input?.input_id !== request.input_id) {
+          tell({ type: "failed", ref: request.ref, code: "not_found", detail: "nothing waits" });
+          return;
+        }
+        session.input = null;
+        tell({ type: "done", ref: request.ref });
+        session.emit("output", session.running?.executionId as ExecutionId, {
+          data: `got ${request.value}\n`,
+          stream: "stdout",
+        });
+        session.step();
+        session.next();
+        return;
+      case "cancel": {
+        const at = session.queue.findIndex((one) => one.executionId === request.execution_id);
+        if (at >= 0) session.queue.splice(at, 1);
+        tell({ type: "done", ref: request.ref });
+        if (at >= 0) session.error(request.execution_id, "cancelled", "cancelled");
+        else session.fail("cancelled", "cancelled");
+        session.next();
+        return;
+      }
+      case "interrupt":
+        tell({ type: "done", ref: request.ref, execution_id: session.running?.executionId ?? null });
+        session.fail("interrupted", "interrupted");
+        session.next();
+        return;
+      case "reset":
+        session.fail("cancelled", "reset");
+        session.state = [];
+        tell({ type: "done", ref: request.ref });
+        return;
+      case "complete":
+        tell({ type: "completions", ref: request.ref, data: { matches: ["x"], cursor_start: 0, cursor_end: 1 } });
+        return;
+      case "is_complete":
+        tell({ type: "completeness", ref: request.ref, data: { status: "complete" } });
+        return;
+      case "checkpoint": {
+        const blob = Buffer.from(JSON.stringify(session.state));
+        session.snapshots.set(request.checkpoint_id, [...session.state]);
+        session.blobs.set(request.checkpoint_id, blob);
+        tell({
+          type: "checkpoint_taken",
+          ref: request.ref,
+          checkpoint_id: request.checkpoint_id,
+          size: blob.length,
+          sha256: createHash("sha256").update(blob).digest("hex"),
+          skipped: [],
+          pause: 0.001,
+        });
+        return;
+      }
+      case "restore": {
+        const snapshot = session.snapshots.get(request.checkpoint_id);
+        const blob = session.blobs.get(request.checkpoint_id);
+        if (snapshot === undefined && !request.blob) {
+          tell({ type: "blob_required", ref: request.ref, checkpoint_id: request.checkpoint_id });
+          return;
+        }
+        session.state = snapshot !== undefined ? [...snapshot] : JSON.parse(blob?.toString() ?? "[]");
+        const source = snapshot !== undefined ? "snapshot" : "stored";
+        tell({ type: "restored", ref: request.ref, checkpoint_id: request.checkpoint_id, source, missing: [] });
+        return;
+      }
+      case "drop_checkpoint":
+        session.snapshots.delete(request.checkpoint_id);
+        return;
+      case "status":
+        tell({
+          type: "status",
+          ref: request.ref,
+          ...session.status(),
+          resident_bytes: 1,
+          limit_bytes: 2,
+          snapshots: 0,
+        });
+        return;
+      default:
+        request satisfies never;
+    }
+  }
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { pathname } = new URL(request.url ?? "/", "http://runner");
+    const pieces: Buffer[] = [];
+    for await (const piece of request) pieces.push(piece as Buffer);
+    const body = Buffer.concat(pieces);
+    if (pathname.startsWith("/control/")) {
+      const told = control(pathname.slice("/control/".length), body.toString());
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(told ?? null));
+      return;
+    }
+    const [, key = "", id] = /^\/v1\/sessions\/([^/]+)(?:\/checkpoints\/([^/]+))?$/.exec(pathname) ?? [];
+    const session = sessions.get(key);
+    if (session === undefined) {
+      response.writeHead(404).end();
+    } else if (id === undefined) {
+      session.link?.close(1000);
+      sessions.delete(key);
+      response.writeHead(204).end();
+    } else if (request.method === "GET") {
+      const blob = session.blobs.get(id);
+      if (blob === undefined) response.writeHead(404).end();
+      else response.writeHead(200, { "content-length": blob.length }).end(blob);
+    } else if (request.method === "PUT") {
+      const isRight = createHash("sha256").update(body).digest("hex") === request.headers["x-content-sha256"];
+      if (isRight) session.blobs.set(id, body);
+      response.writeHead(isRight ? 204 : 400).end();
+    } else {
+      session.blobs.delete(id);
+      response.writeHead(204).end();
+    }
+  }
+
+  /** `body` is the object whose sessions the command means, or the key of one. */
+  function control(command: string, body: string): unknown {
+    const meant = [...sessions.values()].filter((session) => session.object === body || session.key === body);
+    switch (command) {
+      case "sessions":
+        return meant.map(({ key, links, durable, ran, ring, state, credit, link }) => ({
+          key,
+          links,
+          durable,
+          ran,
+          ringed: ring.length,
+          state,
+          credit,
+          isLinked: link !== null,
+        }));
+      case "release":
+        for (const session of meant) {
+          session.step();
+          session.next();
+        }
+        return null;
+      case "cut":
+        for (const session of meant) session.link?.terminate();
+        return null;
+      case "kill":
+        for (const session of meant) {
+          sessions.delete(session.key);
+          session.link?.terminate();
+        }
+        return null;
+      case "drain":
+        for (const session of meant) session.link?.send(JSON.stringify({ type: "draining" }));
+        return null;
+      case "forget-snapshots":
+        for (const session of meant) session.snapshots.clear();
+        return null;
+      case "refuse":
+        refusals.add(body);
+        return null;
+      case "accept":
+        refusals.delete(body);
+        return null;
+      default:
+        throw new Error(`no such command: ${command}`);
+    }
+  }
+
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    stop: () =>
+      new Promise((resolve) => {
+        for (const ws of sockets.clients) ws.terminate();
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
