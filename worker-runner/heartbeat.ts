@@ -4,6 +4,8 @@ import type { EdgeAnswer } from "./edge-calls.ts";
 import type { Logger } from "./log.ts";
 
 const FIRST_RETRY_MS = 100;
+/** Slow growth: an edge that starts together with the runner is found soon after it is up. */
+const RETRY_GROWTH = 1.25;
 const PATIENCE_MS = 1000;
 
 export interface HeartbeatOptions {
@@ -72,7 +74,7 @@ export class HeartbeatSender {
     const { log, periodMs } = this.#options;
     const why = answer.outcome === "away" ? answer.why : "it does not know this call";
     const retryMs = this.#retryMs;
-    this.#retryMs = Math.min(retryMs * 2, periodMs);
+    this.#retryMs = Math.min(retryMs * RETRY_GROWTH, periodMs);
     if (this.#edge === "there") {
       log.warn({ why }, "the edge does not take heartbeats; trying on");
       this.#edge = "lost";
