@@ -36,7 +36,7 @@ const Variables = z.object({
   POOL_MIN_IDLE: number().int().nonnegative().default(5),
   POOL_MAX_SESSIONS: count(100),
   /** How long a new session may wait for a free interpreter. */
-  POOL_ACQUIRE_SECONDS: number().positive().default(10),
+  POOL_ACQUIRE_SECONDS: number().positive().default(30),
   PYTHON: z.string().default("python3"),
   /** Modules imported ahead of need, separated by commas. */
   PRELOAD: list,

@@ -12,8 +12,10 @@ export interface PoolOptions extends SessionOptions {
   maxSessions?: number;
   /** Sessions started at the same time (2). */
   maxStarting?: number;
-  /** How long `acquire` waits unless told otherwise (10,000). */
+  /** How long `acquire` waits for a session that can be started, unless told otherwise (30,000). */
   acquireDeadlineMs?: number;
+  /** How long it waits at most where every session is lent, so that somebody has to give one back first (3,000). */
+  fullDeadlineMs?: number;
   /** The wait after the first failed start, doubled with each further one up to `startRetryMaxMs` (100 and 10,000). */
   startRetryMs?: number;
   startRetryMaxMs?: number;
@@ -112,10 +114,7 @@ export class SessionPool {
    *
    * @throws SessionError `pool_exhausted`, `draining`, `aborted`, `interpreter_failed` (the last start failed, too).
    */
-  async acquire({
-    signal,
-    deadlineMs = this.#options.acquireDeadlineMs ?? 10_000,
-  }: AcquireOptions = {}): Promise<Session> {
+  async acquire({ signal, deadlineMs = this.#patienceMs }: AcquireOptions = {}): Promise<Session> {
     if (this.#state !== "open") throw new SessionError("draining", `the pool is ${this.#state}`);
     const startedAt = performance.now();
     const borrowed = this.#borrowers.wait({ signal, deadlineMs });
@@ -171,6 +170,12 @@ export class SessionPool {
     if (this.#retry) clearTimeout(this.#retry);
     for (const session of this.#lent) this.#finish(session);
     while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+  }
+
+  get #patienceMs(): number {
+    const { acquireDeadlineMs = 30_000, fullDeadlineMs = 3_000 } = this.#options;
+    const isFull = this.#lent.size + this.#borrowers.count >= this.#maxSessions;
+    return isFull ? Math.min(fullDeadlineMs, acquireDeadlineMs) : acquireDeadlineMs;
   }
 
   get #hasRoom(): boolean {
