@@ -18,7 +18,6 @@ const BEARER_SUBPROTOCOL = "pyrepl.bearer.";
 
 const MAX_TOKEN_CHARS = 8192;
 const MAX_TENANT_CHARS = 255;
-const CLOCK_TOLERANCE_SECONDS = 5;
 const SECRET_ALGORITHM = "HS256";
 const KEY_SET_ALGORITHMS = ["RS256", "ES256", "EdDSA", "Ed25519"];
 /** Header fields by which a token would bring, or point to, its own key. */
@@ -103,7 +102,6 @@ async function payloadOf(token: string, settings: Settings): Promise<JWTPayload>
   const algorithm = algorithmOf(token);
   const options = {
     requiredClaims: ["exp", "sub"],
-    clockTolerance: CLOCK_TOLERANCE_SECONDS,
     ...(settings.JWT_ISSUER === undefined ? {} : { issuer: settings.JWT_ISSUER }),
     ...(settings.JWT_AUDIENCE === undefined ? {} : { audience: settings.JWT_AUDIENCE }),
   };

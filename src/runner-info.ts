@@ -2,6 +2,7 @@
 import type { Bindings } from "./env.ts";
 import { settingsOf } from "./env.ts";
 import { fleetStatus } from "./fleet.ts";
+import { ProblemError } from "./problem.ts";
 import { RunnerCapabilities } from "./protocol/capabilities.ts";
 
 const ASK_TIMEOUT_MS = 3000;
@@ -19,6 +20,12 @@ async function askFixedRunner(url: string, path: string, token: string): Promise
   }
 }
 
+async function readCapabilities(answer: Response): Promise<RunnerCapabilities> {
+  const parsed = answer.ok ? RunnerCapabilities.safeParse(await answer.json()) : null;
+  if (parsed?.success) return parsed.data;
+  throw new ProblemError({ code: "runner_error", detail: "The runner does not say what it can do." });
+}
+
 /** True where a new session would find a runner with room for it. */
 export async function canTakeSession(env: Bindings): Promise<boolean> {
   const { RUNNER_URL, RUNNER_TOKEN } = settingsOf(env);
@@ -31,12 +38,16 @@ export async function canTakeSession(env: Bindings): Promise<boolean> {
   return runners.some((runner) => !runner.draining && runner.sessions < runner.capacity);
 }
 
-/** What a runner says about itself, or null where there is none. */
+/**
+ * What a runner says about itself, or null where there is none.
+ *
+ * @throws ProblemError `runner_error`.
+ */
 export async function runnerCapabilities(env: Bindings): Promise<RunnerCapabilities | null> {
   const { RUNNER_URL, RUNNER_TOKEN } = settingsOf(env);
   if (RUNNER_URL !== undefined) {
     const answer = await askFixedRunner(RUNNER_URL, "/v1/capabilities", RUNNER_TOKEN);
-    return answer?.ok ? RunnerCapabilities.parse(await answer.json()) : null;
+    return answer === null ? null : readCapabilities(answer);
   }
   const runners = (await fleetStatus(env)).toSorted((a, b) => (a.id < b.id ? -1 : 1));
   const chosen = runners.find((runner) => !runner.draining) ?? runners[0];

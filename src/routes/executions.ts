@@ -71,12 +71,15 @@ async function answerEvents(
   after: number,
   format: EventStreamFormat,
 ): Promise<Response> {
+  const headers = { "content-type": MEDIA_TYPES[format], "x-accel-buffering": "no" };
+  if (context.req.method === "HEAD") {
+    await callSession(context, (session, caller) => session.getExecution(caller, executionId));
+    return new Response(null, { headers });
+  }
   const events = await callSession(context, (session, caller) =>
     session.streamEvents(caller, executionId, after, format),
   );
-  return new Response(events, {
-    headers: { "content-type": MEDIA_TYPES[format], "x-accel-buffering": "no" },
-  });
+  return new Response(events, { headers });
 }
 
 /** The id that makes the call repeatable: from the body or the Idempotency-Key header, which must agree. */

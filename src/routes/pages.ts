@@ -57,6 +57,7 @@ function connectSources(request: Request): string {
 
 /** Adds the pages to the app. */
 export function addPageRoutes(app: FrontApp): void {
+  let description: ReturnType<typeof describeApi> | undefined;
   app.get("/", (context) =>
     htmlAnswer("console.html", [connectSources(context.req.raw), `style-src 'self' 'nonce-${NONCE_MARK}'`]),
   );
@@ -70,5 +71,8 @@ export function addPageRoutes(app: FrontApp): void {
     return fileAnswer(context, name as PageName);
   });
   app.get("/favicon.ico", (context) => context.redirect("/assets/icon.svg"));
-  app.get("/openapi.json", (context) => context.json(describeApi(app), 200, { "cache-control": "no-cache" }));
+  app.get("/openapi.json", (context) => {
+    description ??= describeApi(app);
+    return context.json(description, 200, { "cache-control": "no-cache" });
+  });
 }

@@ -59,7 +59,7 @@ export function addServiceRoutes(app: FrontApp): void {
       tags,
       responses: {
         200: jsonAnswer("The capabilities", Capabilities, CAPABILITIES),
-        ...problems("unauthorized", "origin_not_allowed", "no_runner", "internal"),
+        ...problems("unauthorized", "origin_not_allowed", "runner_error", "no_runner", "internal"),
       },
     },
     async (context) => {

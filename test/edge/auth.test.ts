@@ -66,6 +66,7 @@ describe("with a shared secret", () => {
 
   it.each<[string, () => Promise<string> | string]>([
     ["an expired one", () => signed({ ...claims, exp: inAMinute() - 120 })],
+    ["one that has just expired", () => signed({ ...claims, exp: inAMinute() - 60 })],
     ["one that is not valid yet", () => signed({ ...claims, nbf: inAMinute() + 60 })],
     ["one without an end", () => new SignJWT(claims).setProtectedHeader({ alg: "HS256" }).sign(bytes(SECRET))],
     ["another issuer's", () => signed({ ...claims, iss: "https://other.test" })],

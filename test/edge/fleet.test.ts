@@ -1,10 +1,11 @@
 /** The registry of runners: who lives, who has room, who is chosen, and that no client reaches it. */
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { exports, env as testEnv } from "cloudflare:workers";
-import { beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Bindings } from "../../src/env.ts";
 import { chooseRunner, FORGET_AFTER_MS, fleetStatus, placeRunner, recordHeartbeat } from "../../src/fleet.ts";
 import type { Heartbeat } from "../../src/protocol/link.ts";
+import { problemOf, testFront } from "./support/front.ts";
 
 const env = testEnv as unknown as Bindings;
 const fleet = () => env.FLEET.get(env.FLEET.idFromName("fleet"));
@@ -198,5 +199,41 @@ describe("the world outside", () => {
     expect((await ring({ ...good, object: "../x" })).status).toBe(404);
     expect((await ring({ ...good, session: "a/b" })).status).toBe(400);
     expect((await ring(good)).status).toBe(410);
+  });
+});
+
+describe("with one fixed runner", () => {
+  const fixed = { RUNNER_URL: "http://fixed.test:1" };
+  const capabilities = heartbeat("r1").capabilities;
+  const answerWith = (answer: (url: string, headers: Headers) => Response) =>
+    vi.stubGlobal("fetch", async (url: URL, init: RequestInit) => answer(String(url), new Headers(init.headers)));
+  afterEach(() => vi.unstubAllGlobals());
+
+  it("asks it whether it is ready and what it can do, with the secret", async () => {
+    answerWith((url, headers) => {
+      expect(headers.get("authorization")).toBe(`Bearer ${"r".repeat(32)}`);
+      return url.endsWith("/ready") ? Response.json({ status: "ready" }) : Response.json(capabilities);
+    });
+    const front = testFront(fixed);
+    expect((await front.fetch("/ready")).status).toBe(200);
+    expect(await (await front.fetch("/api/v1/capabilities")).json()).toMatchObject({ ...capabilities, protocol: "v1" });
+  });
+
+  it("says that there is none where it does not answer, or has no room", async () => {
+    vi.stubGlobal("fetch", async () => {
+      throw new Error("connection refused by 10.0.0.7");
+    });
+    for (const path of ["/ready", "/api/v1/capabilities"]) {
+      const response = await testFront(fixed).fetch(path);
+      expect([response.status, (await problemOf(response)).code]).toEqual([503, "no_runner"]);
+    }
+    answerWith(() => Response.json({}, { status: 503 }));
+    expect((await testFront(fixed).fetch("/ready")).status).toBe(503);
+  });
+
+  it("blames the runner for an answer that makes no sense", async () => {
+    answerWith(() => Response.json({ python: "yes" }));
+    const response = await testFront(fixed).fetch("/api/v1/capabilities");
+    expect([response.status, (await problemOf(response)).code]).toEqual([502, "runner_error"]);
   });
 });

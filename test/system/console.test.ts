@@ -1,5 +1,6 @@
 /** The console as its user sees it: a real browser against the real product, and nothing of what code prints becomes markup. */
 
+import { existsSync } from "node:fs";
 import { type Browser, chromium, type Page, type WebSocketRoute } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Product, startProduct } from "../support/product.ts";
@@ -14,6 +15,7 @@ const CHROMIUM_FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
+const BROWSERS = ["/usr/bin/chromium", "/usr/bin/google-chrome", "/usr/bin/chromium-browser"];
 const SECRET = "a secret of at least thirty-two characters";
 
 let product: Product;
@@ -22,7 +24,7 @@ let browser: Browser;
 beforeAll(async () => {
   product = await startProduct();
   browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    executablePath: process.env.CHROMIUM ?? BROWSERS.find((path) => existsSync(path)) ?? "chromium",
     args: CHROMIUM_FLAGS,
   });
 });

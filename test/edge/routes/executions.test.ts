@@ -235,6 +235,13 @@ describe("the other calls about executions", () => {
     }
   });
 
+  it("opens no stream for a HEAD", async () => {
+    const front = testFront({}, { getExecution: () => ok(EXECUTION) });
+    const response = await call(front, "HEAD", "/api/v1/executions/e1/events");
+    expect([response.status, response.headers.get("content-type")]).toEqual([200, "text/event-stream"]);
+    expect(front.calls.map((made) => made.method)).toEqual(["getExecution"]);
+  });
+
   it("hands odd ids on as they are, and has nothing under impossible ones", async () => {
     const front = testFront({}, { getExecution: () => ok(EXECUTION) });
     for (const id of ["a/b", "..", "é ☃", "__proto__", "%", "a\nb"]) {
