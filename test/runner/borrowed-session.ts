@@ -2,6 +2,19 @@
 import { onTestFinished } from "vitest";
 import type { ExecutionEvent } from "../../src/protocol/event.ts";
 import { type ExecuteRequest, Session, type SessionListener, type SessionOptions } from "../../worker-runner/index.ts";
+import { startSandbox } from "../../worker-runner/sandbox.ts";
+import type { Sandbox, StartSandbox } from "../../worker-runner/sandbox-contract.ts";
+
+/** A session that ends with the test, and the sandboxes that it has started. */
+export async function startWatched(options: SessionOptions = {}): Promise<{ session: Session; sandboxes: Sandbox[] }> {
+  const sandboxes: Sandbox[] = [];
+  const startWatchedSandbox: StartSandbox = async (settings) => {
+    const sandbox = await (options.startSandbox ?? startSandbox)(settings);
+    sandboxes.push(sandbox);
+    return sandbox;
+  };
+  return { session: await startSession({ ...options, startSandbox: startWatchedSandbox }), sandboxes };
+}
 
 /** A session that ends with the test. */
 export async function startSession(options: SessionOptions = {}): Promise<Session> {

@@ -83,7 +83,7 @@ export const corpus: Case[] = [
   { name: "a builtin that is hidden", before: "len = lambda it: 42", change: "del len", look: "len([])" },
   { name: "the last value", before: "7 * 6", change: "1 + 1", look: "_" },
   { name: "a warning filter", before: "import warnings\nwarnings.simplefilter('error')\nn = len(warnings.filters)", change: "warnings.resetwarnings()", look: "len(warnings.filters) == n", blob: "outside", why: "a setting of a module" },
-  { name: "ctypes memory", before: "import ctypes\na = (ctypes.c_int * 2)(1, 2)", change: "a[0] = 9", look: "list(a)" },
+  { name: "ctypes memory", before: "import ctypes\na = (ctypes.c_int * 2)(1, 2)", change: "a[0] = 9", look: "list(a)", blob: "named", why: "its type is made on the spot" },
   { name: "a memory map", before: "import mmap\nm = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)\nm[:2] = b'ab'", change: "m[:2] = b'xy'", look: "m[:2].decode()", blob: "named", why: "a mapping is no value" },
 ];
 

@@ -1,0 +1,36 @@
+import { expect, it } from "vitest";
+import { printed, result, run, startSession } from "../borrowed-session.ts";
+
+it("completes names of the session, and says what it replaces", async () => {
+  const session = await startSession();
+  await result(session, "remarkable = 1");
+  const { matches, cursor_start, cursor_end } = await session.complete("x = remark", 10);
+  expect(matches).toContain("remarkable");
+  expect([cursor_start, cursor_end]).toEqual([4, 10]);
+});
+
+it("says whether code is complete", async () => {
+  const session = await startSession();
+  expect(await session.isComplete("x = 1")).toEqual({ status: "complete" });
+  expect(await session.isComplete("def f():")).toMatchObject({ status: "incomplete", indent: expect.any(String) });
+  expect(await session.isComplete("x = = 1")).toEqual({ status: "invalid" });
+});
+
+it("waits for a busy session as long as it may, and no longer", async () => {
+  const session = await startSession({ completionWaitMs: 300 });
+  const short = run(session, "import time; time.sleep(0.1)");
+  expect(await session.isComplete("1")).toEqual({ status: "complete" });
+  await short;
+  const long = run(session, "print('on', flush=True)\ninput()");
+  await printed(session, "on");
+  await expect(session.complete("a", 1)).rejects.toMatchObject({ code: "deadline" });
+  session.interrupt();
+  await long;
+});
+
+it("does not hang where an object's own code does", async () => {
+  const session = await startSession({ completionWaitMs: 500 });
+  await result(session, "class A:\n  def __dir__(self):\n    while True: pass\na = A()\nx = 1");
+  await Promise.allSettled([session.complete("a.", 2)]);
+  expect((await result(session, "x")).value).toBe(1);
+});
