@@ -1,5 +1,5 @@
 /** Owns the runner's HTTP calls (docs/link.md); the links are `link-server.ts`'s. */
-import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { type Context, Hono } from "hono";
 import type { RunnerCapabilities } from "../src/protocol/capabilities.ts";
@@ -47,15 +47,18 @@ export function createApp(options: AppOptions): Hono {
     return isRemoved ? c.body(null, 204) : unknownSession(c);
   });
 
-  app.get("/v1/sessions/:key/checkpoints/:id", (c) => {
+  app.get("/v1/sessions/:key/checkpoints/:id", async (c) => {
     const found = findBlob(c);
     if (found === undefined) return unknownBlob(c);
-    const file = createReadStream(found.taken.blobPath);
-    file.once("error", (error) => log.warn({ err: error.message }, "a blob could not be read"));
-    const headers = { "content-length": String(found.taken.size), "x-content-sha256": found.taken.sha256 };
-    return c.body(Readable.toWeb(file) as ReadableStream<Uint8Array>, 200, {
-      ...headers,
+    const { blobPath, size, sha256 } = found.taken;
+    const file = await open(blobPath).catch(() => undefined);
+    // The session ended a moment ago, and its files with it.
+    if (file === undefined) return unknownBlob(c);
+    const body = Readable.toWeb(file.createReadStream()) as ReadableStream<Uint8Array>;
+    return c.body(body, 200, {
       "content-type": "application/octet-stream",
+      "content-length": String(size),
+      "x-content-sha256": sha256,
     });
   });
 

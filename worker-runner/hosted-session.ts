@@ -189,13 +189,12 @@ export class HostedSession {
   }
 
   #watchForOrphan(): void {
-    const { orphanMs } = this.#options;
-    this.#orphanTimer = setTimeout(
-      () => void this.#askWhetherWanted().finally(() => this.#watchForOrphan()),
-      orphanMs / 2,
-    );
-    this.#orphanTimer.unref();
-    if (this.#phase === "removed") clearTimeout(this.#orphanTimer);
+    const { orphanMs, log } = this.#options;
+    const look = () =>
+      this.#askWhetherWanted()
+        .catch((error: unknown) => log.error({ err: error }, "a session could not be looked after"))
+        .finally(() => this.#watchForOrphan());
+    if (this.#phase !== "removed") this.#orphanTimer = setTimeout(look, orphanMs / 2).unref();
   }
 
   /** Half a deadline of silence makes the runner ask; a whole one, with nobody answering, ends the session. */

@@ -61,6 +61,17 @@ it("hands out the blob of a checkpoint until it is forgotten", async () => {
   expect((await call(`/v1/sessions/k1/checkpoints/${id}`)).status).toBe(404);
 });
 
+it("has no blob any more where its file is gone", async () => {
+  const { edge, session, call } = await linked();
+  const checkpointId = "c1" as CheckpointId;
+  const blobPath = "/nowhere/blob";
+  session.blobs.set(checkpointId, { checkpointId, blobPath, size: 9, sha256: sha256(blob), skipped: [], pause: 0 });
+  edge.send({ type: "checkpoint", ref: "a", checkpoint_id: checkpointId });
+  await edge.reply("checkpoint_taken");
+  expect((await call("/v1/sessions/k1/checkpoints/c1")).status).toBe(404);
+  expect((await call("/v1/capabilities")).status).toBe(200);
+});
+
 it("restores from a blob that the edge brought, once", async () => {
   const { edge, session, put } = await linked();
   expect((await put("c1", blob)).status).toBe(204);
