@@ -30,16 +30,17 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   if (!FILTER) throw new Error(`The sandbox does not start: no table of system calls for ${ARCHITECTURE}`);
   const python = await findPythonHome(options.python);
   const groups = findControlGroups();
-  const group = groups && new SessionGroup(groups, options.id, options.limits.memoryBytes);
+  const hasNetwork = options.network === "on";
   const uid = runsAsRoot() ? takeSessionUid() : null;
-  closeChannelToOthers(options.channelDirectory, uid);
   const stage = new Stage(
     [options.channelDirectory, KEEPER_PACKAGE, ...python.roots],
     uid,
-    options.network === "on" ? [NAMESERVER] : [],
+    hasNetwork ? [NAMESERVER] : [],
   );
-  const rlimits = rlimitArguments(options.limits, group !== null, countsProcessesApart(uid !== null));
+  const rlimits = rlimitArguments(options.limits, groups !== null, countsProcessesApart(uid !== null));
   const bwrap = bwrapArguments(options, python, stage, rlimits);
+  closeChannelToOthers(options.channelDirectory, uid);
+  const group = groups && new SessionGroup(groups, options.id, options.limits.memoryBytes);
   return KeeperProcess.start({
     ...launchCommand({
       groupEntrances: group?.entrances ?? [],
@@ -50,7 +51,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     }),
     env: { PATH },
     channelPath: CHANNEL_PATH,
-    bubblewrap: { filter: FILTER, connect: options.network === "on" ? (pid) => connectNetwork(pid, uid) : null },
+    bubblewrap: { filter: FILTER, connect: hasNetwork ? (pid) => connectNetwork(pid, uid) : null },
     group,
     memoryBytes: options.limits.memoryBytes,
     tidy() {

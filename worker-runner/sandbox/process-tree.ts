@@ -41,7 +41,8 @@ export function childrenOf(pid: number): number[] {
   );
 }
 
-function isRunning(pid: number): boolean {
+/** Whether a process does anything still; one that has ended and waits for its parent does not. */
+export function isRunning(pid: number): boolean {
   const state = readOr(`/proc/${pid}/stat`, "").split(") ").pop()?.[0];
   return state !== undefined && state !== "Z" && state !== "X";
 }

@@ -17,7 +17,9 @@ export class SessionGroup {
   readonly #memory: string;
   readonly #limitBytes: number;
 
+  /** @throws Error where `id` is no name of a directory, or the group cannot be made. */
   constructor(groups: ControlGroups, id: string, memoryBytes: number) {
+    if (!/^[A-Za-z0-9_-]{1,128}$/.test(id)) throw new Error(`not a name for a control group: ${id}`);
     this.#groups = groups;
     this.#memory = join(groups.memory, id);
     this.#limitBytes = memoryBytes;

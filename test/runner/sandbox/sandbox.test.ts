@@ -83,7 +83,9 @@ it("tells the memory of a sandbox, also when it is over", async () => {
 it("says why it does not start, and leaves nothing", async () => {
   const before = childrenOf(process.pid);
   await expect(keepKeeper({ python: "no-such-python" })).rejects.toThrow("PYTHON=no-such-python does not run");
-  await expect(keepKeeper({ id: "a/../../b" })).rejects.toThrow();
+  if (findControlGroups()) {
+    await expect(keepKeeper({ id: "a/../../b" })).rejects.toThrow("not a name for a control group");
+  }
   await expect(keepKeeper({ limits: { ...testLimits, workspaceFiles: 3 } })).rejects.toThrow(
     /does not start: .*No space/s,
   );

@@ -1,0 +1,34 @@
+/** Runs the attacks that depend on whom the runner runs as, and prints one line of JSON for each; `ordinary-user.test.ts` starts it. */
+import { Arena } from "./arena.ts";
+import type { Attack } from "./catalogue/attack.ts";
+import { fileEscapes, kernelEscapes, processEscapes, SECRET } from "./catalogue/escape.ts";
+import { fileAttacks, memoryAttacks, processAttacks } from "./catalogue/resources.ts";
+import { checkpointAttacks, workspaceAttacks } from "./catalogue/state.ts";
+
+export interface Report {
+  name: string;
+  /** Null where the attack was contained. */
+  failure: string | null;
+}
+
+const attacks: readonly Attack[] = [
+  ...processAttacks,
+  ...memoryAttacks,
+  ...fileAttacks,
+  ...processEscapes,
+  ...kernelEscapes,
+  ...fileEscapes,
+  ...checkpointAttacks,
+  ...workspaceAttacks,
+];
+
+process.env.RUNNER_TOKEN = SECRET;
+const arena = new Arena(process.env.PYTHON ? { python: process.env.PYTHON } : {});
+for (const attack of attacks) {
+  const failure = await arena.run(attack).then(
+    () => null,
+    (error: Error) => error.stack ?? error.message,
+  );
+  console.log(JSON.stringify({ name: attack.name, failure } satisfies Report));
+}
+await arena.close();
