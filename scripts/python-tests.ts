@@ -19,7 +19,7 @@ export async function runPythonTests(): Promise<TestCounts> {
     isLive: true,
     env: {
       ...process.env,
-      PYTHONPATH: "worker-runner/python:src/client-python",
+      PYTHONPATH: "worker-runner/python",
       PYTHONDONTWRITEBYTECODE: "1",
     },
   });
