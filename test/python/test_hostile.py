@@ -15,7 +15,7 @@ PATCHES = (
     "__builtins__ = {}",
     "del __builtins__",
     "import json, json.encoder, json.decoder\njson.dumps = json.loads = json.JSONEncoder = json.encoder.c_make_encoder = None\n"
-    "json.encoder.JSONEncoder.encode = json.decoder.JSONDecoder.decode = lambda *a: '{\"type\":\"forged\"}'",
+    'json.encoder.JSONEncoder.encode = json.decoder.JSONDecoder.decode = lambda *a: \'{"type":"forged"}\'',
     "import os\nos.write = os.read = os.fork = os.getpid = os._exit = os.pipe = os.waitpid = None",
     "import sys\nsys.stdout = sys.stderr = sys.stdin = sys.__stdout__ = sys.__stderr__ = None",
     "import sys\nsys.modules.clear()",
@@ -66,7 +66,9 @@ class Patching(SessionCase):
 
 class Resources(SessionCase):
     def test_memory_errors_are_named(self) -> None:
-        last = self.run_code("import resource\nresource.setrlimit(resource.RLIMIT_AS, (3 * 10**8, -1))\nx = bytearray(10**9)").last
+        last = self.run_code(
+            "import resource\nresource.setrlimit(resource.RLIMIT_AS, (3 * 10**8, -1))\nx = bytearray(10**9)"
+        ).last
         self.assertEqual((last["exception_type"], last["reason"]), ("MemoryError", "out_of_memory"))
         self.assertEqual(self.run_code("l = []\nwhile True: l.append('x' * 10**6)").last["reason"], "out_of_memory")
         self.run_code("del l")
@@ -171,7 +173,9 @@ class Keepers(SessionCase):
         type(self)._shared = None
         self.assertEqual(self.session.process.returncode, 0)
         for pid in (child, live):
-            self.assertFalse(os.path.exists(f"/proc/{pid}/exe") and os.path.islink(f"/proc/{pid}/exe") and _is_running(pid))
+            self.assertFalse(
+                os.path.exists(f"/proc/{pid}/exe") and os.path.islink(f"/proc/{pid}/exe") and _is_running(pid)
+            )
 
     def test_a_live_process_ends_with_its_connection(self) -> None:
         for code in ("import time; time.sleep(600)", "while True: pass"):

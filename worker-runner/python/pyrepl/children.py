@@ -6,9 +6,11 @@ import errno
 import os
 from typing import Any
 
+from .fork import quiet_fork
 from .guard import interruptible
 from .own_modules import real_module
 
+_fork = os.fork
 _waitpid = os.waitpid
 _wait3 = os.wait3
 _wait4 = os.wait4
@@ -68,7 +70,12 @@ class HiddenChildren:
                 if result is None or not hidden._swallow(result.si_pid):
                     return result
 
-        for function in (wait, waitpid, wait3, wait4, waitid):
+        def fork() -> int:
+            """Fork a child process; returns 0 in the child and the child's id in the parent."""
+            # Python warns where there are threads; ours is none that user code started.
+            return _fork() if _has_user_threads() else quiet_fork()
+
+        for function in (fork, wait, waitpid, wait3, wait4, waitid):
             function.__qualname__ = function.__name__
             function.__module__ = "posix"
             interruptible(function)
@@ -86,6 +93,10 @@ class HiddenChildren:
             return
         if pid in self.pids or (pid <= 0 and not set(_children()) - self.pids):
             raise ChildProcessError(errno.ECHILD, os.strerror(errno.ECHILD))
+
+
+def _has_user_threads() -> bool:
+    return len(os.listdir("/proc/self/task")) > 2
 
 
 def _children() -> list[int]:

@@ -16,6 +16,7 @@ from .tracebacks import describe, describe_plainly
 from .values import bounded_repr, json_text
 
 _CO_COROUTINE = 0x80
+_RESERVE_BYTES = 1 << 20
 _eval = eval
 _clock = time.perf_counter
 _set_trace, _get_trace = sys.settrace, sys.gettrace
@@ -45,12 +46,15 @@ class Executor:
         self._awaiter = Awaiter()
         self.count = 0
         self._tracing = _Tracing()
+        self._reserve: bytearray | None = None
         self.mime_of: Callable[[Any], Bundle | None] = _no_mime
         self.after: Callable[[], None] = _nothing
 
     def execute(self, text: str) -> Fields:
         """Run `text`; returns the fields of the terminal message, with its `type` and `execution_time`."""
         self.count += 1
+        if self._reserve is None:
+            self._reserve = _take_reserve()
         filename = f"<execution {self.count}>"
         started = _clock()
         fields = self._guarded(text, filename)
@@ -64,6 +68,10 @@ class Executor:
             try:
                 guard.is_running_user_code = True
                 return self._run(text, filename)
+            except MemoryError as error:
+                self._reserve = None
+                fields = describe(error)
+                guard.is_running_user_code = False
             except BaseException as error:
                 fields = describe(error)
                 self._finish_quietly()
@@ -146,6 +154,14 @@ async def _evaluate_awaiting(
         tracing.trace, tracing.profile = _get_trace(), _get_profile()
         _set_trace(None)
         _set_profile(None)
+
+
+def _take_reserve() -> bytearray | None:
+    """Set memory aside for telling that there was none."""
+    try:
+        return bytearray(_RESERVE_BYTES)
+    except MemoryError:
+        return None
 
 
 def _no_mime(_value: Any) -> Bundle | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from types import ModuleType
 from typing import Any
 
 _fork = os.fork
 _waitpid = os.waitpid
 _exit = os._exit
+_modules = sys.modules
 
 
 class Forker:
@@ -27,7 +29,7 @@ class Forker:
         state = None if is_fresh else _random_state()
         self.is_own = True
         try:
-            pid = _quiet_fork()
+            pid = quiet_fork()
         finally:
             self.is_own = False
         if pid == 0 and state is not None:
@@ -52,18 +54,27 @@ class Forker:
         return False
 
 
-def _quiet_fork() -> int:
-    """Fork without the warning about threads, which is for programs that do not know that they have some."""
-    warnings: Any = sys.modules.get("warnings")
-    if sys.version_info < (3, 12) or warnings is None:
+def quiet_fork() -> int:
+    """Fork without the warning about threads, which is for programs that do not know that they have some.
+
+    A stand-in for the warnings module ignores it: the filters of the real one are user code's, and may be anything.
+    """
+    real = _modules.get("warnings")
+    if sys.version_info < (3, 12) or real is None:
         return _fork()
-    filters = warnings.filters
-    kept = filters[:]
-    filters.insert(0, ("ignore", None, DeprecationWarning, None, 0))
+    _modules["warnings"] = _silence
     try:
         return _fork()
     finally:
-        filters[:] = kept
+        _modules["warnings"] = real
+
+
+def _make_silence() -> ModuleType:
+    silence: Any = ModuleType("warnings")
+    silence.filters = [("ignore", None, Warning, None, 0)]
+    silence.onceregistry = {}
+    silence.defaultaction = "ignore"
+    return silence
 
 
 def _random_state() -> tuple[Any, Any, Any] | None:
@@ -77,3 +88,6 @@ def _random_state() -> tuple[Any, Any, Any] | None:
     except Exception:
         return None
     return generator, numbers, gauss
+
+
+_silence = _make_silence()

@@ -54,7 +54,7 @@ class Keeper:
             pass
         except BaseException:
             os.write(self._log, traceback.format_exc().encode("utf-8", "replace"))
-        processes.end_others((), self._await_child)
+        processes.end_others((), self._reap_quietly)
         os._exit(0)
 
     def _import_ahead(self, name: str) -> None:
@@ -153,6 +153,10 @@ class Keeper:
         for pid, status in ended:
             self._report(pid, status)
         self._connection.send_message({"type": "swept", "id": message["id"], "killed": killed})
+
+    def _reap_quietly(self) -> None:
+        if not _ended_children():
+            self._await_child()
 
     def _await_child(self) -> None:
         poll = select.poll()

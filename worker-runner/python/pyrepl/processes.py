@@ -26,12 +26,16 @@ def _read_table() -> dict[int, tuple[int, str]]:
 
 
 def others(keep: Collection[int]) -> set[int]:
-    """Return the living processes of the session except this one and `keep`; zombies count as gone."""
+    """Return the processes of the session except this one and `keep`.
+
+    Zombies count as gone where somebody else has to reap them. Our own do not until they are reaped: a process whose first
+    thread has ended looks like one while the others still end.
+    """
     table = _read_table()
     own = os.getpid()
     found: set[int] = set()
-    for pid, (_, state) in table.items():
-        if pid == own or pid in keep or state in "ZX":
+    for pid, (parent, state) in table.items():
+        if pid == own or pid in keep or (state in "ZX" and parent != own):
             continue
         if own == 1 or _descends(pid, own, table):
             found.add(pid)

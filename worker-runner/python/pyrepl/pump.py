@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import _signal
 import _thread
 import os
 import select
-import _signal
 from typing import TYPE_CHECKING
 
 from .guard import Guard

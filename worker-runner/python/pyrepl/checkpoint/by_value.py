@@ -1,4 +1,4 @@
-"""Owns reducing the functions and classes of `__main__` to their code and parts, for Pythons without cloudpickle."""
+"""Owns reducing the functions and classes of `__main__` to their code and parts, with what they share kept."""
 
 from __future__ import annotations
 
@@ -109,15 +109,6 @@ class ByValue:
             if name not in _DROPPED and type(part) not in (types.MemberDescriptorType, types.GetSetDescriptorType)
         }
         return (*maker, state, None, None, self._helpers["_set_class"])
-
-
-def is_named_tuple(value: Any) -> bool:
-    """Say whether `value` is a class made with typing.NamedTuple."""
-    return (
-        type(value) is type
-        and tuple in value.__bases__
-        and "__orig_bases__" in type.__dict__["__dict__"].__get__(value)
-    )
 
 
 def _belongs_to_enum(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import importlib
 import marshal
 import types
@@ -89,8 +90,14 @@ def _get_attribute(module_name: str, name: str) -> Any:
     return getattr(importlib.import_module(module_name), name)
 
 
+def _make_cached(function: Any, maxsize: int | None, typed: bool) -> Any:
+    """Make an lru_cache wrapper anew; what it had cached is computed again."""
+    return functools.lru_cache(maxsize, typed)(function)
+
+
 _UNBOUND: tuple[Helper, ...] = (
     _get_attribute,
+    _make_cached,
     _make_type_variable,
     _import_module,
     _make_cell,

@@ -114,7 +114,8 @@ class _Loading:
             builtins._ = value  # type: ignore[attr-defined]
         else:
             self._live.namespace[name] = value
-            self._restored.append(name)
+            if not name.startswith("__"):
+                self._restored.append(name)
 
 
 def _json(chunks: list[Any]) -> Meta:

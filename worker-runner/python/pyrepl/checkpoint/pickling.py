@@ -1,8 +1,9 @@
-"""Owns the pickler of a checkpoint: cloudpickle where there is one, the standard library's with our reductions elsewhere."""
+"""Owns the pickler of a checkpoint: our reductions over cloudpickle where there is one, over the standard library's elsewhere."""
 
 from __future__ import annotations
 
 import builtins
+import functools
 import io
 import pickle
 import sys
@@ -10,10 +11,11 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .by_value import ByValue, is_named_tuple
+from .by_value import ByValue
 from .helpers import HELPER_MODULE, Helper, make_helper_module, make_helpers
 
 _PROTOCOL = 5
+_CacheWrapper = type(functools.lru_cache(len))
 
 
 class _NamespaceMark:
@@ -56,6 +58,11 @@ class Picklers:
             return True
         if type(value) is not types.FunctionType and not issubclass(type(value), type):
             return False
+        return self.is_elsewhere_by_name(value)
+
+    @staticmethod
+    def is_elsewhere_by_name(value: Any) -> bool:
+        """Say whether the module and name that `value` gives lead to it, outside of `__main__`."""
         try:
             module_name, path = value.__module__, value.__qualname__
             found: Any = sys.modules[module_name]
@@ -67,8 +74,13 @@ class Picklers:
             return False
         return found is value
 
-    def reduce_tie(self, value: Any) -> Any:
-        """Return the reduction of what belongs to the session itself, NotImplemented for anything else."""
+    def reduce(self, value: Any) -> Any:
+        """Return the reduction of a value that needs one of ours, NotImplemented for any other."""
+        tie = self._reduce_tie(value)
+        return self.by_value.reduce(value) if tie is NotImplemented else tie
+
+    def _reduce_tie(self, value: Any) -> Any:
+        """Return the reduction of what belongs to the session itself."""
         kind = type(value)
         index = self._stream_index.get(id(value))
         if kind is _NamespaceMark:
@@ -77,45 +89,28 @@ class Picklers:
             raise TypeError("an open file cannot be saved")
         if kind is types.ModuleType and sys.modules.get(value.__name__) is value:
             return self.helpers["_import_module"], (value.__name__,)
+        if kind is _CacheWrapper and not self.is_elsewhere_by_name(value):
+            options = value.cache_parameters()
+            return self.helpers["_make_cached"], (value.__wrapped__, options["maxsize"], options["typed"])
         return NotImplemented if index is None else (self.helpers["get_stream"], (index,))
 
 
 def _cloud_pickler(picklers: Picklers) -> Any:
     try:
-        import cloudpickle
+        import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
     except Exception:
         return None
     base: Any = cloudpickle.CloudPickler
-    if not hasattr(base, "_dynamic_function_reduce"):
-        return None
 
     class CloudPickler(base):
-        """cloudpickle, except that functions of `__main__` keep the session's namespace as their globals."""
+        """cloudpickle for what our own reductions leave alone: dynamic modules, loggers, weak sets and so on."""
 
         def __init__(self, file: Any) -> None:
             super().__init__(file, protocol=_PROTOCOL)
 
         def reducer_override(self, value: Any) -> Any:
-            tie = picklers.reduce_tie(value)
-            if tie is not NotImplemented:
-                return tie
-            if is_named_tuple(value) and not picklers.is_elsewhere(value):
-                # cloudpickle 2 calls the metaclass of typing.NamedTuple, which cannot make a skeleton.
-                return picklers.by_value.reduce(value)
-            return super().reducer_override(value)
-
-        def _dynamic_function_reduce(self, function: Any) -> Any:
-            reduced = super()._dynamic_function_reduce(function)
-            if function.__globals__ is not picklers.namespace:
-                return reduced
-            maker, arguments, state, *rest = reduced
-            slots = {**state[1], "__globals__": {}}
-            return (
-                maker,
-                (arguments[0], picklers.mark_namespace(function.__globals__), *arguments[2:]),
-                (state[0], slots),
-                *rest,
-            )
+            reduced = picklers.reduce(value)
+            return super().reducer_override(value) if reduced is NotImplemented else reduced
 
     return CloudPickler
 
@@ -128,8 +123,7 @@ def _plain_pickler(picklers: Picklers) -> Any:
             super().__init__(file, protocol=_PROTOCOL)
 
         def reducer_override(self, value: Any) -> Any:
-            tie = picklers.reduce_tie(value)
-            return picklers.by_value.reduce(value) if tie is NotImplemented else tie
+            return picklers.reduce(value)
 
     return PlainPickler
 

@@ -31,6 +31,7 @@ _SOURCE_CHARS = 1 << 20
 def serialize(live: Live, message: Message) -> None:
     """Write the blob to a connection of its own, and say what is in it."""
     gc.disable()
+    _mend_builtins()
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)
@@ -56,6 +57,14 @@ def serialize(live: Live, message: Message) -> None:
             "sha256": sha256,
         }
     )
+
+
+def _mend_builtins() -> None:
+    """Undo what user code did to builtins, for the libraries that work here; this process ends with the checkpoint."""
+    own: Any = globals()["__builtins__"]
+    for name, value in (own if isinstance(own, dict) else vars(own)).items():
+        if name != "input":
+            vars(builtins)[name] = value
 
 
 def _write(live: Live, blob: BlobWriter, max_workspace_bytes: int) -> list[Skipped]:
