@@ -1,6 +1,6 @@
 /** Owns where things lie outside while bubblewrap starts: a tmpfs in a mount namespace of the launcher's own, and the shell lines that fill it. */
 import { existsSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { SandboxLimits } from "../sandbox-contract.ts";
 import { quote } from "./shell.ts";
 
@@ -30,8 +30,8 @@ export class Stage {
 
   /**
    * @param hostPaths what `sourceOf` will be asked for; the stage is mounted where it hides none of it.
-   * @param uid whom the session runs as, where that is not the runner's own user. Sources are then mounted on the stage as well,
-   *   because that user may not pass through the folders above them (a Python under /root).
+   * @param uid whom the session runs as, where that is not the runner's own user. Sources below folders that this user may not pass
+   *   through (a Python under /root) are then mounted on the stage as well.
    */
   constructor(hostPaths: readonly string[], uid: number | null, nameservers: readonly string[]) {
     const hides = (point: string) => hostPaths.some((path) => path.startsWith(`${point}/`));
@@ -61,7 +61,7 @@ export class Stage {
 
   /** Where bubblewrap finds a file or directory of the host. */
   sourceOf(path: string): string {
-    if (this.#uid === null) return path;
+    if (this.#uid === null || canAnyonePass(dirname(path))) return path;
     if (!this.#sources.includes(path)) this.#sources.push(path);
     return join(this.#directory, `source-${this.#sources.indexOf(path)}`);
   }
@@ -75,12 +75,12 @@ export class Stage {
     });
     const directories = sources.filter((source) => source.isDirectory).map((source) => source.at);
     const files = sources.filter((source) => !source.isDirectory).map((source) => source.at);
-    const own = [this.home, this.workspace].map(quote).join(" ");
+    const own = [this.tmp, this.home, this.shm, this.workspace].map(quote).join(" ");
+    const owner = this.#uid === null ? "" : `--owner=${this.#uid} --group=${this.#uid}`;
     return [
       `mount -t tmpfs -o ${size},nosuid,nodev pyrepl ${quote(this.#directory)}`,
-      `mkdir ${[this.tmp, this.shm, this.etc].map(quote).join(" ")} ${own} ${directories.join(" ")}`,
-      `chmod 1777 ${quote(this.tmp)} ${quote(this.shm)}`,
-      ...(this.#uid === null ? [] : [`chown ${this.#uid}:${this.#uid} ${own}`]),
+      `install --directory --mode=1777 ${owner} ${own}`,
+      `mkdir ${[quote(this.etc), ...directories].join(" ")}`,
       ...Object.entries(this.#etc()).map(([name, text]) => `printf %s ${quote(text)} >${quote(join(this.etc, name))}`),
       ...files.map((file) => `: >${file}`),
       ...sources.map((source) => `mount --bind ${quote(source.path)} ${source.at}`),
@@ -90,4 +90,10 @@ export class Stage {
   #etc(): typeof ETC {
     return { ...ETC, "resolv.conf": this.#nameservers.map((address) => `nameserver ${address}\n`).join("") };
   }
+}
+
+/** Whether every user may pass through a folder and all those above it. */
+function canAnyonePass(folder: string): boolean {
+  const isOpen = (statSync(folder).mode & 0o001) !== 0;
+  return isOpen && (folder === "/" || canAnyonePass(dirname(folder)));
 }

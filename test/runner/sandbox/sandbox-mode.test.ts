@@ -8,7 +8,7 @@ import { chooseSandbox, SandboxUnavailable } from "../../../worker-runner/sandbo
 import { testLimits, testSandbox } from "./kept-keeper.ts";
 
 /** No process starts in so little, so that the trial fails whatever the machine can do. */
-const impossible = { ...testSandbox, limits: { ...testLimits, workspaceFiles: 3 } };
+const impossible = { ...testSandbox, limits: { ...testLimits, workspaceFiles: 5 } };
 
 it.each(["auto", "bwrap"] as const)("takes bubblewrap for SANDBOX=%s where it works", async (mode) => {
   const choice = await chooseSandbox({ mode, isDevelopment: false, sandbox: testSandbox });

@@ -86,7 +86,7 @@ it("says why it does not start, and leaves nothing", async () => {
   if (findControlGroups()) {
     await expect(keepKeeper({ id: "a/../../b" })).rejects.toThrow("not a name for a control group");
   }
-  await expect(keepKeeper({ limits: { ...testLimits, workspaceFiles: 3 } })).rejects.toThrow(
+  await expect(keepKeeper({ limits: { ...testLimits, workspaceFiles: 5 } })).rejects.toThrow(
     /does not start: .*No space/s,
   );
   expect(childrenOf(process.pid)).toEqual(before);
