@@ -51,14 +51,22 @@ export async function collect(stream: AsyncIterable<ExecutionEvent>): Promise<Ra
 }
 
 /** Runs code that must end in a result. */
-export async function result(session: Session, code: string, request: Omit<ExecuteRequest, "code"> = {}): Promise<ResultData> {
+export async function result(
+  session: Session,
+  code: string,
+  request: Omit<ExecuteRequest, "code"> = {},
+): Promise<ResultData> {
   const { terminal } = await run(session, code, request);
   if (terminal.type !== "result") throw new Error(`${code}\nended in ${JSON.stringify(terminal.data)}`);
   return terminal.data;
 }
 
 /** Runs code that must end in an error. */
-export async function failure(session: Session, code: string, request: Omit<ExecuteRequest, "code"> = {}): Promise<ErrorData> {
+export async function failure(
+  session: Session,
+  code: string,
+  request: Omit<ExecuteRequest, "code"> = {},
+): Promise<ErrorData> {
   const { terminal } = await run(session, code, request);
   if (terminal.type !== "error") throw new Error(`${code}\nended in ${JSON.stringify(terminal.data)}`);
   return terminal.data;

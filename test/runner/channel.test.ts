@@ -80,7 +80,9 @@ describe("frames", () => {
       seen.push(payload.toString());
       parser.stop();
     });
-    parser.push(Buffer.concat([encodeFrame(FrameKind.blob, Buffer.from("1")), encodeFrame(FrameKind.blob, Buffer.from("2"))]));
+    parser.push(
+      Buffer.concat([encodeFrame(FrameKind.blob, Buffer.from("1")), encodeFrame(FrameKind.blob, Buffer.from("2"))]),
+    );
     expect(seen).toEqual(["1"]);
   });
 

@@ -9,7 +9,8 @@ let hasNumpy = false;
 
 beforeAll(async () => {
   [session, other] = await Promise.all([Session.start(), Session.start()]);
-  hasNumpy = (await result(session, "import importlib.util\nimportlib.util.find_spec('numpy') is not None")).value === true;
+  hasNumpy =
+    (await result(session, "import importlib.util\nimportlib.util.find_spec('numpy') is not None")).value === true;
 });
 
 afterAll(() => Promise.all([session.shutdown(), other.shutdown()]));
@@ -36,7 +37,9 @@ describe.each(all)("$name", (one) => {
   it("is as before a failed execution that is rolled back", async () => {
     if (isMissing()) return;
     const before = await begin(one);
-    const error = await failure(session, `${one.change}\nraise ValueError('no')`, { transaction_policy: "rollback_on_failure" });
+    const error = await failure(session, `${one.change}\nraise ValueError('no')`, {
+      transaction_policy: "rollback_on_failure",
+    });
     expect(error).toMatchObject({ reason: "exception", state: "rolled_back", transaction: "rolled_back" });
     expect(await look(one)).toEqual(before);
   });

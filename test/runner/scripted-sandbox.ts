@@ -3,7 +3,12 @@ import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { encodeFrame, encodeMessage, FrameKind, FrameParser } from "../../worker-runner/channel.ts";
-import { CHANNEL_SOCKET_NAME, type Sandbox, type SandboxExit, type StartSandbox } from "../../worker-runner/sandbox-contract.ts";
+import {
+  CHANNEL_SOCKET_NAME,
+  type Sandbox,
+  type SandboxExit,
+  type StartSandbox,
+} from "../../worker-runner/sandbox-contract.ts";
 
 interface Order {
   type: string;

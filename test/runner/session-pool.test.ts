@@ -121,14 +121,26 @@ describe("a borrower", () => {
 
 describe("where sessions cannot be started", () => {
   it("does not begin, and says why", async () => {
-    const pool = new SessionPool({ startSandbox: async () => Promise.reject(new Error("no more of them")), minIdle: 1 });
-    await expect(pool.start()).rejects.toMatchObject({ code: "interpreter_failed", message: expect.stringContaining("no more") });
+    const pool = new SessionPool({
+      startSandbox: async () => Promise.reject(new Error("no more of them")),
+      minIdle: 1,
+    });
+    await expect(pool.start()).rejects.toMatchObject({
+      code: "interpreter_failed",
+      message: expect.stringContaining("no more"),
+    });
     await pool.shutdown();
   });
 
   it("tries again at ever longer intervals, and is well once it works", async () => {
     const { state, start } = faulty();
-    const pool = await startPool({ minIdle: 1, maxStarting: 1, startSandbox: start, startRetryMs: 20, startRetryMaxMs: 80 });
+    const pool = await startPool({
+      minIdle: 1,
+      maxStarting: 1,
+      startSandbox: start,
+      startRetryMs: 20,
+      startRetryMaxMs: 80,
+    });
     state.isBroken = true;
     const borrowed = await pool.acquire();
     await expect.poll(() => pool.health().failedStarts, { timeout: 5_000 }).toBeGreaterThan(4);

@@ -3,8 +3,8 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { encodeFrame, encodeMessage, FrameKind } from "../../../worker-runner/channel.ts";
 import { Door, type Guest } from "../../../worker-runner/channel/door.ts";
+import { encodeFrame, encodeMessage, FrameKind } from "../../../worker-runner/channel.ts";
 
 async function openDoor(): Promise<{ door: Door; path: string }> {
   const directory = mkdtempSync(join(tmpdir(), "pyrepl3-door-"));
@@ -55,7 +55,10 @@ it.each([
   ["a frame that is no hello", () => encodeMessage({ type: "exit" })],
   ["something other than JSON", () => encodeFrame(FrameKind.json, Buffer.from("{"))],
   ["output before any hello", () => encodeFrame(FrameKind.output, Buffer.alloc(20))],
-  ["a hello longer than one needs", () => encodeMessage({ type: "hello", role: "live", token: "x".repeat(5000), pid: 7 })],
+  [
+    "a hello longer than one needs",
+    () => encodeMessage({ type: "hello", role: "live", token: "x".repeat(5000), pid: 7 }),
+  ],
 ])("shuts out who comes with %s", async (_what, bytes) => {
   const { door, path } = await openDoor();
   door.invite("live", () => expect.unreachable());

@@ -47,15 +47,22 @@ it("comes back silently from a death between executions, and says so to its list
 
 it("takes along what an execution left running when it died", async () => {
   const session = await startSession();
-  await failure(session, "import os, subprocess\nsubprocess.Popen(['sleep', '1000'], start_new_session=True)\nos._exit(1)");
-  const count = "sum(b'sleep' in open(f'/proc/{p}/cmdline', 'rb').read() for p in __import__('os').listdir('/proc') if p.isdigit())";
+  await failure(
+    session,
+    "import os, subprocess\nsubprocess.Popen(['sleep', '1000'], start_new_session=True)\nos._exit(1)",
+  );
+  const count =
+    "sum(b'sleep' in open(f'/proc/{p}/cmdline', 'rb').read() for p in __import__('os').listdir('/proc') if p.isdigit())";
   expect((await result(session, count)).value).toBe(0);
 });
 
 it("says that the state is fresh where there is no copy to go back to", async () => {
   const session = await startSession({ recoveryMaxResidentBytes: 0 });
   await result(session, "x = 1");
-  expect(await failure(session, "import os; os._exit(1)")).toMatchObject({ state: "fresh", transaction: "rolled_back" });
+  expect(await failure(session, "import os; os._exit(1)")).toMatchObject({
+    state: "fresh",
+    transaction: "rolled_back",
+  });
   expect((await result(session, "'x' in globals()")).value).toBe(false);
 });
 

@@ -81,11 +81,16 @@ it("says which executions had to wait, when they begin", async () => {
 
 it("ends an execution whose reader leaves early", async () => {
   const session = await startSession();
-  for await (const event of session.execute({ code: "print('x', flush=True)\nimport time; time.sleep(60)", id: "left" })) {
+  for await (const event of session.execute({
+    code: "print('x', flush=True)\nimport time; time.sleep(60)",
+    id: "left",
+  })) {
     expect(event.type).toBe("output");
     break;
   }
-  const { terminal } = await collect(session.execute({ code: "print('x', flush=True)\nimport time; time.sleep(60)", id: "left" }));
+  const { terminal } = await collect(
+    session.execute({ code: "print('x', flush=True)\nimport time; time.sleep(60)", id: "left" }),
+  );
   expect(terminal.data).toMatchObject({ reason: "cancelled" });
   expect((await result(session, "1")).value).toBe(1);
 });

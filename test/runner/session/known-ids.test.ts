@@ -26,7 +26,9 @@ it("lets a second reader join a running execution from its beginning", async () 
 it("refuses an id that was used with other code, while it runs and after", async () => {
   const session = await startSession();
   await run(session, "1", { id: "taken" });
-  expect(() => session.execute({ code: "2", id: "taken" })).toThrow(expect.objectContaining({ code: "idempotency_conflict" }));
+  expect(() => session.execute({ code: "2", id: "taken" })).toThrow(
+    expect.objectContaining({ code: "idempotency_conflict" }),
+  );
   const long = `x = '${"a".repeat(1000)}'`;
   await run(session, long, { id: "long" });
   expect(() => session.submit({ code: `${long} `, id: "long" })).toThrow(

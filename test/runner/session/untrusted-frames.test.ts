@@ -83,7 +83,10 @@ describe("output of a process that died", () => {
     });
     const { stdout, terminal } = await run(session, "bad");
     expect(stdout).toBe("abcdef");
-    expect(terminal.data).toMatchObject({ reason: "process_died", exception_message: expect.stringContaining("SIGSEGV") });
+    expect(terminal.data).toMatchObject({
+      reason: "process_died",
+      exception_message: expect.stringContaining("SIGSEGV"),
+    });
   });
 });
 
