@@ -6,6 +6,7 @@ import os
 import time
 import unittest
 
+from channel_driver import Ended
 from session_case import SessionCase
 
 
@@ -72,7 +73,7 @@ class Snapshots(SessionCase):
     def test_end_on_order(self) -> None:
         snapshot, _ = self.session.snapshot()
         snapshot.send(type="exit")
-        with self.assertRaises(Exception):
+        with self.assertRaises(Ended):
             snapshot.receive(2)
         self.assert_alive()
 

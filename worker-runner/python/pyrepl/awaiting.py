@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
@@ -31,8 +32,6 @@ class Awaiter:
         except (KeyboardInterrupt, SystemExit):
             if not task.done():
                 task.cancel()
-                try:
+                with contextlib.suppress(asyncio.CancelledError, Exception):
                     loop.run_until_complete(task)
-                except (asyncio.CancelledError, Exception):
-                    pass
             raise

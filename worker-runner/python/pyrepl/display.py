@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Any
 
 from .guard import interruptible
 from .mime import pack, plain_json, rich_bundle
 from .output import Output
 from .values import bounded_repr
 
-Metadata = Optional[dict[str, Any]]
+Metadata = dict[str, Any]
 
 
 class DisplayHandle:
@@ -45,7 +45,7 @@ class Displays:
         value: Any,
         *,
         raw: bool = False,
-        metadata: Metadata = None,
+        metadata: Metadata | None = None,
         display_id: str | None = None,
         is_update: bool = False,
     ) -> None:
@@ -74,7 +74,7 @@ def make_display(displays: Displays) -> Callable[..., DisplayHandle | None]:
     """Return the `display` of builtins."""
 
     def display(
-        *values: Any, raw: bool = False, metadata: Metadata = None, display_id: Any = None, **_options: Any
+        *values: Any, raw: bool = False, metadata: Metadata | None = None, display_id: Any = None, **_options: Any
     ) -> DisplayHandle | None:
         """Show values in their richest form. With `display_id` (True for a new one) returns a handle to update them."""
         shown_id = os.urandom(8).hex() if display_id is True else None if display_id is None else str(display_id)
@@ -90,7 +90,7 @@ def make_display(displays: Displays) -> Callable[..., DisplayHandle | None]:
 def make_update_display(displays: Displays) -> Callable[..., None]:
     """Return the `update_display` of builtins."""
 
-    def update_display(value: Any, *, display_id: str, raw: bool = False, metadata: Metadata = None) -> None:
+    def update_display(value: Any, *, display_id: str, raw: bool = False, metadata: Metadata | None = None) -> None:
         """Replace what was displayed under `display_id`."""
         displays.show(value, raw=raw, metadata=metadata, display_id=str(display_id), is_update=True)
 

@@ -24,7 +24,7 @@ def furnish(live: Live) -> None:
     isolate()
     main = ModuleType("__main__")
     main.__dict__["__builtins__"] = builtins
-    main.__dict__["__annotations__"] = {}
+    main.__dict__.update(__annotations__={})
     live.namespace = main.__dict__
     live.executor = Executor(main.__dict__, builtins, live.guard)
     live.main_module = main

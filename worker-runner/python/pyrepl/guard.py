@@ -9,7 +9,7 @@ That costs nothing on the way of a `print`.
 
 from __future__ import annotations
 
-import _signal
+import _signal  # pyright: ignore[reportMissingImports]
 import signal
 from collections.abc import Callable
 from types import CodeType, FrameType

@@ -23,7 +23,7 @@ class ByValue:
 
     def __init__(
         self, helpers: dict[str, Helper], is_elsewhere: Callable[[Any], bool], mark: Callable[[dict[str, Any]], Any]
-    ):
+    ) -> None:
         self._helpers = helpers
         self._is_elsewhere = is_elsewhere
         self._mark = mark

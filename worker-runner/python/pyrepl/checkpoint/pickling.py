@@ -90,8 +90,9 @@ class Picklers:
         if kind is types.ModuleType and sys.modules.get(value.__name__) is value:
             return self.helpers["_import_module"], (value.__name__,)
         if kind is _CacheWrapper and not self.is_elsewhere_by_name(value):
-            options = value.cache_parameters()
-            return self.helpers["_make_cached"], (value.__wrapped__, options["maxsize"], options["typed"])
+            wrapper: Any = value
+            options = wrapper.cache_parameters()
+            return self.helpers["_make_cached"], (wrapper.__wrapped__, options["maxsize"], options["typed"])
         return NotImplemented if index is None else (self.helpers["get_stream"], (index,))
 
 

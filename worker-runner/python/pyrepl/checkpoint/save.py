@@ -64,7 +64,7 @@ def _mend_builtins() -> None:
     own: Any = globals()["__builtins__"]
     for name, value in (own if isinstance(own, dict) else vars(own)).items():
         if name != "input":
-            vars(builtins)[name] = value
+            setattr(builtins, name, value)
 
 
 def _write(live: Live, blob: BlobWriter, max_workspace_bytes: int) -> list[Skipped]:
