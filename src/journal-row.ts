@@ -97,6 +97,20 @@ export function unpackRow(firstSeq: number, headsText: string, frames: string, a
   return entries;
 }
 
+/** What is left of a row without any terminal message once it is pruned; null where it has one. Needs no frames. */
+export function gapOfRow(firstSeq: number, headsText: string): JournalGap | null {
+  const { e } = JSON.parse(headsText) as Heads;
+  const gap: JournalGap = { kind: "gap", from: firstSeq, to: firstSeq - 1, size: 0 };
+  for (let at = 0; at < e.length; at += 3) {
+    const [code, second, third] = [e[at] ?? 0, e[at + 1] ?? 0, e[at + 2] ?? 0];
+    const type = TYPES[code];
+    if (code !== GAP && type !== undefined && isTerminal(type)) return null;
+    gap.to += code === GAP ? second : 1;
+    gap.size += third;
+  }
+  return gap;
+}
+
 /** Makes neighbouring gaps one. */
 export function joinGaps(entries: readonly JournalEntry[]): JournalEntry[] {
   const joined: JournalEntry[] = [];

@@ -1,6 +1,7 @@
 /** Owns the events of one session in SQLite: buffers them, writes them in packed rows, reads them back in order, forgets the oldest output. */
 import {
   cutText,
+  gapOfRow,
   type JournalEntry,
   type JournalEvent,
   joinGaps,
@@ -255,25 +256,25 @@ export class Journal {
     return forgotten;
   }
 
-  /** Removes a row with all its parts, and gives its entries. */
+  /** Removes a row with all its parts, and gives what pruning leaves of it or more; output that nobody will read is not read here either. */
   #take(where: string): JournalEntry[] {
-    const found = this.#sql
-      .exec<{ last_seq: number }>(
-        `SELECT last_seq FROM journal WHERE session = ? AND part = 0 AND ${where}`,
+    const head = this.#sql
+      .exec<Row>(
+        `SELECT first_seq, last_seq, heads FROM journal WHERE session = ? AND part = 0 AND ${where}`,
         this.#session,
       )
       .toArray()[0];
-    if (found === undefined) return [];
+    if (head === undefined) return [];
+    const gap = gapOfRow(head.first_seq, head.heads);
     const rows = this.#sql
       .exec<Row>(
-        "DELETE FROM journal WHERE session = ? AND last_seq = ? RETURNING first_seq, part, size, heads, frames",
+        `DELETE FROM journal WHERE session = ? AND last_seq = ? RETURNING part, size, ${gap === null ? "frames" : "'' AS frames"}`,
         this.#session,
-        found.last_seq,
+        head.last_seq,
       )
       .toArray()
       .sort((one, other) => one.part - other.part);
     for (const row of rows) this.#storedChars -= row.size;
-    const first = rows[0];
-    return first === undefined ? [] : unpackRow(first.first_seq, first.heads, rows.map((row) => row.frames).join(""));
+    return gap === null ? unpackRow(head.first_seq, head.heads, rows.map((row) => row.frames).join("")) : [gap];
   }
 }

@@ -5,14 +5,10 @@ import { control, EdgeClient, registerRunner, ring, seqsOf, stubOf } from "../su
 
 /** workerd puts an object out of memory after 10 s without events, and looks every 10 s. */
 const LONG_ENOUGH_MS = 24_000;
-let clientId = "";
-beforeEach(async () => {
-  clientId = `h-${crypto.randomUUID()}`;
-  await registerRunner();
-});
+beforeEach(() => registerRunner());
 
 /** Marks the object in memory; a mark that is gone tells of a new one. */
-async function isMarked(setTo?: boolean): Promise<boolean> {
+async function isMarked(clientId: string, setTo?: boolean): Promise<boolean> {
   return runInDurableObject(stubOf(clientId), (instance) => {
     const marked = instance as unknown as { mark?: boolean };
     const was = marked.mark === true;
@@ -23,14 +19,16 @@ async function isMarked(setTo?: boolean): Promise<boolean> {
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-it("sleeps while its runner computes, and wakes for the news with its sockets as they were", async () => {
+it.concurrent("sleeps while its runner computes, and wakes for the news with its sockets as they were", async () => {
+  const clientId = `h-${crypto.randomUUID()}`;
   const client = await EdgeClient.open(clientId);
   client.send({ type: "attach", window: 65_536 });
   client.send({ type: "execute", id: "long", code: "print a\nhold\nprint b" });
   await client.untilType("output");
-  await isMarked(true);
+  await isMarked(clientId, true);
+  expect(await isMarked(clientId)).toBe(true);
   await pause(LONG_ENOUGH_MS);
-  expect(await isMarked()).toBe(false);
+  expect(await isMarked(clientId)).toBe(false);
   const [{ key }] = await control("sessions", clientId);
   await control("release", key);
   expect(await ring(clientId, key)).toBe(204);
@@ -38,14 +36,16 @@ it("sleeps while its runner computes, and wakes for the news with its sockets as
   expect(seqsOf(client.frames)).toEqual([1, 2, 3]);
 }, 60_000);
 
-it("sleeps while nobody asks for anything, and wakes for a message", async () => {
+it.concurrent("sleeps while nobody asks for anything, and wakes for a message", async () => {
+  const clientId = `h-${crypto.randomUUID()}`;
   const client = await EdgeClient.open(clientId);
   await client.run("push 1");
-  await isMarked(true);
+  await isMarked(clientId, true);
+  expect(await isMarked(clientId)).toBe(true);
   await pause(LONG_ENOUGH_MS);
   client.send('{"type":"ping"}');
   expect(await client.next()).toEqual({ type: "pong" });
-  expect(await isMarked()).toBe(false);
+  expect(await isMarked(clientId)).toBe(false);
   await registerRunner();
   expect((await client.run("print b")).map((event) => event.type)).toEqual(["output", "result"]);
 }, 60_000);
