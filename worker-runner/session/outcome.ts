@@ -26,19 +26,15 @@ export interface Failure {
 
 export type Outcome = { kind: "result"; message: MessageOf<"result"> } | { kind: "failure"; failure: Failure };
 
-/** Seconds by which the interpreter's clock for an execution may run ahead of the runner's. */
-const CLOCK_SLACK = 0.001;
-
 /**
  * Code that ends well after an interrupt or a cancel has ended well. Code that ends well after its time was up has not: whoever
- * set the limit relies on it. (A result that was under way when the time was up has its own time to show for it.)
+ * set the limit relies on it, and the runner's clock decides.
  */
 export function decideOutcome(last: LastWord, stop: StopReason | null, timeoutSeconds: number): Outcome {
   switch (last.kind) {
     case "result": {
-      const isLate = stop === "timeout" && last.message.execution_time + CLOCK_SLACK >= timeoutSeconds;
-      if (!isLate && stop !== "output_limit") return { kind: "result", message: last.message };
-      return failed({ ...stopped(stop ?? "timeout", timeoutSeconds), execution_time: last.message.execution_time });
+      if (stop !== "timeout" && stop !== "output_limit") return { kind: "result", message: last.message };
+      return failed({ ...stopped(stop, timeoutSeconds), execution_time: last.message.execution_time });
     }
     case "error":
       return failed(describeError(last.message, stop, timeoutSeconds));

@@ -10,6 +10,12 @@ import type { Execution } from "./execution.ts";
 import type { LastWord, StopReason } from "./outcome.ts";
 
 const SIGINT = 2;
+/**
+ * At rest the interpreter ignores SIGINT, and so it does one that overtakes `execute`. So long after `execute`, and before anything
+ * was heard of the execution, a signal may have been early; it is then sent again after these pauses, until something is heard.
+ */
+const EARLY_MS = 30;
+const SIGNAL_AGAIN_MS = [40, 120, 300];
 /** setTimeout's longest wait. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** What may still be read of a process that was told to stop while its output was held back. */
@@ -37,6 +43,9 @@ export class Run {
   readonly #startedAt = performance.now();
   readonly #timeout: NodeJS.Timeout;
   #grace: NodeJS.Timeout | undefined;
+  #again: NodeJS.Timeout | undefined;
+  /** Something came of the execution, so that its code has begun. */
+  #isHeard = false;
   #pendingInput: PendingInput | null = null;
   #droppedBytes = 0;
 
@@ -59,6 +68,7 @@ export class Run {
 
   output(text: string, stream: StreamName): void {
     const { execution } = this;
+    this.#isHeard = true;
     const room = this.#duties.maxOutputCharacters - execution.outputCharacters;
     execution.outputCharacters += text.length;
     if (text.length > room) {
@@ -75,6 +85,7 @@ export class Run {
   take(message: ExecutionMessage): void {
     const { context } = this.execution;
     if (message.execution_id !== this.execution.id) throw new ChannelViolation("a message for another execution");
+    this.#isHeard = true;
     switch (message.type) {
       case "display":
         if (!this.#hasRoomFor(Object.values(message.mime).join("").length)) return;
@@ -125,10 +136,21 @@ export class Run {
     const { interpreter, graceMs } = this.#duties;
     interpreter.live?.allow(STOPPING_ALLOWANCE_CHARACTERS);
     interpreter.signalLive(SIGINT);
+    if (!this.#isHeard && performance.now() - this.#startedAt < EARLY_MS) this.#signalAgain(0);
     this.#grace = setTimeout(() => {
       this.#phase = "killing";
       interpreter.killLive();
     }, graceMs);
+  }
+
+  #signalAgain(attempt: number): void {
+    const pauseMs = SIGNAL_AGAIN_MS[attempt];
+    if (pauseMs === undefined) return;
+    this.#again = setTimeout(() => {
+      if (this.#phase !== "stopping" || this.#isHeard) return;
+      this.#duties.interpreter.signalLive(SIGINT);
+      this.#signalAgain(attempt + 1);
+    }, pauseMs);
   }
 
   /** The live process is gone, and has told all its output. */
@@ -157,6 +179,7 @@ export class Run {
     this.#pendingInput = null;
     clearTimeout(this.#timeout);
     clearTimeout(this.#grace);
+    clearTimeout(this.#again);
     if (this.#droppedBytes > 0) this.#emitTruncated(this.#droppedBytes);
   }
 

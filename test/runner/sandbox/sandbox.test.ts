@@ -50,7 +50,7 @@ it("sets the limits of every process", async () => {
   expect(limits).toMatch(new RegExp(`Max processes +${testLimits.processes} +${testLimits.processes}`));
   expect(limits).toMatch(new RegExp(`Max open files +${testLimits.openFiles} `));
   expect(limits).toMatch(new RegExp(`Max file size +${testLimits.workspaceBytes} `));
-  expect(limits).toMatch(/Max core file size +0 +0/);
+  expect(limits).toMatch(/Max core file size +1 +1 /);
   await end();
 });
 

@@ -106,7 +106,7 @@ it("takes as many waiting executions as it may and not one more", async () => {
 
 it("takes code as long as the limit and not one byte longer", async () => {
   const session = await startSession({ codeMaxBytes: 10 });
-  expect((await result(session, "'äääää'"[0] + "ää'#ab")).value).toBe("ää");
+  expect((await result(session, "'ää'#abc")).value).toBe("ää");
   expect(() => session.submit({ code: "'ää'#abcd" })).toThrow(expect.objectContaining({ code: "payload_too_large" }));
 });
 

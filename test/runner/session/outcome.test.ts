@@ -27,15 +27,14 @@ function reasonOf(last: LastWord, stop: StopReason | null): string {
 }
 
 describe("an execution that ended in a result", () => {
-  it.each<[StopReason | null, number, string]>([
-    [null, 1, "result"],
-    ["interrupted", 1, "result"],
-    ["cancelled", 1, "result"],
-    ["output_limit", 1, "output_limit"],
-    ["timeout", TIMEOUT + 0.1, "timeout"],
-    ["timeout", TIMEOUT - 0.1, "result"],
-  ])("after %s and %d s is told as %s", (stop, seconds, told) => {
-    expect(reasonOf(resultAfter(seconds), stop)).toBe(told);
+  it.each<[StopReason | null, string]>([
+    [null, "result"],
+    ["interrupted", "result"],
+    ["cancelled", "result"],
+    ["output_limit", "output_limit"],
+    ["timeout", "timeout"],
+  ])("after %s is told as %s", (stop, told) => {
+    expect(reasonOf(resultAfter(1), stop)).toBe(told);
   });
 });
 

@@ -6,8 +6,16 @@ import { failure, printed, result, run, startSession } from "../borrowed-session
 const endless: [name: string, code: string, isPolite: boolean][] = [
   ["a loop", "while True: pass", true],
   ["a sleep", "import time; time.sleep(60)", true],
-  ["a loop that ignores SIGINT", "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass", false],
-  ["a loop that swallows every exception", "while True:\n  try:\n    while True: pass\n  except BaseException: pass", false],
+  [
+    "a loop that ignores SIGINT",
+    "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass",
+    false,
+  ],
+  [
+    "a loop that swallows every exception",
+    "while True:\n  try:\n    while True: pass\n  except BaseException: pass",
+    false,
+  ],
   ["one long call into C", "pow(7, 10**8) and pow(7, 10**8)", false],
 ];
 
@@ -71,6 +79,15 @@ it("never lets an interrupt reach the next execution", async () => {
   }
 });
 
+it("interrupts code that has hardly been sent, without killing it", async () => {
+  const session = await startSession();
+  for (let round = 0; round < 20; round += 1) {
+    const running = run(session, "import time; time.sleep(60)");
+    session.interrupt();
+    expect((await running).terminal.data).toMatchObject({ reason: "interrupted", state: "kept" });
+  }
+});
+
 it("says that nothing runs where nothing does", async () => {
   const session = await startSession();
   expect(session.interrupt()).toBeNull();
@@ -85,7 +102,11 @@ it("ends a waiting execution without running it, and a running one by interrupt"
   const waiting = run(session, "ran = True", { id: "waiting" });
   await printed(session, "on");
   expect(session.cancel("waiting" as ExecutionId)).toBe(true);
-  expect((await waiting).terminal.data).toMatchObject({ reason: "cancelled", state: "kept", transaction: "rolled_back" });
+  expect((await waiting).terminal.data).toMatchObject({
+    reason: "cancelled",
+    state: "kept",
+    transaction: "rolled_back",
+  });
   expect(session.cancel("running" as ExecutionId)).toBe(true);
   expect((await running).terminal.data).toMatchObject({ reason: "cancelled", state: "kept" });
   expect((await result(session, "'ran' in globals()")).value).toBe(false);
