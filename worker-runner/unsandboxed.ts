@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { findControlGroups } from "./sandbox/control-groups.ts";
 import { KeeperProcess } from "./sandbox/keeper-process.ts";
 import { findPythonHome, KEEPER_PACKAGE, PYTHON_FLAGS } from "./sandbox/python-home.ts";
-import { rlimitArguments } from "./sandbox/rlimits.ts";
+import { NO_CRASH_HANDLER, rlimitArguments } from "./sandbox/rlimits.ts";
 import { SessionGroup } from "./sandbox/session-group.ts";
 import { quote } from "./sandbox/shell.ts";
 import { CHANNEL_SOCKET_NAME, type Sandbox, type SandboxOptions } from "./sandbox-contract.ts";
@@ -25,7 +25,7 @@ export async function startUnsandboxed(options: SandboxOptions): Promise<Sandbox
   const channelPath = join(options.channelDirectory, CHANNEL_SOCKET_NAME);
   const workspace = options.workspaceDirectory ?? directory;
   const keeper = [python.executable, ...PYTHON_FLAGS, KEEPER_PACKAGE];
-  const command = ["prlimit", ...rlimitArguments(options.limits, group !== null, false), ...keeper];
+  const command = ["prlimit", NO_CRASH_HANDLER, ...rlimitArguments(options.limits, group !== null, false), ...keeper];
   const script = [
     "set -e",
     ...(group?.entrances ?? []).map((file) => `echo $$ >${quote(file)}`),

@@ -1,7 +1,7 @@
 /** Owns the proof that nothing outside a session can be reached from inside. */
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { Arena } from "./arena.ts";
-import { fileEscapes, kernelEscapes, processEscapes, SECRET } from "./catalogue/escape.ts";
+import { fileEscapes, kernelEscapes, machineEscapes, processEscapes, SECRET } from "./catalogue/escape.ts";
 
 const arena = new Arena();
 beforeAll(() => {
@@ -12,6 +12,7 @@ afterAll(() => arena.close());
 describe.each([
   ["processes", processEscapes],
   ["the kernel", kernelEscapes],
+  ["the machine", machineEscapes],
   ["files and secrets", fileEscapes],
 ] as const)("%s", (_subject, attacks) => {
   it.each(attacks)("$name", async (attack) => {

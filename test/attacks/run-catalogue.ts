@@ -1,7 +1,7 @@
 /** Runs the attacks that depend on whom the runner runs as, and prints one line of JSON for each; `ordinary-user.test.ts` starts it. */
 import { Arena } from "./arena.ts";
 import type { Attack } from "./catalogue/attack.ts";
-import { fileEscapes, kernelEscapes, processEscapes, SECRET } from "./catalogue/escape.ts";
+import { fileEscapes, kernelEscapes, machineEscapes, processEscapes, SECRET } from "./catalogue/escape.ts";
 import { fileAttacks, memoryAttacks, processAttacks } from "./catalogue/resources.ts";
 import { checkpointAttacks, workspaceAttacks } from "./catalogue/state.ts";
 
@@ -17,6 +17,7 @@ const attacks: readonly Attack[] = [
   ...fileAttacks,
   ...processEscapes,
   ...kernelEscapes,
+  ...machineEscapes,
   ...fileEscapes,
   ...checkpointAttacks,
   ...workspaceAttacks,

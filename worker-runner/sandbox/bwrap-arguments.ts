@@ -33,6 +33,35 @@ const ETC_OF_THE_SYSTEM = [
   "ssl/openssl.cnf",
 ];
 
+/** What tells about the machine and not about the session; the first ten are what container engines hide. */
+const HIDDEN_IN_PROC = [
+  ...[
+    "acpi",
+    "asound",
+    "interrupts",
+    "kcore",
+    "keys",
+    "latency_stats",
+    "sched_debug",
+    "scsi",
+    "timer_list",
+    "timer_stats",
+  ],
+  ...[
+    "cmdline",
+    "config.gz",
+    "diskstats",
+    "iomem",
+    "ioports",
+    "kallsyms",
+    "key-users",
+    "kmsg",
+    "modules",
+    "partitions",
+  ],
+  ...["slabinfo", "swaps", "sysvipc", "vmallocinfo"],
+].map((name) => `/proc/${name}`);
+
 /** bubblewrap's command line from its options to the keeper's own. */
 export function bwrapArguments(
   options: SandboxOptions,
@@ -74,11 +103,16 @@ function mounts(options: SandboxOptions, python: PythonHome, stage: Stage): stri
     ...writable.flatMap(([from, to]) => ["--bind", from, to]),
     ...readOnly.flatMap(([from, to]) => ["--ro-bind", from, to]),
     // A read-only /proc keeps even processes of one user out of one another's memory.
-    ...["--proc", "/proc", "--remount-ro", "/proc"],
+    ...["--proc", "/proc", ...HIDDEN_IN_PROC.flatMap(hidden), "--remount-ro", "/proc"],
     ...devices(stage),
     // bubblewrap's own tmpfs for the root knows no limit.
     ...["--remount-ro", "/"],
   ];
+}
+
+function hidden(path: string): string[] {
+  if (!existsSync(path)) return [];
+  return lstatSync(path).isDirectory() ? ["--tmpfs", path, "--remount-ro", path] : ["--ro-bind", "/dev/null", path];
 }
 
 /** Not bubblewrap's `--dev`: that has terminals, which come from a pool that the whole machine shares. */

@@ -1,4 +1,5 @@
 /** Owns the shell program between the runner and bubblewrap: it joins the session's groups, fills the stage, and becomes another user. */
+import { NO_CRASH_HANDLER } from "./rlimits.ts";
 import { quote } from "./shell.ts";
 
 /** How readily the kernel ends a sandbox's process when the whole machine is out of memory: before the runner and the edge. */
@@ -24,7 +25,7 @@ export function launchCommand(launch: Launch): { command: string; args: string[]
     ...launch.groupEntrances.map((file) => `echo $$ >${quote(file)}`),
     `echo ${OOM_SCORE} 2>/dev/null >/proc/self/oom_score_adj || :`,
     ...launch.stageLines,
-    `exec ${[...becomeUser(launch), "bwrap", ...launch.bwrap].map(quote).join(" ")}`,
+    `exec ${["prlimit", NO_CRASH_HANDLER, ...becomeUser(launch), "bwrap", ...launch.bwrap].map(quote).join(" ")}`,
   ].join("\n");
   // An ordinary user may mount only in a user namespace, where it is root over nothing but its mounts.
   const user = launch.uid === null ? ["--user", "--map-root-user"] : [];

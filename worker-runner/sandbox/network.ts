@@ -52,7 +52,7 @@ export async function connectNetwork(pid: number, uid: number | null): Promise<(
     uid === null ? [] : ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "--inh-caps=-all"];
   const [command = "", ...args] = [
     ...identity,
-    ...["slirp4netns", "--configure", "--mtu=65520", "--disable-host-loopback"],
+    ...["slirp4netns", "--configure", "--mtu=65520", "--disable-host-loopback", "--enable-seccomp"],
     ...[`--ready-fd=${READY_FD}`, `--exit-fd=${LIFE_FD}`, `--userns-path=/proc/${pid}/ns/user`, `${pid}`, "tap0"],
   ];
   // It ends when the last descriptor is closed, so also when the runner is killed.

@@ -14,13 +14,18 @@ export function countsProcessesApart(hasOwnUser: boolean): boolean {
   return hasOwnUser || major > COUNTING_MAJOR || (major === COUNTING_MAJOR && minor >= COUNTING_MINOR);
 }
 
+/**
+ * A crash is the session's affair. With a limit of zero the kernel would still start a crash handler of the host's (apport,
+ * systemd-coredump) as root; one byte is what tells it not to (core(5)). The filter keeps user code from changing it.
+ */
+export const NO_CRASH_HANDLER = "--core=1:1";
+
 /** Descriptors above what user code gets by default, so that a snapshot can be taken while it holds all of those. */
 const SPARE_DESCRIPTORS = 32;
 
 /** @param isMemoryCounted whether a control group bounds the session as a whole; otherwise each process gets a bound of its own. */
 export function rlimitArguments(limits: SandboxLimits, isMemoryCounted: boolean, canCountProcesses: boolean): string[] {
   const bounds: Record<string, number> = {
-    core: 0,
     fsize: limits.workspaceBytes,
     msgqueue: 0,
     rtprio: 0,

@@ -1,5 +1,5 @@
 /** Owns the seccomp program that every process of a sandbox runs under: classic BPF, compiled from `seccomp-table.ts`. */
-import { ABSENT, type Condition, ENOSYS, EPERM, GUARDED, NEWEST_CALL, REFUSED } from "./seccomp-table.ts";
+import { ABSENT, type Condition, ENOSYS, EPERM, GUARDED, NEWEST_CALL, PRETENDED, REFUSED } from "./seccomp-table.ts";
 
 export type Architecture = "x64" | "arm64";
 
@@ -54,6 +54,7 @@ export function seccompProgram(architecture: Architecture): Buffer {
   };
   for (const numbers of Object.values(REFUSED)) refuse(numbers, EPERM);
   for (const numbers of Object.values(ABSENT)) refuse(numbers, ENOSYS);
+  for (const numbers of Object.values(PRETENDED)) refuse(numbers, 0);
   for (const { numbers, errno, allowed } of Object.values(GUARDED)) {
     const number = numbers[column];
     if (number != null) instructions.push(...when(JUMP_EQUAL, number, [...allowed.flatMap(allowIf), fail(errno)]));

@@ -95,6 +95,8 @@ export const REFUSED: Readonly<Record<string, Numbers>> = {
   migrate_pages: [256, 238],
   move_pages: [279, 239],
   vmsplice: [278, 75],
+  // A filter of one's own can have the kernel log every call.
+  seccomp: [317, 277],
   // Memory that outlives the process that filled it, and would keep a session full after it is rolled back.
   shmget: [29, 194],
   msgget: [68, 186],
@@ -105,6 +107,12 @@ export const ABSENT: Readonly<Record<string, Numbers>> = {
   // Its flags lie in memory, where no filter sees them; libc falls back to clone.
   clone3: [435, 435],
   memfd_secret: [447, 447],
+};
+
+/** Calls that succeed and do nothing: they would have the whole machine write what it has in memory to its disks. */
+export const PRETENDED: Readonly<Record<string, Numbers>> = {
+  sync: [162, 81],
+  syncfs: [306, 267],
 };
 
 /** One test of one argument. `differs`, `equals` and `lacks` look at its low 32 bits, which is all that these calls use. */
@@ -135,6 +143,9 @@ const TIOCSETD = 0x5423;
 const EVERYONE = 0xffff_ffff;
 const ASK_ONLY = 0xffff_ffff;
 const OWN = 0;
+const RLIMIT_CORE = 4;
+const PR_SET_SECCOMP = 22;
+const PR_SCHED_CORE = 62;
 
 const sockets: Guarded["allowed"] = [
   [{ argument: 0, equals: AF_UNIX }],
@@ -173,7 +184,26 @@ export const GUARDED: Readonly<Record<string, Guarded>> = {
   prlimit64: {
     numbers: [302, 261],
     errno: EPERM,
-    allowed: [[{ argument: 0, equals: OWN }], [{ argument: 2, isNull: true }]],
+    allowed: [
+      [
+        { argument: 0, equals: OWN },
+        { argument: 1, differs: RLIMIT_CORE },
+      ],
+      [{ argument: 2, isNull: true }],
+    ],
+  },
+  // The limit of one byte is what keeps a crash from the host's own crash handler (core(5)).
+  setrlimit: { numbers: [160, 164], errno: EPERM, allowed: [[{ argument: 0, differs: RLIMIT_CORE }]] },
+  // Beside a process of another scheduling cookie, a processor's second thread stands idle.
+  prctl: {
+    numbers: [157, 167],
+    errno: EPERM,
+    allowed: [
+      [
+        { argument: 0, differs: PR_SET_SECCOMP },
+        { argument: 0, differs: PR_SCHED_CORE },
+      ],
+    ],
   },
   setpriority: {
     numbers: [141, 140],

@@ -199,6 +199,49 @@ print(attempt(os.openpty), attempt(open, "/dev/tty"), attempt(open, "/dev/kmsg")
   },
 ];
 
+export const machineEscapes: readonly Attack[] = [
+  {
+    name: "a crash does not reach the host's crash handler, and no limit lets it",
+    code: [
+      `${TRY_EACH}
+import resource, signal, os
+print(resource.getrlimit(resource.RLIMIT_CORE))
+print(attempt(resource.setrlimit, resource.RLIMIT_CORE, (0, 0)), attempt(resource.setrlimit, resource.RLIMIT_CORE, (1, 1)))
+print(attempt(resource.prlimit, os.getpid(), resource.RLIMIT_CORE, (0, 0)))`,
+      "import ctypes; ctypes.string_at(0)",
+    ],
+    contained([outcome, crash]) {
+      const refused = /^\(1, 1\)\n(ValueError|PermissionError|OSError) \1\n\1\n$/;
+      assert.match(printedBy(outcome), refused);
+      assertFailed(crash, "process_died");
+    },
+  },
+  {
+    name: "what /proc tells about the machine is not told",
+    code: `${TRY_EACH}
+import os
+def read(path):
+    if os.path.isdir(path): return os.listdir(path)
+    with open(path, "rb") as file: return file.read(1)
+names = ("acpi", "cmdline", "config.gz", "diskstats", "interrupts", "iomem", "kallsyms", "kcore", "keys", "modules", "partitions", "timer_list")
+print({answer for name in names if os.path.exists(f"/proc/{name}") for answer in [attempt(read, f"/proc/{name}")]} - {"done: []", "PermissionError"})`,
+    contained([outcome]) {
+      assert.equal(printedBy(outcome), "set()\n");
+    },
+  },
+  {
+    name: "flushing the machine's disks, logging its calls and idling its processors is refused or does nothing",
+    code: `${TRY_EACH}
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+os.sync()
+print(libc.syncfs(os.open("/usr/bin", os.O_RDONLY)), libc.prctl(62, 1, 0, 1, 0), libc.prctl(22, 1, 0, 0, 0))`,
+    contained([outcome]) {
+      assert.equal(printedBy(outcome), "0 -1 -1\n");
+    },
+  },
+];
+
 export const fileEscapes: readonly Attack[] = [
   {
     name: "the interpreter's program, its library and the system are read-only for the next process",

@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import traceback
-from typing import Any, NoReturn
 
 from . import environment, linux, live, processes
 from .fork import Forker
@@ -15,6 +14,10 @@ from .output import Pipes, output_message, output_payload
 from .python_facts import python_facts
 from .ring import CAPACITY, Ring
 from .wire import KIND_OUTPUT, Connection, ConnectionEnded, Message
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 _waitpid = os.waitpid
 _REMAINDER_BYTES = 1 << 20
@@ -252,7 +255,6 @@ def main() -> NoReturn:
     """Run the keeper as docs/channel.md tells; the process ends here."""
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # Whatever the runner's own parent left open is not for user code.
     linux.set_dumpable(False)
-    linux.forbid_core_dumps()
     linux.adopt_orphans()
     if os.getpid() != 1:
         linux.die_with_parent(signal.SIGKILL)

@@ -68,11 +68,6 @@ def unbuffer_c_stdio() -> None:
         _libc.setvbuf(stream, None, _IONBF, 0)
 
 
-def forbid_core_dumps() -> None:
-    """Set the core file size limit to zero, for this process and what it starts."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 def resident_bytes() -> int:
     """Return this process's resident size, shared pages included, in bytes."""
     with open("/proc/self/statm", "rb") as statm:
