@@ -37,8 +37,8 @@ export interface HostedSessionOptions {
   onRemoved: (hosted: HostedSession) => void;
 }
 
-/** `live` → `ended` (no interpreter; its last events still wait for the edge) → `removed`. */
-type Phase = "live" | "ended" | "removed";
+/** `live` → `ending` (asked to) → `ended` (no interpreter; its last events still wait for the edge) → `removed`. */
+type Phase = "live" | "ending" | "ended" | "removed";
 
 /** A session with everything around it. Events flow listener → ring → link without being looked into. */
 export class HostedSession {
@@ -52,7 +52,7 @@ export class HostedSession {
   #link: LinkPort | null = null;
   #phase: Phase = "live";
   #isPaused = false;
-  #isShuttingDown = false;
+  #isDraining = false;
   #wantedAt = performance.now();
   #orphanTimer: NodeJS.Timeout | null = null;
 
@@ -64,7 +64,7 @@ export class HostedSession {
     this.blobs = new BlobShelf(options.session, options.spoolDir);
     this.#doorbell = new Doorbell({
       call: (signal) => this.#ringEdge(signal),
-      isNeeded: () => this.#phase !== "removed" && this.#link === null && this.ring.size > 0,
+      isNeeded: () => this.#needsLink,
       onAnswer: (answer) => this.#noteAnswer(answer),
     });
     this.#unsubscribe = options.session.subscribe({
@@ -102,7 +102,7 @@ export class HostedSession {
     this.#link = null;
     this.#wantedAt = performance.now();
     if (this.#phase === "ended" && this.ring.size === 0) this.#remove();
-    else if (this.ring.size > 0) this.#doorbell.ring();
+    else this.#ringIfNeeded();
   }
 
   /** The edge has everything up to `seq` on disk. */
@@ -115,19 +115,16 @@ export class HostedSession {
     if (this.#phase === "ended" && this.ring.size === 0) this.#remove();
   }
 
-  tell(reply: LinkReply): void {
-    this.#link?.tell(reply);
-  }
-
-  /** Asks the edge to link up though there may be no news, because the runner is about to stop. */
-  async call(): Promise<void> {
-    if (this.#link !== null || this.#options.edge === null) return;
-    this.#noteAnswer(await this.#ringEdge(AbortSignal.timeout(5000)));
+  /** The runner is about to stop: says so on the link, and rings for one where there is none, news or not. */
+  drain(): void {
+    this.#isDraining = true;
+    if (this.#link !== null) this.#link.tell({ type: "draining" });
+    else this.#ringIfNeeded();
   }
 
   /** Ends the interpreter, which may have last words for the link, then forgets the session with all its events. */
   async shutdown(): Promise<void> {
-    this.#isShuttingDown = true;
+    if (this.#phase === "live") this.#phase = "ending";
     await this.session.shutdown();
     this.#remove();
   }
@@ -136,7 +133,7 @@ export class HostedSession {
     this.ring.append(event);
     if (isTerminal(event.type)) this.#wantedAt = performance.now();
     if (this.#link !== null) this.#link.pump();
-    else this.#doorbell.ring();
+    else this.#ringIfNeeded();
     if (this.ring.isFull && !this.#isPaused && this.#phase === "live") {
       this.#isPaused = true;
       this.session.pauseOutput();
@@ -144,11 +141,11 @@ export class HostedSession {
   }
 
   #end(reason: string): void {
-    if (this.#phase !== "live") return;
-    this.#phase = "ended";
+    if (this.#phase !== "live" && this.#phase !== "ending") return;
     const { log } = this.#options;
-    if (this.#isShuttingDown) log.debug("session ended");
+    if (this.#phase === "ending") log.debug("session ended");
     else log.warn({ reason, eventsLeft: this.ring.size }, "a session ended by itself");
+    this.#phase = "ended";
     // Its last events may still be on the way; whoever missed them finds them here until the orphan's deadline.
     if (this.ring.size === 0) this.#remove();
   }
@@ -163,6 +160,14 @@ export class HostedSession {
     this.#link?.gone();
     this.#link = null;
     this.#options.onRemoved(this);
+  }
+
+  get #needsLink(): boolean {
+    return this.#phase !== "removed" && this.#link === null && (this.ring.size > 0 || this.#isDraining);
+  }
+
+  #ringIfNeeded(): void {
+    if (this.#needsLink) this.#doorbell.ring();
   }
 
   #ringEdge(signal: AbortSignal): Promise<EdgeAnswer> {

@@ -102,11 +102,7 @@ export class SessionRegistry {
       deadline.addEventListener("abort", () => resolve(), { once: true });
       if (deadline.aborted) resolve();
     });
-    for (const hosted of this.#hosted.values()) {
-      hosted.tell({ type: "draining" });
-      // The edge links up, and learns the rest from that link.
-      void hosted.call();
-    }
+    for (const hosted of this.#hosted.values()) hosted.drain();
     await empty;
   }
 
@@ -134,6 +130,7 @@ export class SessionRegistry {
       },
     });
     this.#hosted.set(key, hosted);
+    if (this.#isDraining) hosted.drain();
     return hosted;
   }
 

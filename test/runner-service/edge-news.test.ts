@@ -152,6 +152,20 @@ it("hands its sessions over before it stops: links are told, sessions without on
   await expect(fetch(`${runner.url}/health`)).rejects.toThrow();
 });
 
+it("rings on for a session without a link when it stops, should the edge be away at first", async () => {
+  const runner = await runnerWithEdge({ SHUTDOWN_GRACE_SECONDS: "20" });
+  const session = await openAndLeave(runner);
+  runner.edgeServer.status = 503;
+  const stopped = runner.service.stop();
+  await runner.edgeServer.next("/internal/v1/ring");
+  await runner.edgeServer.next("/internal/v1/ring");
+  runner.edgeServer.status = 204;
+  await runner.edgeServer.next("/internal/v1/ring");
+  await runner.call("/v1/sessions/k1", { method: "DELETE" });
+  await stopped;
+  expect(session.calls).toContain("shutdown");
+});
+
 it("ends what the edge did not take in time", async () => {
   const runner = await runnerWithEdge({ SHUTDOWN_GRACE_SECONDS: "0.1" });
   const edge = await runner.link();
