@@ -1,7 +1,8 @@
 /** Owns the calls about the service itself: alive, ready, and what its runners can do. */
 import { z } from "@hono/zod-openapi";
 import packageJson from "../../package.json" with { type: "json" };
-import { addRoute, type FrontApp, jsonAnswer, problems } from "../api-docs.ts";
+import { addRoute, ClientHeader, COMMON_PROBLEMS, type FrontApp, jsonAnswer, problems } from "../api-docs.ts";
+import { clientOfRest } from "../identity.ts";
 import { ProblemError } from "../problem.ts";
 import { Capabilities } from "../protocol/capabilities.ts";
 import { TransactionPolicy } from "../protocol/client-message.ts";
@@ -57,12 +58,14 @@ export function addServiceRoutes(app: FrontApp): void {
       operationId: "capabilities",
       summary: "What the interpreters are, and which limits are enforced",
       tags,
+      request: { headers: ClientHeader },
       responses: {
         200: jsonAnswer("The capabilities", Capabilities, CAPABILITIES),
-        ...problems("unauthorized", "origin_not_allowed", "runner_error", "no_runner", "internal"),
+        ...problems(...COMMON_PROBLEMS, "runner_error", "no_runner"),
       },
     },
     async (context) => {
+      clientOfRest(context.req.raw);
       const capabilities = await runnerCapabilities(context.env);
       if (capabilities === null) throw noRunner();
       return context.json({

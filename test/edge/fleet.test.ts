@@ -8,6 +8,7 @@ import type { Heartbeat } from "../../src/protocol/link.ts";
 import { problemOf, testFront } from "./support/front.ts";
 
 const env = testEnv as unknown as Bindings;
+const named = { headers: { "client-id": "ada" } };
 const fleet = () => env.FLEET.get(env.FLEET.idFromName("fleet"));
 
 function heartbeat(id: string, change: Partial<Heartbeat> = {}): Heartbeat {
@@ -166,11 +167,11 @@ describe("the world outside", () => {
   });
 
   it("shows what a runner can do, or says that there is none", async () => {
-    const none = await call("/api/v1/capabilities");
+    const none = await call("/api/v1/capabilities", named);
     expect(none.status).toBe(503);
     expect(none.headers.get("retry-after")).not.toBeNull();
     await report(heartbeat("r1"));
-    const answer = await call("/api/v1/capabilities");
+    const answer = await call("/api/v1/capabilities", named);
     expect(await answer.json()).toMatchObject({ protocol: "v1", python: { version: "3.11.2" }, edge_version: "0.3.0" });
   });
 
@@ -216,7 +217,10 @@ describe("with one fixed runner", () => {
     });
     const front = testFront(fixed);
     expect((await front.fetch("/ready")).status).toBe(200);
-    expect(await (await front.fetch("/api/v1/capabilities")).json()).toMatchObject({ ...capabilities, protocol: "v1" });
+    expect(await (await front.fetch("/api/v1/capabilities", named)).json()).toMatchObject({
+      ...capabilities,
+      protocol: "v1",
+    });
   });
 
   it("says that there is none where it does not answer, or has no room", async () => {
@@ -224,7 +228,7 @@ describe("with one fixed runner", () => {
       throw new Error("connection refused by 10.0.0.7");
     });
     for (const path of ["/ready", "/api/v1/capabilities"]) {
-      const response = await testFront(fixed).fetch(path);
+      const response = await testFront(fixed).fetch(path, named);
       expect([response.status, (await problemOf(response)).code]).toEqual([503, "no_runner"]);
     }
     answerWith(() => Response.json({}, { status: 503 }));
@@ -233,7 +237,7 @@ describe("with one fixed runner", () => {
 
   it("blames the runner for an answer that makes no sense", async () => {
     answerWith(() => Response.json({ python: "yes" }));
-    const response = await testFront(fixed).fetch("/api/v1/capabilities");
+    const response = await testFront(fixed).fetch("/api/v1/capabilities", named);
     expect([response.status, (await problemOf(response)).code]).toEqual([502, "runner_error"]);
   });
 });
