@@ -13,13 +13,7 @@ import { DEFAULT_SESSION } from "./protocol/identity.ts";
 import { RateLimit } from "./rate-limit.ts";
 import * as actions from "./session-actions.ts";
 import { SessionBook } from "./session-book.ts";
-import {
-  type Caller,
-  type EventStreamFormat,
-  newExecutionId,
-  type SessionCalls,
-  SOCKET_HEADERS,
-} from "./session-calls.ts";
+import { type Caller, type EventStreamFormat, type SessionCalls, SOCKET_HEADERS } from "./session-calls.ts";
 import { overviewOf } from "./session-overview.ts";
 import { SocketMessages } from "./socket-messages.ts";
 import { ClientSocket, sessionTag } from "./sockets.ts";
@@ -75,7 +69,9 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
   override webSocketMessage(ws: WebSocket, frame: string | ArrayBuffer): void {
     this.#awaken();
     const found = this.#book.socketOf(ws);
-    if (found !== null) this.#messages.receive(found.session, found.socket, frame);
+    if (found === null) return;
+    this.#parts.noteOwner(found.socket.state);
+    this.#messages.receive(found.session, found.socket, frame);
   }
 
   override webSocketClose(ws: WebSocket, code: number, reason: string): void {
@@ -99,14 +95,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     return this.#call(caller, async () => {
       const session = this.#book.open(body.session ?? DEFAULT_SESSION);
       this.#book.claim(session);
-      const request = {
-        executionId: newExecutionId(body.id),
-        isClientsId: body.id !== undefined,
-        code: body.code,
-        policy: body.transaction_policy,
-        timeout: body.timeout,
-      };
-      const submitted = actions.execute(session, request, () => undefined);
+      const submitted = actions.execute(session, actions.requestOf(body), () => undefined);
       if (!submitted.known) await submitted.sent;
       // In SQLite before the answer goes out: whoever asks later finds it.
       session.flush();

@@ -1,10 +1,10 @@
 /** Owns who of a session's consumers gets which event when: sockets at their own pace, budgets, streams, and the credit that the runner may have. */
 import { gapFrame, TRUNCATED_UNACKNOWLEDGED, textBytesOf, truncatedFrame } from "./edge-frames.ts";
 import type { Journal } from "./journal.ts";
-import type { JournalEntry, JournalEvent } from "./journal-row.ts";
+import type { JournalEvent } from "./journal-row.ts";
 import { type EventType, isTerminal } from "./protocol/event.ts";
 import type { ExecutionId, MessageId } from "./protocol/identity.ts";
-import type { ClientSocket } from "./sockets.ts";
+import type { ClientSocket, ReplayJob } from "./sockets.ts";
 
 const KIB = 1024;
 /** Characters read from the journal at a time. */
@@ -32,6 +32,8 @@ export interface DeliveryOptions {
   /** Something has moved: credit may be due. */
   progressed(): void;
 }
+
+type Budget = { used: number; dropped: number };
 
 const isOutput = (type: EventType) => type === "output" || type === "display";
 
@@ -88,7 +90,7 @@ export class Delivery {
 
   /** Sends an execution's events again, as far as they are out already; the rest comes live. */
   replay(socket: ClientSocket, executionId: ExecutionId, after: number): void {
-    socket.state.jobs.push({ executionId, after, until: socket.state.cursor });
+    socket.state.jobs.push({ executionId, after, until: socket.state.cursor, used: 0, dropped: 0 });
     socket.isBehind = true;
     socket.save();
     this.pump(socket);
@@ -164,7 +166,7 @@ export class Delivery {
       while (job.after < job.until) {
         const { entries, upTo } = journal.read(job.after, READ_CHARS, job.executionId);
         for (const entry of entries) {
-          if (entry.kind === "event" && entry.seq <= job.until && !this.#resend(socket, entry)) return false;
+          if (entry.kind === "event" && entry.seq <= job.until && !this.#resend(socket, entry, job)) return false;
           job.after = Math.min(job.until, entry.kind === "gap" ? entry.to : entry.seq);
         }
         if (entries.length === 0 && upTo <= job.after) break;
@@ -176,9 +178,10 @@ export class Delivery {
     return true;
   }
 
-  #resend(socket: ClientSocket, entry: Extract<JournalEntry, { kind: "event" }>): boolean {
-    if (!socket.hasRoomFor(entry.frame.length)) return false;
-    socket.sendEvent(entry.seq, entry.frame);
+  #resend(socket: ClientSocket, event: JournalEvent, job: ReplayJob): boolean {
+    if (!socket.hasRoomFor(event.frame.length)) return false;
+    const isBudgeted = socket.state.window === null;
+    if (!isBudgeted || this.#fits(socket, event, job)) socket.sendEvent(event.seq, event.frame);
     return true;
   }
 
@@ -203,20 +206,23 @@ export class Delivery {
   /** Counts output against what a client that never acknowledges may have on the way. */
   #fitsBudget(socket: ClientSocket, event: JournalEvent): boolean {
     const { budgets } = socket.state;
-    const budget = budgets[event.executionId];
+    const budget = budgets[event.executionId] ?? { used: 0, dropped: 0 };
+    if (isOutput(event.type)) budgets[event.executionId] = budget;
+    else if (isTerminal(event.type)) delete budgets[event.executionId];
+    return this.#fits(socket, event, budget);
+  }
+
+  /** Whether the event may still go; before the ending it says how much could not. */
+  #fits(socket: ClientSocket, event: JournalEvent, budget: Budget): boolean {
     if (isOutput(event.type)) {
-      const used = (budget?.used ?? 0) + event.frame.length;
+      budget.used += event.frame.length;
       // Once something was withheld, so is the rest: a hole in the middle would be worse than a cut.
-      const fits = used <= this.#options.unackedOutputChars && (budget?.dropped ?? 0) === 0;
-      const dropped = (budget?.dropped ?? 0) + (fits ? 0 : textBytesOf(event));
-      budgets[event.executionId] = { used, dropped };
-      return fits;
+      if (budget.dropped === 0 && budget.used <= this.#options.unackedOutputChars) return true;
+      budget.dropped += textBytesOf(event);
+      return false;
     }
-    if (isTerminal(event.type) && budget !== undefined) {
-      if (budget.dropped > 0) {
-        socket.send(truncatedFrame(event.executionId, budget.dropped, TRUNCATED_UNACKNOWLEDGED));
-      }
-      delete budgets[event.executionId];
+    if (isTerminal(event.type) && budget.dropped > 0) {
+      socket.send(truncatedFrame(event.executionId, budget.dropped, TRUNCATED_UNACKNOWLEDGED));
     }
     return true;
   }

@@ -62,10 +62,17 @@ export class Executions {
   readonly #held = new Map<ExecutionId, ExecutionRecord>();
   readonly #unwritten = new Set<ExecutionRecord>();
   readonly #pendingInputs = new Map<ExecutionId, PendingInput>();
+  /** Written for the first time by the next flush. */
+  readonly #counted = new Set<ExecutionRecord>();
+  readonly #maxCodeChars: number;
+  #codeChars: number;
   #nextOrdinal: number;
 
-  constructor(sql: SqlStorage) {
+  /** @param maxCodeChars what the code of all executions may come to before the oldest are forgotten. */
+  constructor(sql: SqlStorage, maxCodeChars: number) {
     this.#sql = sql;
+    this.#maxCodeChars = maxCodeChars;
+    this.#codeChars = sql.exec<{ n: number | null }>("SELECT SUM(code_chars) AS n FROM execution").one().n ?? 0;
     const last = sql.exec<{ last: number | null }>("SELECT MAX(ordinal) AS last FROM execution").one().last;
     this.#nextOrdinal = (last ?? 0) + 1;
     for (const row of sql.exec<Row>("SELECT * FROM execution WHERE status = 'running' ORDER BY ordinal")) {
@@ -104,6 +111,7 @@ export class Executions {
     this.#nextOrdinal += 1;
     this.#held.set(record.executionId, record);
     this.#unwritten.add(record);
+    this.#counted.add(record);
     return record;
   }
 
@@ -111,6 +119,7 @@ export class Executions {
   remove(record: ExecutionRecord): void {
     this.#held.delete(record.executionId);
     this.#unwritten.delete(record);
+    this.#counted.delete(record);
     this.#sql.exec("DELETE FROM execution WHERE execution_id = ?", record.executionId);
   }
 
@@ -182,7 +191,7 @@ export class Executions {
   flush(): void {
     for (const record of this.#unwritten) {
       this.#sql.exec(
-        "INSERT OR REPLACE INTO execution (execution_id, ordinal, session, status, transaction_policy, timeout, submitted_at, started_at, finished_at, first_seq, last_seq, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO execution (execution_id, ordinal, session, status, transaction_policy, timeout, submitted_at, started_at, finished_at, first_seq, last_seq, code_chars, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         record.executionId,
         record.ordinal,
         record.session,
@@ -194,11 +203,14 @@ export class Executions {
         record.finishedAt,
         record.firstSeq,
         record.lastSeq,
+        record.code?.length ?? 0,
         record.code,
       );
       if (record.status !== "running") this.#held.delete(record.executionId);
+      if (this.#counted.delete(record)) this.#codeChars += record.code?.length ?? 0;
     }
     this.#unwritten.clear();
+    this.#prune();
   }
 
   /** Newest first, from before `before` (an ordinal); call `flush` first. */
@@ -235,7 +247,25 @@ export class Executions {
 
   /** Forgets executions of which the journal has nothing left. */
   forget(ids: readonly ExecutionId[]): void {
-    for (const id of ids) this.#sql.exec("DELETE FROM execution WHERE execution_id = ? AND status <> 'running'", id);
+    for (const id of ids) {
+      this.#dropRows("execution_id = ? AND status <> 'running'", id);
+    }
+  }
+
+  /** Forgets the oldest that have ended, so that code alone cannot fill the storage. */
+  #prune(): void {
+    while (this.#codeChars > this.#maxCodeChars) {
+      const oldest = "SELECT ordinal FROM execution WHERE status <> 'running' ORDER BY ordinal LIMIT 16";
+      if (this.#dropRows(`ordinal IN (${oldest})`) === 0) return;
+    }
+  }
+
+  #dropRows(where: string, ...values: string[]): number {
+    const gone = this.#sql
+      .exec<{ code_chars: number }>(`DELETE FROM execution WHERE ${where} RETURNING code_chars`, ...values)
+      .toArray();
+    for (const row of gone) this.#codeChars -= row.code_chars;
+    return gone.length;
   }
 
   /** Forgets everything of a session. */
@@ -244,9 +274,10 @@ export class Executions {
       if (record.session !== session) continue;
       this.#held.delete(record.executionId);
       this.#unwritten.delete(record);
+      this.#counted.delete(record);
       this.#pendingInputs.delete(record.executionId);
     }
-    this.#sql.exec("DELETE FROM execution WHERE session = ?", session);
+    this.#dropRows("session = ?", session);
   }
 }
 

@@ -8,6 +8,9 @@ import { RunnerCalls } from "./runner-calls.ts";
 import { createTables } from "./schema.ts";
 import { SessionTable } from "./session-state.ts";
 
+/** All code that is kept, in journals' sizes. */
+const CODE_SHARE = 4;
+
 export class ObjectParts {
   readonly ctx: DurableObjectState;
   readonly env: Bindings;
@@ -27,7 +30,7 @@ export class ObjectParts {
     const { sql } = ctx.storage;
     createTables(sql);
     this.table = new SessionTable(sql);
-    this.executions = new Executions(sql);
+    this.executions = new Executions(sql, CODE_SHARE * this.settings.JOURNAL_MAX_BYTES);
     this.checkpoints = new CheckpointStore({
       sql,
       bucket: env.CHECKPOINTS,

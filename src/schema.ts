@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS execution (
   finished_at REAL,
   first_seq INTEGER,
   last_seq INTEGER,
+  code_chars INTEGER NOT NULL,
   code TEXT
 );
 CREATE UNIQUE INDEX IF NOT EXISTS execution_by_ordinal ON execution (ordinal);

@@ -1,4 +1,5 @@
 /** Owns what clients can ask of a session, the same for WebSocket and REST; who asks, and how the answer is dressed, is the caller's. */
+import type { z } from "zod";
 import { isLongerThan } from "./byte-length.ts";
 import type { CheckpointRecord } from "./checkpoint-store.ts";
 import type { ExecutionRecord } from "./executions.ts";
@@ -6,9 +7,10 @@ import type { NamedSession } from "./named-session.ts";
 import { CallProblem, notFound } from "./problem-outcome.ts";
 import type { TransactionPolicy } from "./protocol/client-message.ts";
 import type { CheckpointId, ExecutionId } from "./protocol/identity.ts";
+import type { ExecuteBody } from "./protocol/rest.ts";
 import type { Completeness, Completions, RestoreOutcome } from "./protocol/server-message.ts";
 import type { Answer } from "./runner-link.ts";
-import type { ProblemInit } from "./session-calls.ts";
+import { newExecutionId, type ProblemInit } from "./session-calls.ts";
 
 /** For what the runner answers at once, whatever runs. */
 const PROMPT_DEADLINE_MS = 10_000;
@@ -21,6 +23,17 @@ export interface ExecuteRequest {
   code: string;
   policy: TransactionPolicy;
   timeout: number;
+}
+
+/** What a message or a body asks for. */
+export function requestOf(asked: z.output<typeof ExecuteBody>): ExecuteRequest {
+  return {
+    executionId: newExecutionId(asked.id),
+    isClientsId: asked.id !== undefined,
+    code: asked.code,
+    policy: asked.transaction_policy,
+    timeout: asked.timeout,
+  };
 }
 
 export type Submitted =
@@ -154,7 +167,7 @@ export async function complete(
   session: NamedSession,
   code: string,
   cursor: number,
-): Promise<typeof Completions._output> {
+): Promise<z.infer<typeof Completions>> {
   const link = await session.incarnations.ensure();
   session.touch();
   const answer = await link.ask({ type: "complete", code, cursor }, PROMPT_DEADLINE_MS);
@@ -162,7 +175,7 @@ export async function complete(
   throw unexpected(answer);
 }
 
-export async function isComplete(session: NamedSession, code: string): Promise<typeof Completeness._output> {
+export async function isComplete(session: NamedSession, code: string): Promise<z.infer<typeof Completeness>> {
   const link = await session.incarnations.ensure();
   session.touch();
   const answer = await link.ask({ type: "is_complete", code }, PROMPT_DEADLINE_MS);

@@ -8,7 +8,7 @@ import { problemOf } from "./problem-outcome.ts";
 import { ClientMessage } from "./protocol/client-message.ts";
 import { MessageId } from "./protocol/identity.ts";
 import * as actions from "./session-actions.ts";
-import { newExecutionId, type ProblemInit } from "./session-calls.ts";
+import type { ProblemInit } from "./session-calls.ts";
 import type { ClientSocket } from "./sockets.ts";
 
 export interface SocketMessagesOptions {
@@ -151,16 +151,8 @@ export class SocketMessages {
 
   #execute(session: NamedSession, socket: ClientSocket, message: Message<"execute">): Promise<void> | null {
     this.#options.claim(session);
-    const submitted = actions.execute(
-      session,
-      {
-        executionId: newExecutionId(message.id),
-        isClientsId: message.id !== undefined,
-        code: message.code,
-        policy: message.transaction_policy,
-        timeout: message.timeout,
-      },
-      (problem) => sendProblem(socket, problem, message.id),
+    const submitted = actions.execute(session, actions.requestOf(message), (problem) =>
+      sendProblem(socket, problem, message.id),
     );
     if (!submitted.known) return submitted.sent;
     const { executionId, firstSeq } = submitted.record;

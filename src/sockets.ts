@@ -6,6 +6,9 @@ export interface ReplayJob {
   executionId: ExecutionId;
   after: number;
   until: number;
+  /** What a client that does not acknowledge has had of the budget, and how many bytes were withheld. */
+  used: number;
+  dropped: number;
 }
 
 interface Attachment {
