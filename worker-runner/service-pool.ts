@@ -3,11 +3,14 @@ import type { RunnerCapabilities } from "../src/protocol/capabilities.ts";
 import { describeCapabilities } from "./capabilities.ts";
 import type { RunnerConfig } from "./config.ts";
 import type { MetricsHooks } from "./metrics-hooks.ts";
+import { findPythonHome } from "./sandbox/python-home.ts";
 import { chooseSandbox, type SandboxChoice } from "./sandbox-mode.ts";
 import { type SessionOptions, settleOptions } from "./session-options.ts";
 import { SessionPool } from "./session-pool.ts";
 
 const MIB = 1024 * 1024;
+
+const OLDEST_PYTHON = [3, 11] as const;
 
 export interface PreparedPool {
   pool: SessionPool;
@@ -27,6 +30,7 @@ export async function startServicePool(
   version: string,
   metrics: MetricsHooks,
 ): Promise<PreparedPool> {
+  await refuseOldPython(config.PYTHON);
   const options = sessionOptions(config, metrics);
   const { sandbox } = settleOptions(options).interpreter;
   const choice = await chooseSandbox({ mode: config.SANDBOX, isDevelopment: config.DEVELOPMENT, sandbox });
@@ -51,6 +55,16 @@ export async function startServicePool(
   });
   await pool.start();
   return { pool, choice, capabilities };
+}
+
+/** Said here, since an older one fails at whatever it cannot parse. */
+async function refuseOldPython(command: string): Promise<void> {
+  const { version } = await findPythonHome(command);
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  if (major > OLDEST_PYTHON[0] || (major === OLDEST_PYTHON[0] && minor >= OLDEST_PYTHON[1])) return;
+  throw new Error(
+    `PYTHON=${command} is Python ${version}, and ${OLDEST_PYTHON.join(".")} or newer is needed: name another one by PYTHON.`,
+  );
 }
 
 function sessionOptions(config: RunnerConfig, metrics: MetricsHooks): SessionOptions {

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { commandOf, familyOf, isAlive } from "../support/processes.ts";
 import { RunnerProgram } from "./runner-program.ts";
@@ -11,6 +14,18 @@ it.each([
   expect(await runner.ended).toBe(1);
   expect(runner.printed).toMatch(message);
   expect(runner.printed).not.toContain("    at ");
+});
+
+it("does not start with a Python that is too old", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "pyrepl3-test-"));
+  const python = join(directory, "python");
+  const real = process.env.PYTHON ?? "python3";
+  const pretend = `s/"version": "[^"]*"/"version": "3.10.12"/`;
+  await writeFile(python, `#!/bin/sh\n${real} "$@" | sed '${pretend}'\n`, { mode: 0o755 });
+  const runner = await RunnerProgram.start({ PYTHON: python });
+  expect(await runner.ended).toBe(1);
+  expect(runner.printed).toContain("is Python 3.10.12, and 3.11 or newer is needed");
+  await rm(directory, { recursive: true });
 });
 
 it("says that its port is in use", async () => {
