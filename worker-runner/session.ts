@@ -9,14 +9,16 @@ import type { CheckpointId, ExecutionId } from "../src/protocol/identity.ts";
 import type { Completeness, Completions } from "../src/protocol/server-message.ts";
 import type { PythonVersion } from "./channel/message.ts";
 import { ChannelViolation } from "./channel.ts";
-import type { LiveEnd, LiveProcess } from "./interpreter/live-process.ts";
-import { Interpreter, type InterpreterListener } from "./interpreter.ts";
+import type { LiveEnd } from "./interpreter/live-process.ts";
+import type { InterpreterListener } from "./interpreter.ts";
 import { BlobSpool } from "./session/blob-spool.ts";
 import { Checkpoints, type Restored } from "./session/checkpoints.ts";
 import { EventStream } from "./session/event-stream.ts";
 import { Executions } from "./session/executions.ts";
+import { InterpreterSource } from "./session/interpreter-source.ts";
 import { describeEnd } from "./session/outcome.ts";
 import { OutputGate } from "./session/output-gate.ts";
+import { Questions } from "./session/questions.ts";
 import { type BroughtBack, Recovery } from "./session/recovery.ts";
 import { Snapshots } from "./session/snapshots.ts";
 import { TurnQueue } from "./session/turn-queue.ts";
@@ -44,16 +46,16 @@ export class Session implements SessionContract {
   readonly #recovery: Recovery;
   readonly #executions: Executions;
   readonly #checkpoints: Checkpoints;
+  readonly #questions: Questions;
   readonly #ending = new AbortController();
-  #interpretersStarted = 0;
-  #oomKills = 0;
   #ended: Promise<void> | null = null;
 
   private constructor(directory: string, settings: SessionSettings) {
     this.#directory = directory;
     this.#settings = settings;
     this.#snapshots = new Snapshots(settings.maxSnapshots);
-    const startInterpreter = () => this.#startInterpreter();
+    const source = new InterpreterSource(this.id, directory, settings, this.#ending.signal);
+    const startInterpreter = () => source.start(this.#interpreterListener());
     const isAtRest = () => this.#queue.isIdle;
     this.#recovery = new Recovery({ settings, snapshots: this.#snapshots, startInterpreter, isAtRest });
     const spool = new BlobSpool(join(directory, "blobs"));
@@ -64,9 +66,15 @@ export class Session implements SessionContract {
       queue: this.#queue,
       gate: this.#gate,
       listeners: this.#listeners,
-      hasRunOutOfMemory: () => this.#hasRunOutOfMemory(),
+      hasRunOutOfMemory: () => source.hasRunOutOfMemory(this.#recovery.interpreter),
       noteReplaced: (back, reason) => this.#noteReplaced(back, reason),
       fail: (error) => this.#fail(error),
+    });
+    this.#questions = new Questions({
+      queue: this.#queue,
+      recovery: this.#recovery,
+      waitMs: settings.completionWaitMs,
+      revive: () => this.#revive("the interpreter had ended"),
     });
   }
 
@@ -168,14 +176,12 @@ export class Session implements SessionContract {
     this.#tell("reset", "the session was reset");
   }
 
-  async complete(code: string, cursor: number): Promise<z.infer<typeof Completions>> {
-    const answer = await this.#ask((live, deadlineMs) => live.complete(code, cursor, deadlineMs));
-    return { matches: answer.matches, cursor_start: answer.cursor_start, cursor_end: answer.cursor_end };
+  complete(code: string, cursor: number): Promise<z.infer<typeof Completions>> {
+    return this.#questions.complete(code, cursor);
   }
 
-  async isComplete(code: string): Promise<z.infer<typeof Completeness>> {
-    const { status, indent } = await this.#ask((live, deadlineMs) => live.isComplete(code, deadlineMs));
-    return indent === undefined ? { status } : { status, indent };
+  isComplete(code: string): Promise<z.infer<typeof Completeness>> {
+    return this.#questions.isComplete(code);
   }
 
   async checkpoint(checkpointId: CheckpointId = `cp-${randomUUID()}` as CheckpointId): Promise<CheckpointTaken> {
@@ -241,46 +247,6 @@ export class Session implements SessionContract {
     if (this.#ended) throw new SessionError("ended", "the session has ended");
   }
 
-  /** Asks the live process something that takes no user code's time. */
-  async #ask<T>(question: (live: LiveProcess, deadlineMs: number) => Promise<T>): Promise<T> {
-    const waitMs = this.#settings.completionWaitMs;
-    return this.#queue.run(
-      async () => {
-        await this.#revive("the interpreter had ended");
-        const { live } = this.#recovery.interpreter;
-        if (!live) throw new SessionError("interpreter_failed", "there is no interpreter");
-        try {
-          return await question(live, waitMs);
-        } catch (cause) {
-          // It completes a name of an object whose `__dir__` hangs, or the like.
-          this.#recovery.interpreter.killLive();
-          throw new SessionError("deadline", (cause as Error).message, { cause });
-        }
-      },
-      { waitMs },
-    );
-  }
-
-  async #startInterpreter(): Promise<Interpreter> {
-    const { signal } = this.#ending;
-    signal.throwIfAborted();
-    const { metrics, interpreter: settings } = this.#settings;
-    const startedAt = performance.now();
-    this.#interpretersStarted += 1;
-    const number = this.#interpretersStarted;
-    const options = { ...settings, makeSandboxId: () => `${this.id}-${number}` };
-    try {
-      const directory = join(this.#directory, `${number}`);
-      const interpreter = await Interpreter.start(directory, options, this.#interpreterListener(), signal);
-      this.#oomKills = 0;
-      metrics.sandboxStarted?.((performance.now() - startedAt) / 1000);
-      return interpreter;
-    } catch (error) {
-      metrics.sandboxFailed?.((error as Error).message);
-      throw error;
-    }
-  }
-
   #interpreterListener(): InterpreterListener {
     return {
       output: (text, stream) => {
@@ -329,13 +295,6 @@ export class Session implements SessionContract {
       fresh: "the state is gone",
     }[back.state];
     this.#tell("restored", `${reason}; ${outcome}`);
-  }
-
-  async #hasRunOutOfMemory(): Promise<boolean> {
-    const { oomKills } = await this.#recovery.interpreter.memoryStatus();
-    const hasRisen = (oomKills ?? 0) > this.#oomKills;
-    this.#oomKills = oomKills ?? this.#oomKills;
-    return hasRisen;
   }
 
   #holdOutput(isHeld: boolean): void {

@@ -6,7 +6,8 @@ import type { CheckpointTaken } from "../session-contract.ts";
 import { SessionError } from "../session-error.ts";
 import type { SessionSettings } from "../session-options.ts";
 import type { BlobSpool, SpooledBlob } from "./blob-spool.ts";
-import type { Place, Recovery } from "./recovery.ts";
+import type { Place } from "./history.ts";
+import type { Recovery } from "./recovery.ts";
 import type { Snapshots } from "./snapshots.ts";
 
 /** Copies for checkpoints go when the sandbox is fuller than this. */

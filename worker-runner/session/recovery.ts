@@ -5,6 +5,7 @@ import type { SnapshotProcess } from "../interpreter/snapshot-process.ts";
 import { type Interpreter, SnapshotDeclined } from "../interpreter.ts";
 import { SessionError } from "../session-error.ts";
 import type { SessionSettings } from "../session-options.ts";
+import { type Base, History, type Place } from "./history.ts";
 import type { Snapshots } from "./snapshots.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
@@ -22,19 +23,6 @@ export interface BroughtBack {
   lostExecutions?: ExecutionId[];
 }
 
-/** A checkpoint whose blob is outside the sandbox. */
-interface Base {
-  checkpointId: CheckpointId;
-  blobPath: string;
-}
-
-/** Where in the session's history a checkpoint was taken. */
-export interface Place {
-  lineage: number;
-  changes: number;
-}
-
-const MAX_LISTED = 1_000;
 const START_ATTEMPTS = 3;
 /** After a burst: how long nothing must have ended before the postponed copy is taken. */
 const QUIET_MS = 10;
@@ -51,17 +39,10 @@ export class Recovery {
   readonly #duties: RecoveryDuties;
   readonly #tokens: TokenBucket;
   #interpreter: Interpreter | null = null;
-  /** Changes of the state of rest so far, in this lineage. */
-  #changes = 0;
+  readonly #history = new History();
   #copy: Copy | null = { kind: "fresh", at: 0 };
   /** The newest copy asked for; resolves when it is there or will not be, and never rejects. */
   #taking: Promise<void> | null = null;
-  #base: Base | null = null;
-  /** How many changes the state had seen when the base was taken. */
-  #baseAt = 0;
-  /** Executions whose effects came after the base, the oldest first; null for a change that was none. */
-  #since: (ExecutionId | null)[] = [];
-  #lineage = 0;
   #quiet: NodeJS.Timeout | undefined;
 
   constructor(duties: RecoveryDuties) {
@@ -88,7 +69,7 @@ export class Recovery {
 
   /** True where the next `bringBack` would lead to exactly the present state of rest. */
   get hasPoint(): boolean {
-    return this.#copy?.at === this.#changes;
+    return this.#copy?.at === this.#history.place.changes;
   }
 
   /** Makes sure that the present state of rest can be brought back, however large it is. @throws SessionError `checkpoint_failed`. */
@@ -116,9 +97,7 @@ export class Recovery {
 
   /** The state of rest has changed: asks for a copy of it. What is sent to the interpreter afterwards happens after the copy. */
   noteChange(executionId: ExecutionId | null): void {
-    this.#changes += 1;
-    this.#since.push(executionId);
-    if (this.#since.length > 2 * MAX_LISTED) this.#since = this.#since.slice(-MAX_LISTED);
+    this.#history.note(executionId);
     const limit = this.#duties.settings.recoveryMaxResidentBytes;
     if (limit === 0) this.#giveUp();
     else if (this.#tokens.take()) void this.#take(limit);
@@ -137,26 +116,29 @@ export class Recovery {
     const { interpreter } = this;
     const { snapshots, settings } = this.#duties;
     const { live } = interpreter;
-    const at = this.#changes;
-    const lineage = this.#lineage;
+    const place = this.#history.place;
     clearTimeout(this.#quiet);
     const taking = interpreter.takeSnapshot(maxResidentBytes).then(
       (snapshot) => {
         // Copies that cross each other arrive in any order; those of a state that was left are of no use.
-        if (lineage !== this.#lineage || (this.#copy && this.#copy.at > at)) {
+        if (!this.#history.continues(place) || (this.#copy && this.#copy.at > place.changes)) {
           snapshot.drop();
           return;
         }
         snapshots.setRecovery(snapshot);
-        this.#copy = { kind: "snapshot", at };
+        this.#copy = { kind: "snapshot", at: place.changes };
         settings.metrics.recoverySnapshot?.(snapshot.pause);
       },
       (error: Error) => {
         settings.metrics.recoverySnapshot?.(null);
-        if (lineage !== this.#lineage) return;
-        if (error instanceof SnapshotDeclined) this.#giveUp();
+        if (!this.#history.continues(place)) return;
+        // Where only a process is missing, the copy before is still better than none.
+        if (error instanceof SnapshotDeclined) {
+          if (error.isTooLarge) this.#giveUp();
+          return;
+        }
         // It neither answers nor ends: user code hangs in a hook of fork.
-        else if (interpreter.live === live && live?.isConnected) interpreter.killLive();
+        if (interpreter.live === live && live?.isConnected) interpreter.killLive();
       },
     );
     this.#taking = taking;
@@ -194,33 +176,26 @@ export class Recovery {
   /** The history begins anew. */
   #begin(base: Base | null, copy: Copy["kind"] | null): void {
     clearTimeout(this.#quiet);
-    this.#lineage += 1;
-    this.#base = base;
-    this.#since = [];
-    this.#changes = 0;
-    this.#baseAt = 0;
+    this.#history.begin(base);
     this.#copy = copy && { kind: copy, at: 0 };
   }
 
   get place(): Place {
-    return { lineage: this.#lineage, changes: this.#changes };
+    return this.#history.place;
   }
 
-  /** The blob of a checkpoint taken at `place` is there. One of a state that was left, or older than the present base, is no base. */
+  /** The blob of a checkpoint taken at `place` is there: a loss would be recovered from it. */
   setBase(place: Place, base: Base): void {
-    if (place.lineage !== this.#lineage || place.changes < this.#baseAt) return;
-    this.#since = this.#since.slice(Math.max(0, this.#since.length - (this.#changes - place.changes)));
-    this.#base = base;
-    this.#baseAt = place.changes;
+    this.#history.setBase(place, base);
   }
 
   /** The checkpoint that a loss would be recovered from. */
   get baseId(): CheckpointId | null {
-    return this.#base?.checkpointId ?? null;
+    return this.#history.base?.checkpointId ?? null;
   }
 
   dropBase(checkpointId: CheckpointId): void {
-    if (this.#base?.checkpointId === checkpointId) this.#base = null;
+    if (this.baseId === checkpointId) this.#history.dropBase();
   }
 
   /**
@@ -251,10 +226,7 @@ export class Recovery {
       try {
         await this.interpreter.respawn(wasFresh ? null : snapshot);
         if (isExact) return { state: "recovered" };
-        const lost = this.#since.splice(Math.max(0, this.#since.length - (this.#changes - this.#copy.at)));
-        this.#changes = this.#copy.at;
-        this.#lineage += 1;
-        return { state: "restored", lostExecutions: namesOf(lost) };
+        return { state: "restored", lostExecutions: this.#history.goBack(this.#copy.at) };
       } catch {
         this.#giveUp();
       }
@@ -277,11 +249,10 @@ export class Recovery {
   }
 
   async #startOver(): Promise<BroughtBack> {
-    const base = this.#base;
+    const { base, sinceBase: lostExecutions } = this.#history;
     const snapshot = this.interpreter.isUsable && base ? this.#duties.snapshots.use(base.checkpointId) : null;
     if (this.interpreter.isUsable) await this.interpreter.respawn(snapshot);
     else await this.#replaceInterpreter();
-    const lostExecutions = namesOf(this.#since.slice(-MAX_LISTED));
     if (base && snapshot) {
       this.#duties.snapshots.setRecovery(snapshot);
       this.noteRestored(base);
@@ -289,7 +260,7 @@ export class Recovery {
     }
     if (base) {
       // Should it fail, the next attempt does without.
-      this.#base = null;
+      this.#history.dropBase();
       const answer = await this.interpreter.live?.load(
         base.blobPath,
         true,
@@ -308,8 +279,4 @@ export class Recovery {
     await this.interpreter.close();
     this.#interpreter = await this.#duties.startInterpreter();
   }
-}
-
-function namesOf(changes: (ExecutionId | null)[]): ExecutionId[] {
-  return changes.filter((change) => change !== null);
 }

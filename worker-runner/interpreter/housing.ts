@@ -1,0 +1,159 @@
+/** Owns one sandbox from its start to its removal: its directory outside, the door, the keeper, and the one reason why it ended. */
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Door, type Guest } from "../channel/door.ts";
+import type { Hello } from "../channel/message.ts";
+import { withDeadline } from "../deadline.ts";
+import { CHANNEL_SOCKET_NAME, type Sandbox, type SandboxMemory } from "../sandbox-contract.ts";
+import type { InterpreterOptions } from "../session-options.ts";
+import { Keeper, type KeeperListener } from "./keeper.ts";
+import { Unanswered } from "./pending-answers.ts";
+
+const STDERR_KEPT = 4_096;
+/** `sun_path` of unix(7), without its NUL. */
+const SOCKET_PATH_MAX = 107;
+
+export interface HousingListener {
+  exited: KeeperListener["exited"];
+  /** Nothing of the sandbox is left. Not called after `close`. */
+  ended(reason: string): void;
+}
+
+export class Housing {
+  readonly #directory: string;
+  readonly #options: InterpreterOptions;
+  readonly #listener: HousingListener;
+  readonly #gone = new AbortController();
+  #door: Door | null = null;
+  #sandbox: Sandbox | null = null;
+  #keeper: Keeper | null = null;
+  #stderr = "";
+  #closing: Promise<void> | null = null;
+
+  /** @param directory is made by `start` and removed by `close`. */
+  constructor(directory: string, options: InterpreterOptions, listener: HousingListener) {
+    this.#directory = directory;
+    this.#options = options;
+    this.#listener = listener;
+  }
+
+  /** @throws Error where the sandbox or the keeper in it does not start. */
+  async start(): Promise<void> {
+    const channelDirectory = join(this.#directory, "channel");
+    await mkdir(channelDirectory, { recursive: true });
+    const path = join(channelDirectory, CHANNEL_SOCKET_NAME);
+    if (Buffer.byteLength(path) > SOCKET_PATH_MAX) throw new Error(`${path} is too long for a socket's path`);
+    this.#door = await Door.open(path);
+    const { startSandbox, sandbox: settings, startDeadlineMs } = this.#options;
+    const sandbox = await startSandbox({ ...settings, id: this.#options.makeSandboxId(), channelDirectory });
+    this.#sandbox = sandbox;
+    if (this.#gone.signal.aborted) {
+      await sandbox.kill();
+      return;
+    }
+    sandbox.stderr.on("data", (chunk: Buffer) => {
+      this.#stderr = (this.#stderr + chunk.toString()).slice(-STDERR_KEPT);
+    });
+    // A keeper that is gone already says why by its end.
+    sandbox.stdin.on("error", () => undefined);
+    void sandbox.exited.then(({ code, signal }) =>
+      this.#noteEnd(`the sandbox ended (${signal ?? `exit code ${code}`})`),
+    );
+    this.#keeper = await this.admit(
+      "keeper",
+      (token) => sandbox.stdin.end(`${token}\n`),
+      (guest) =>
+        new Keeper(guest, {
+          exited: this.#listener.exited,
+          ended: (violation) => this.breakDown(violation?.message ?? "the keeper's connection ended"),
+        }),
+      startDeadlineMs,
+    );
+  }
+
+  /** @throws Unanswered before it has come, and after the end. */
+  get keeper(): Keeper {
+    if (!this.#keeper || !this.isUsable) throw new Unanswered("the sandbox has no keeper");
+    return this.#keeper;
+  }
+
+  /** The last that the sandbox complained about. */
+  get complaint(): string {
+    return this.#stderr.trim();
+  }
+
+  /** False once it has ended or is being ended. */
+  get isUsable(): boolean {
+    return !this.#gone.signal.aborted;
+  }
+
+  /**
+   * Has a process of `role` come; `make` takes its connection over within the very call that brought its hello.
+   *
+   * @throws DeadlinePassed, or Unanswered where the sandbox ends.
+   */
+  async admit<T>(
+    role: Hello["role"],
+    send: (token: string) => void,
+    make: (guest: Guest) => T,
+    deadlineMs: number = this.#options.answerDeadlineMs,
+  ): Promise<T> {
+    const { token, admitted } = this.invite(role, make);
+    try {
+      this.#gone.signal.throwIfAborted();
+      send(token);
+      return await withDeadline(admitted, `the ${role}'s hello`, deadlineMs, this.#gone.signal);
+    } finally {
+      this.revoke(token);
+    }
+  }
+
+  /** Hands out a token; `admitted` resolves with what `make` returned when its process comes. */
+  invite<T>(role: Hello["role"], make: (guest: Guest) => T): { token: string; admitted: Promise<T> } {
+    let token = "";
+    const admitted = new Promise<T>((resolve) => {
+      token = this.#door?.invite(role, (guest) => resolve(make(guest))) ?? "";
+    });
+    return { token, admitted };
+  }
+
+  revoke(token: string): void {
+    this.#door?.revoke(token);
+  }
+
+  async memoryStatus(): Promise<SandboxMemory> {
+    return (await this.#sandbox?.memoryStatus()) ?? { residentBytes: null, limitBytes: null, oomKills: null };
+  }
+
+  /** It cannot be trusted or does not answer: all of it ends. */
+  breakDown(reason: string): void {
+    if (!this.isUsable || !this.#sandbox) return;
+    this.#gone.abort(new Unanswered(reason));
+    void this.#sandbox.kill().then(() => this.#announceEnd(reason));
+  }
+
+  /** Ends everything in it and removes its files outside. Safe to call twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#gone.abort(new Unanswered("the sandbox was closed"));
+    await this.#sandbox?.kill();
+    this.#keeper?.disconnect();
+    await this.#door?.close();
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  #noteEnd(reason: string): void {
+    if (!this.isUsable) return;
+    this.#gone.abort(new Unanswered(reason));
+    this.#announceEnd(reason);
+  }
+
+  #announceEnd(reason: string): void {
+    this.#keeper?.disconnect();
+    if (!this.#closing) this.#listener.ended(reason);
+  }
+}

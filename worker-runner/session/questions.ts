@@ -1,0 +1,53 @@
+/** Owns what is asked of the interpreter between executions without changing its state: completion, and whether code is complete. */
+import type { z } from "zod";
+import type { Completeness, Completions } from "../../src/protocol/server-message.ts";
+import type { LiveProcess } from "../interpreter/live-process.ts";
+import { SessionError } from "../session-error.ts";
+import type { Recovery } from "./recovery.ts";
+import type { TurnQueue } from "./turn-queue.ts";
+
+export interface QuestionsDuties {
+  queue: TurnQueue;
+  recovery: Recovery;
+  /** How long a question waits for its turn, and then for its answer. */
+  waitMs: number;
+  /** Sees to it that there is a live process. */
+  revive(): Promise<void>;
+}
+
+export class Questions {
+  readonly #duties: QuestionsDuties;
+
+  constructor(duties: QuestionsDuties) {
+    this.#duties = duties;
+  }
+
+  /** @throws SessionError `deadline`, `ended`. */
+  async complete(code: string, cursor: number): Promise<z.infer<typeof Completions>> {
+    const answer = await this.#ask((live, deadlineMs) => live.complete(code, cursor, deadlineMs));
+    return { matches: answer.matches, cursor_start: answer.cursor_start, cursor_end: answer.cursor_end };
+  }
+
+  /** @throws SessionError `deadline`, `ended`. */
+  async isComplete(code: string): Promise<z.infer<typeof Completeness>> {
+    const { status, indent } = await this.#ask((live, deadlineMs) => live.isComplete(code, deadlineMs));
+    return indent === undefined ? { status } : { status, indent };
+  }
+
+  #ask<T>(question: (live: LiveProcess, deadlineMs: number) => Promise<T>): Promise<T> {
+    const { queue, recovery, revive, waitMs } = this.#duties;
+    const ask = async () => {
+      await revive();
+      const { live } = recovery.interpreter;
+      if (!live) throw new SessionError("interpreter_failed", "there is no interpreter");
+      try {
+        return await question(live, waitMs);
+      } catch (cause) {
+        // It completes a name of an object whose `__dir__` hangs, or the like.
+        recovery.interpreter.killLive();
+        throw new SessionError("deadline", (cause as Error).message, { cause });
+      }
+    };
+    return queue.run(ask, { waitMs });
+  }
+}
