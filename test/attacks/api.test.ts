@@ -290,7 +290,7 @@ it("answers others while one client sends 100,000 messages", async () => {
       flood.socket.send(`{"type":"is_complete","id":"${index}","code":"1"}`);
     const startedAt = Date.now();
     for (let index = 0; index < 10; index += 1) expect(await calm.value("x")).toBe(1);
-    expect(Date.now() - startedAt).toBeLessThan(10_000);
+    expect(Date.now() - startedAt).toBeLessThan(30_000);
     const refused = await flood.until((frame) => frame.type === "problem");
     expect(refused.data).toMatchObject({ code: "rate_limited", status: 429 });
     expect(refused.data.retry_after).toBeGreaterThan(0);

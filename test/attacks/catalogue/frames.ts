@@ -263,4 +263,54 @@ for thing in gc.get_objects():
     mayLoseState: true,
     contained: endsSomehow,
   },
+  {
+    name: "scribbling over the memory that the keeper reads costs the state and not the session",
+    code: [
+      `
+import ctypes, os
+for line in open("/proc/self/maps"):
+    if "rw-s" in line:
+        low, high = (int(end, 16) for end in line.split()[0].split("-"))
+        ctypes.memmove(low, os.urandom(high - low), high - low)
+        ctypes.memset(low, 255, 4096)`,
+      "1",
+      "import os; os._exit(0)",
+    ],
+    timeout: 1,
+    mayLoseState: true,
+    contained: endsSomehow,
+  },
+  {
+    name: "output frames of one byte, without end, leave the neighbour its turn",
+    code: `${FORGERY}
+offset = 0
+while True:
+    data = bytearray()
+    for _ in range(10_000):
+        data += frame(b"O", struct.pack("<QB", offset, 1) + b"x")
+        offset += 1
+    send(data)`,
+    timeout: 2,
+    mayLoseState: true,
+    contained([outcome]) {
+      assert.equal(outcome?.end.type, "error");
+    },
+  },
+  {
+    name: "a process that stops itself, and every other one, is ended and comes back",
+    code: [
+      `
+import os, signal
+for name in os.listdir("/proc"):
+    if name.isdigit() and int(name) not in (1, os.getpid()):
+        try: os.kill(int(name), signal.SIGSTOP)
+        except OSError: pass`,
+      "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)",
+    ],
+    timeout: 1,
+    mayLoseState: true,
+    contained([, stopped]) {
+      assertFailed(stopped, "timeout");
+    },
+  },
 ];

@@ -49,6 +49,26 @@ os._exit(1)`,
     },
   },
   {
+    name: "children that hold every place do not keep the state from coming back",
+    code: [
+      `
+import os, time
+try:
+    while True:
+        if os.fork() == 0:
+            time.sleep(600)
+            os._exit(0)
+except BlockingIOError:
+    pass`,
+      "1 + 1",
+      "import os; os._exit(1)",
+    ],
+    contained([, sum, end]) {
+      assert.equal(resultOf(sum), 2);
+      assert.match(assertFailed(end, "process_died").state, /^(recovered|restored)$/);
+    },
+  },
+  {
     name: "a thread bomb ends at the limit on processes",
     code: `
 import threading
