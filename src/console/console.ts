@@ -34,7 +34,8 @@ export class Console {
   readonly #running = new Set<string>();
   #identity: Identity;
   #connection: Connection | null = null;
-  #wasRefused = false;
+  /** Why the edge does not let this page in; it stands until a connection opens. */
+  #refusal: string | null = null;
 
   constructor(identity: Identity) {
     this.#identity = identity;
@@ -56,7 +57,7 @@ export class Console {
       const first = executions.find((execution) => execution.first_seq !== null)?.first_seq;
       after = Math.max(0, (first ?? 1) - 1);
     }
-    this.#wasRefused = false;
+    this.#refusal = null;
     this.#connection = new Connection({
       ...identity,
       after,
@@ -135,13 +136,15 @@ export class Console {
   }
 
   async #connectionIs(state: ConnectionState): Promise<void> {
+    if (state === "open") this.#refusal = null;
     this.#state.dataset.state = state;
-    this.#state.textContent = STATE_WORDS[state];
-    if (state !== "closed" || this.#wasRefused) return;
+    this.#state.textContent = this.#refusal ?? STATE_WORDS[state];
+    if (state !== "closed" || this.#refusal !== null) return;
     // A browser does not say why a socket did not open; the same call over REST does.
-    const asked = await recentExecutions(this.#identity, 1);
-    if (asked.ok || asked.code === "unreachable") return;
-    this.#wasRefused = true;
+    const identity = this.#identity;
+    const asked = await recentExecutions(identity, 1);
+    if (asked.ok || asked.code === "unreachable" || identity !== this.#identity) return;
+    this.#refusal = asked.detail;
     this.#state.textContent = asked.detail;
     this.notice(asked.detail);
   }
