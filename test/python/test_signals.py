@@ -46,9 +46,11 @@ class Interrupts(SessionCase):
         self.assertEqual(self.session.finish(execution_id).value, "caught")
 
     def test_cancel_a_coroutine_and_let_it_clean_up(self) -> None:
-        code = "import asyncio\nasync def f():\n    try:\n        await asyncio.sleep(60)\n    finally:\n        print('cleaned')\nawait f()"
+        self.run_code("import asyncio")
+        code = "import asyncio\nasync def f():\n    try:\n        print('begun')\n        await asyncio.sleep(60)\n    finally:\n        print('cleaned')\nawait f()"
         execution_id = self.session.start(code)
-        time.sleep(0.2)
+        self.session.wait_for(lambda m: m["type"] == "output")
+        time.sleep(0.05)
         self.session.signal(signal.SIGINT)
         outcome = self.session.finish(execution_id)
         self.assertEqual((outcome.last["reason"], outcome.text()), ("interrupted", "cleaned\n"))
@@ -118,6 +120,7 @@ class Interrupts(SessionCase):
 
     def test_asyncio_run_keeps_its_own_handling(self) -> None:
         code = "import asyncio\nasync def main():\n    try: await asyncio.sleep(60)\n    except asyncio.CancelledError: print('cancelled'); raise\nasyncio.run(main())"
+        self.run_code("import asyncio")
         execution_id = self.session.start(code)
         time.sleep(0.2)
         self.session.signal(signal.SIGINT)

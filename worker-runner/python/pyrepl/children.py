@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Any
 
 from .fork import quiet_fork
 from .guard import interruptible
 from .own_modules import real_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _fork = os.fork
 _waitpid = os.waitpid

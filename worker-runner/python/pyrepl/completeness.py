@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import ast
-import codeop
-from typing import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-_compiler = codeop.CommandCompiler()
-_compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _CLOSING = ("return", "raise", "pass", "break", "continue")
 
 
 def completeness(code: str) -> dict[str, Any]:
     """Return `status` (`complete`, `incomplete` with `indent`, `invalid`) of `code` as typed so far."""
+    import ast
+    import codeop
+
+    compiler = codeop.CommandCompiler()
+    compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     try:
-        compiled = _compiler(code, "<input>", "exec")
+        compiled = compiler(code, "<input>", "exec")
     except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError):
         return {"status": "invalid"}
     if compiled is None or _is_inside_block(code):
@@ -29,6 +32,8 @@ def _is_inside_block(code: str) -> bool:
 
 
 def _last_statement_is_block(code: str) -> bool:
+    import ast
+
     try:
         body = ast.parse(code).body
     except (SyntaxError, ValueError, MemoryError, RecursionError):

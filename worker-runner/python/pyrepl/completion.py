@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import builtins
-import keyword
 import os
-import re
 import sys
-from collections.abc import Iterable
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 MAX_MATCHES = 500
 
-_TAIL = re.compile(r"[\w.]*\Z")
-_IMPORT = re.compile(r"^\s*import\s+(?:[\w.]+(?:\s+as\s+\w+)?\s*,\s*)*(?P<name>[\w.]*)\Z")
-_FROM = re.compile(r"^\s*from\s+(?P<name>[\w.]*)\Z")
-_FROM_NAMES = re.compile(r"^\s*from\s+(?P<module>[\w.]+)\s+import\s+\(?(?:\w+(?:\s+as\s+\w+)?\s*,\s*)*(?P<name>\w*)\Z")
+_TAIL = r"[\w.]*\Z"
+_IMPORT = r"^\s*import\s+(?:[\w.]+(?:\s+as\s+\w+)?\s*,\s*)*(?P<name>[\w.]*)\Z"
+_FROM = r"^\s*from\s+(?P<name>[\w.]*)\Z"
+_FROM_NAMES = r"^\s*from\s+(?P<module>[\w.]+)\s+import\s+\(?(?:\w+(?:\s+as\s+\w+)?\s*,\s*)*(?P<name>\w*)\Z"
 _SUFFIXES = (".py", ".so")
 _MISSING = object()
 
@@ -40,14 +41,16 @@ def _order(name: str) -> Any:
 
 
 def _find(namespace: dict[str, Any], line: str) -> Any:
-    names = _FROM_NAMES.match(line)
+    import re
+
+    names = re.match(_FROM_NAMES, line)
     if names:
         return names["name"], _module_names(names["module"])
-    imported = _IMPORT.match(line) or _FROM.match(line)
+    imported = re.match(_IMPORT, line) or re.match(_FROM, line)
     if imported:
         parent, _, prefix = imported["name"].rpartition(".")
         return prefix, _submodules(parent) if parent else _top_modules()
-    tail = _TAIL.search(line)
+    tail = re.search(_TAIL, line)
     expression = tail.group() if tail else ""
     owner, dot, prefix = expression.rpartition(".")
     if not dot:
@@ -57,6 +60,8 @@ def _find(namespace: dict[str, Any], line: str) -> Any:
 
 
 def _plain_names(namespace: dict[str, Any]) -> Iterable[str]:
+    import keyword
+
     return [name for name in (*namespace, *vars(builtins), *keyword.kwlist) if type(name) is str]
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
 
 from .guard import interruptible
 from .mime import pack, plain_json, rich_bundle
 from .output import Output
 from .values import bounded_repr
 
-Metadata = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+Metadata: TypeAlias = "dict[str, Any]"
 
 
 class DisplayHandle:

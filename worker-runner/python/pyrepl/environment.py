@@ -6,17 +6,20 @@ import builtins
 import os
 import sys
 from types import ModuleType
-from typing import Any
 
 from .checkpoint.surroundings import Baseline
 from .display import Displays, make_display, make_update_display
 from .execution import Executor
-from .import_hook import FiguresFinder, show_open_figures
+from .import_hook import StepFinder, show_open_figures
 from .live import Live
 from .mime import rich_bundle
 from .own_modules import hide, isolate
 from .prompt import make_getpass, make_input
 from .streams import InputStream, OutputStream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def furnish(live: Live) -> None:
@@ -33,17 +36,27 @@ def furnish(live: Live) -> None:
     stdout, stderr = OutputStream(live.output, 1), OutputStream(live.output, 2)
     live.streams = (stdin, stdout, stderr)
     builtins.input = make_input(live.prompts, _current_stdin, stdin)
-    import getpass
-
-    getpass.getpass = make_getpass(live.prompts)  # type: ignore[assignment]
     displays = Displays(live.output, lambda: live.prompts.execution_id)
     builtins.display = make_display(displays)  # type: ignore[attr-defined]
     builtins.update_display = make_update_display(displays)  # type: ignore[attr-defined]
     live.executor.mime_of = rich_bundle
     live.executor.after = show_open_figures
-    sys.meta_path.insert(0, FiguresFinder())  # type: ignore[arg-type]
+    _take_steps(live, live.executor)
     live.hidden.install()
     os.register_at_fork(after_in_child=live.become_foreign)
+
+
+def _take_steps(live: Live, executor: Executor) -> None:
+    """Have certain modules changed as soon as they are loaded, or now where they are."""
+
+    def ask_for_passwords(getpass: Any) -> None:
+        getpass.getpass = make_getpass(live.prompts)
+
+    steps = {"getpass": ask_for_passwords, "linecache": executor.book.fill}
+    for name, step in steps.items():
+        if name in sys.modules:
+            step(sys.modules[name])
+    sys.meta_path.insert(0, StepFinder(steps))  # pyright: ignore[reportArgumentType]
 
 
 def enter(live: Live, workspace: str) -> None:

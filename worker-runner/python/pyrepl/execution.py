@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from types import CodeType
-from typing import Any
 
 from .awaiting import Awaiter
 from .guard import Guard, interruptible
@@ -15,6 +13,11 @@ from .source import SourceBook
 from .tracebacks import describe, describe_plainly
 from .values import bounded_repr, json_text
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
 _CO_COROUTINE = 0x80
 _RESERVE_BYTES = 1 << 20
 _eval = eval
@@ -22,7 +25,7 @@ _clock = time.perf_counter
 _set_trace, _get_trace = sys.settrace, sys.gettrace
 _set_profile, _get_profile = sys.setprofile, sys.getprofile
 
-Fields = dict[str, Any]
+Fields: TypeAlias = "dict[str, Any]"
 
 
 class _Tracing:
@@ -46,7 +49,7 @@ class Executor:
         self._awaiter = Awaiter()
         self.count = 0
         self._tracing = _Tracing()
-        self._reserve: bytearray | None = None
+        self._reserve: bytes | None = None
         self.mime_of: Callable[[Any], Bundle | None] = _no_mime
         self.after: Callable[[], None] = _nothing
 
@@ -156,10 +159,10 @@ async def _evaluate_awaiting(
         _set_profile(None)
 
 
-def _take_reserve() -> bytearray | None:
-    """Set memory aside for telling that there was none."""
+def _take_reserve() -> bytes | None:
+    """Set memory aside for telling that there was none; bytes, whose zeroed pages exist only once they are touched."""
     try:
-        return bytearray(_RESERVE_BYTES)
+        return bytes(_RESERVE_BYTES)
     except MemoryError:
         return None
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import builtins as _builtins
-from typing import Any
 
 from matplotlib._pylab_helpers import Gcf  # pyright: ignore[reportMissingImports]
 from matplotlib.backend_bases import FigureManagerBase  # pyright: ignore[reportMissingImports]
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # pyright: ignore[reportMissingImports]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 builtins: Any = _builtins
 FigureCanvas = FigureCanvasAgg

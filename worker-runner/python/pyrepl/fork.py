@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _fork = os.fork
 _waitpid = os.waitpid

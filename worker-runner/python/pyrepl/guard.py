@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import _signal  # pyright: ignore[reportMissingImports]
 import signal
-from collections.abc import Callable
 from types import CodeType, FrameType
-from typing import Any, TypeVar
 
 from .own_modules import OWN_PREFIX, real_module
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    _Function = TypeVar("_Function", bound=Callable[..., Any])
+
 _interruptible_code: set[CodeType] = set()
 
 _set_handler: Callable[[int, Any], Any] = _signal.signal

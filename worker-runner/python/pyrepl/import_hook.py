@@ -1,50 +1,63 @@
-"""Owns what happens when user code imports matplotlib: figures are displayed without any set-up."""
+"""Owns what happens when user code imports certain library modules: each gets our step behind its loading.
+
+So that they need not be loaded ahead in every process: getpass asks the client, linecache knows the executions' sources, and
+matplotlib shows its figures without any set-up.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
-from importlib.util import find_spec, spec_from_file_location
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import ModuleType
-from typing import Any
 
 from .guard import interruptible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
 _BACKEND = "pyrepl_figures"
 _BACKEND_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "figures.py")
 
 
-class FiguresFinder:
-    """A meta path finder: knows the backend module, and sets it when matplotlib has been loaded."""
+class StepFinder:
+    """A meta path finder: knows matplotlib's backend, and what follows the loading of which module."""
 
-    def __init__(self) -> None:
-        self._is_looking = False
+    def __init__(self, steps: dict[str, Callable[[Any], None]]) -> None:
+        self._steps = {"matplotlib": set_backend, **steps}
 
     @interruptible
-    def find_spec(self, name: str, _path: Sequence[str] | None = None, _target: object = None) -> ModuleSpec | None:
-        """Return the spec of the backend, or of matplotlib with our step behind its loading."""
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the spec of the backend, or of a module with our step behind its loading."""
         if name == _BACKEND:
-            return spec_from_file_location(name, _BACKEND_FILE)
-        if name != "matplotlib" or self._is_looking:
+            return ModuleSpec(name, SourceFileLoader(name, _BACKEND_FILE), origin=_BACKEND_FILE)
+        step = self._steps.get(name)
+        if step is None:
             return None
-        self._is_looking = True
-        try:
-            spec = find_spec(name)
-        finally:
-            self._is_looking = False
-        loader: Any = spec.loader if spec is not None else None
-        if loader is None:
-            return None
-        load = loader.exec_module
+        spec = self._find_elsewhere(name, path, target)
+        loader: Any = None if spec is None else spec.loader
+        load = getattr(loader, "exec_module", None)
+        if load is None or isinstance(loader, type):
+            return spec
 
-        def load_and_set(module: ModuleType) -> None:
+        def load_and_step(module: ModuleType) -> None:
             load(module)
-            _set_backend(module)
+            step(module)
 
-        loader.exec_module = interruptible(load_and_set)
+        loader.exec_module = interruptible(load_and_step)
         return spec
+
+    @interruptible
+    def _find_elsewhere(self, name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(name, path, target)
+            if spec is not None:
+                return spec
+        return None
 
 
 @interruptible
@@ -56,6 +69,7 @@ def show_open_figures() -> None:
 
 
 @interruptible
-def _set_backend(matplotlib: Any) -> None:
+def set_backend(matplotlib: Any) -> None:
+    """Have matplotlib show its figures as display messages, unless user code chose a backend."""
     if not os.environ.get("MPLBACKEND"):
         matplotlib.rcParams["backend"] = f"module://{_BACKEND}"

@@ -6,7 +6,6 @@ import gc
 import os
 import select
 import signal
-import traceback
 
 from . import environment, linux, live, processes
 from .fork import Forker
@@ -56,6 +55,8 @@ class Keeper:
         except ConnectionEnded:
             pass
         except BaseException:
+            import traceback
+
             os.write(self._log, traceback.format_exc().encode("utf-8", "replace"))
         processes.end_others((), self._reap_quietly)
         os._exit(0)
@@ -255,6 +256,7 @@ def main() -> NoReturn:
     """Run the keeper as docs/channel.md tells; the process ends here."""
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # Whatever the runner's own parent left open is not for user code.
     linux.set_dumpable(False)
+    linux.forbid_core_dumps()
     linux.adopt_orphans()
     if os.getpid() != 1:
         linux.die_with_parent(signal.SIGKILL)

@@ -68,6 +68,12 @@ def unbuffer_c_stdio() -> None:
         _libc.setvbuf(stream, None, _IONBF, 0)
 
 
+def forbid_core_dumps() -> None:
+    """Limit core files to one byte where the sandbox has not: the host's crash handler stays away from that (core(5))."""
+    if _getrlimit(resource.RLIMIT_CORE)[1] not in (0, 1):
+        _setrlimit(resource.RLIMIT_CORE, (1, 1))
+
+
 def resident_bytes() -> int:
     """Return this process's resident size, shared pages included, in bytes."""
     with open("/proc/self/statm", "rb") as statm:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from types import ModuleType
-from typing import Any
 
 from . import linux, snapshot
 from .checkpoint.load import receive_and_load
@@ -21,6 +20,10 @@ from .output import Output, Pipes
 from .prompt import Prompts
 from .ring import Ring
 from .wire import Connection, ConnectionEnded, Message, to_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _exit = os._exit
 _getpid = os.getpid

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import json
+import binascii
 import sys
-from typing import Any
 
 from .guard import interruptible
 from .values import bounded_repr
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
 
 MAX_ITEM_CHARS = 8 << 20
 MAX_BUNDLE_CHARS = 24 << 20
@@ -27,10 +29,9 @@ _METHODS = (
 _NAMES = frozenset([name for name, _ in _METHODS] + ["_repr_mimebundle_"])
 _mro_of = type.__dict__["__mro__"].__get__
 _dict_of = type.__dict__["__dict__"].__get__
-_b64encode = base64.b64encode
-_dumps = json.dumps
+_b64encode = binascii.b2a_base64
 
-Bundle = tuple[dict[str, str], dict[str, Any]]
+Bundle: TypeAlias = "tuple[dict[str, str], dict[str, Any]]"
 
 
 def rich_bundle(value: Any) -> Bundle | None:
@@ -76,9 +77,11 @@ def pack(items: dict[Any, Any]) -> dict[str, str]:
 def plain_json(metadata: Any) -> dict[str, Any]:
     """Return metadata as what JSON can carry, empty where it cannot."""
     try:
-        text = _dumps(metadata, allow_nan=False)
+        import json
+
+        text = json.dumps(metadata, allow_nan=False)
         copy = json.loads(text) if len(text) <= 65536 else {}
-    except (TypeError, ValueError, RecursionError):
+    except Exception:
         return {}
     return copy if isinstance(copy, dict) else {}
 
@@ -126,10 +129,12 @@ def _as_text(content: Any) -> str | None:
     if isinstance(content, str):
         return str.__str__(content)
     if isinstance(content, (bytes, bytearray, memoryview)):
-        return _b64encode(bytes(content)).decode("ascii")
+        return _b64encode(bytes(content), newline=False).decode("ascii")
     try:
-        return _dumps(content, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
+        import json
+
+        return json.dumps(content, allow_nan=False)
+    except Exception:
         return None
 
 

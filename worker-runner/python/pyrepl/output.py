@@ -7,13 +7,16 @@ import codecs
 import os
 import select
 import time
-from collections.abc import Callable
-from typing import Any
 
 from .guard import Guard, acquire_interruptibly
 from .pump import Pump
 from .ring import CAPACITY, Ring
 from .wire import KIND_JSON, KIND_OUTPUT, Connection, Message, to_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _QUIET_SECONDS = 0.001
 _LARGE_CHARS = CAPACITY // 4

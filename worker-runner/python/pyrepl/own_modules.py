@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 import sys
 from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 OWN_PREFIX = os.path.dirname(os.path.abspath(__file__)) + os.sep
 """Where our own code comes from, as it stands in `co_filename`."""

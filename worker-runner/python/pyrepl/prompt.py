@@ -5,12 +5,15 @@ from __future__ import annotations
 import _thread
 import os
 import select
-from collections.abc import Callable
-from typing import Any
 
 from .guard import acquire_interruptibly, interruptible
 from .output import Output
 from .wire import Connection, Message, parse_message
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _POLLIN = select.POLLIN
 

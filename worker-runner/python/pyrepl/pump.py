@@ -6,14 +6,15 @@ import _signal  # pyright: ignore[reportMissingImports]
 import _thread
 import os
 import select
-from typing import TYPE_CHECKING
 
 from .guard import Guard
 from .linux import Timer
 from .wire import Connection, ConnectionEnded
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .output import Output, Pipes
+
 
 _LINGER_MS = 2
 _RETRY_MS = 1

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import re
 import sys
-from typing import Any
+from importlib.machinery import PathFinder
 
-_VERSION = re.compile(r"^__version__\s*=\s*['\"]([^'\"]+)['\"]", re.MULTILINE)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def python_facts() -> dict[str, Any]:
@@ -24,11 +24,11 @@ def python_facts() -> dict[str, Any]:
 def cloudpickle_version() -> str | None:
     """Return the version of the installed cloudpickle, or None."""
     try:
-        spec = importlib.util.find_spec("cloudpickle")
+        spec = PathFinder.find_spec("cloudpickle")
         if spec is None or spec.origin is None:
             return None
         with open(spec.origin, encoding="utf-8") as source:
-            found = _VERSION.search(source.read())
+            lines = [line for line in source if line.startswith("__version__")]
     except (OSError, ImportError, ValueError):
         return None
-    return found.group(1) if found else "unknown"
+    return lines[0].partition("=")[2].strip().strip("'\"") if lines else "unknown"

@@ -11,7 +11,10 @@ import os
 import select
 import signal
 import sys
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _EPOLL_LINK = "anon_inode:[eventpoll]"
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CAPACITY = 65536
 """Bytes of output that the ring holds."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
 
 from . import linux
 from .revive import renew_selectors
 from .wire import Connection, ConnectionEnded, Message
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .live import Live
+
 
 _clock = time.perf_counter
 _exit = os._exit

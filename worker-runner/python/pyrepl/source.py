@@ -3,23 +3,27 @@
 from __future__ import annotations
 import __future__
 
-import ast
-import linecache
+import _ast
+import sys
 from types import CodeType
-from typing import Any
 
-_TOP_LEVEL_AWAIT: int = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-_ONLY_AST: int = ast.PyCF_ONLY_AST
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_TOP_LEVEL_AWAIT: int = _ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+_ONLY_AST: int = _ast.PyCF_ONLY_AST
 _FUTURE_FLAGS: tuple[int, ...] = tuple(
     getattr(__future__, name).compiler_flag for name in ("annotations", "barry_as_FLUFL")
 )
 _ALL_FUTURE_FLAGS = sum(_FUTURE_FLAGS)
 _MAX_KEPT_CHARS = 8 << 20
+_MAX_KEPT = 4096
+_modules = sys.modules
 
-_line_cache: Any = linecache.cache
 _compile = compile
-_Expr = ast.Expr
-_Expression = ast.Expression
+_Expr = _ast.Expr
+_Expression = _ast.Expression
 
 
 class SourceBook:
@@ -29,7 +33,7 @@ class SourceBook:
 
     def __init__(self) -> None:
         self.future = 0
-        self._kept: dict[str, int] = {}
+        self._kept: dict[str, str] = {}
         self._kept_chars = 0
 
     def compile(self, text: str, filename: str) -> tuple[CodeType | None, CodeType | None]:
@@ -54,10 +58,11 @@ class SourceBook:
         """Return the newest sources by file name."""
         exported: dict[str, str] = {}
         for filename in reversed(list(self._kept)):
-            max_chars -= self._kept[filename]
+            text = self._kept[filename]
+            max_chars -= len(text)
             if max_chars < 0:
                 break
-            exported[filename] = "".join(_line_cache.get(filename, ("", None, []))[2])
+            exported[filename] = text
         return exported
 
     def adopt(self, sources: dict[str, str], future: int) -> None:
@@ -77,14 +82,26 @@ class SourceBook:
             if code_flags & flag:
                 self.future |= flag
 
+    def fill(self, linecache: Any) -> None:
+        """Put all sources into the linecache module, where tracebacks and `inspect.getsource` look."""
+        for filename, text in self._kept.items():
+            linecache.cache[filename] = _line_cache_entry(text, filename)
+
     def _keep(self, text: str, filename: str) -> None:
-        lines = text.splitlines(True)
-        if lines and not lines[-1].endswith("\n"):
-            lines[-1] += "\n"
-        _line_cache[filename] = (len(text), None, lines, filename)
-        self._kept[filename] = len(text)
+        cache: Any = getattr(_modules.get("linecache"), "cache", None)
+        if type(cache) is dict:
+            cache[filename] = _line_cache_entry(text, filename)
+        self._kept[filename] = text
         self._kept_chars += len(text)
-        while self._kept_chars > _MAX_KEPT_CHARS or len(self._kept) > 4096:
+        while self._kept_chars > _MAX_KEPT_CHARS or len(self._kept) > _MAX_KEPT:
             oldest = next(iter(self._kept))
-            self._kept_chars -= self._kept.pop(oldest)
-            _line_cache.pop(oldest, None)
+            self._kept_chars -= len(self._kept.pop(oldest))
+            if type(cache) is dict:
+                cache.pop(oldest, None)
+
+
+def _line_cache_entry(text: str, filename: str) -> tuple[int, None, list[str], str]:
+    lines = text.splitlines(True)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
+    return len(text), None, lines, filename

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import traceback
 from types import TracebackType
-from typing import Any
 
 from .guard import call_user, interruptible
 from .own_modules import OWN_PREFIX
 from .values import bounded, type_name
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 MAX_TRACEBACK_CHARS = 1 << 18
 MAX_MESSAGE_CHARS = 1 << 16
 _MAX_FRAMES = 1200
-
-_TracebackException = traceback.TracebackException
-_format = traceback.TracebackException.format
 
 
 def describe(error: BaseException) -> dict[str, Any]:
@@ -74,12 +73,14 @@ def _text_of(error: BaseException) -> str:
 
 @interruptible
 def _traceback_text(error: BaseException) -> str:
+    import traceback
+
     first = _first_user_entry(error.__traceback__)
     limit: int | None = -_MAX_FRAMES if _is_longer(first, _MAX_FRAMES) else None
     # Exceptions in the chain may be as deep: the negative limit keeps the frames next to the error of each.
-    told = _TracebackException(type(error), error, first, limit=limit)
+    told = traceback.TracebackException(type(error), error, first, limit=limit)
     _strip(told, set())
-    text = "".join(_format(told))
+    text = "".join(told.format())
     if limit is not None:
         text = f"[only the last {_MAX_FRAMES} frames]\n{text}"
     return text

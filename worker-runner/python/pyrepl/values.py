@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .guard import call_user
 from .wire import to_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MAX_VALUE_CHARS = 1 << 20
 MAX_REPR_CHARS = 1 << 16

@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
+import _json  # pyright: ignore[reportMissingImports]
 import _socket
-import json
-import json.encoder
 import select
-from typing import Any
 
 from .guard import interruptible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
 
 KIND_JSON, KIND_OUTPUT, KIND_BLOB = ord("J"), ord("O"), ord("B")
 MAX_JSON_BYTES = 33554432
 MAX_PIECE_BYTES = 262144
 
-Message = dict[str, Any]
+Message: TypeAlias = "dict[str, Any]"
 
-_decoder: Any = json.JSONDecoder()
-_scan = _decoder.scan_once
 _DONTWAIT = _socket.MSG_DONTWAIT | _socket.MSG_NOSIGNAL
+
+
+class _Reading:
+    """What the scanner in C asks of a decoder. The json package itself would bring the re package along."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = float
 
 
 def _refuse(value: object) -> object:
     raise TypeError(f"{type(value)} is not JSON")
 
 
-# The C encoder itself: what user code replaces in the json package does not reach it.
-_json_encoder: Any = json.encoder
-_encode = _json_encoder.c_make_encoder(
-    None, _refuse, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False
-)
+# The C encoder and scanner themselves: what user code replaces in the json package does not reach them.
+_encode: Any = _json.make_encoder(None, _refuse, _json.encode_basestring_ascii, None, ":", ",", False, False, False)
+_reading: Any = _Reading
+_scan: Any = _json.make_scanner(_reading)
 
 
 def to_json(value: object) -> str:
     """Return `value` as ASCII JSON text without spaces; ValueError or TypeError where it is not JSON."""
     return "".join(_encode(value, 0))
+
+
+def from_json(data: bytes) -> Any:
+    """Return the value of ASCII JSON text; ValueError where it is not."""
+    try:
+        value, _ = _scan(data.decode("ascii").strip(), 0)
+    except StopIteration as error:
+        raise ValueError("not JSON") from error
+    return value
 
 
 class ConnectionEnded(Exception):
@@ -161,8 +180,8 @@ def parse_message(kind: int, payload: bytes) -> Message:
     if kind != KIND_JSON:
         raise ConnectionEnded
     try:
-        message, _ = _scan(payload.decode("ascii"), 0)
-    except (ValueError, StopIteration) as error:
+        message = from_json(payload)
+    except ValueError as error:
         raise ConnectionEnded from error
     if type(message) is not dict:
         raise ConnectionEnded

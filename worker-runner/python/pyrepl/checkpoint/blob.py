@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import struct
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+
+from ..wire import from_json, to_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, BinaryIO, TypeAlias
 
 MAGIC = b"PYREPL3-CHECKPOINT\n"
 FORMAT_VERSION = 1
@@ -18,7 +22,7 @@ MAX_META_BYTES = 1 << 24
 _VALID, _VOID = 0, 0xFFFFFFFF
 _U32 = struct.Struct("<I")
 
-Meta = dict[str, Any]
+Meta: TypeAlias = "dict[str, Any]"
 
 
 class BlobError(Exception):
@@ -62,7 +66,7 @@ class BlobWriter:
 
     def write_section(self, kind: bytes, meta: Meta, content: bytes) -> None:
         """Write a section whose content is at hand; BlobFull, and nothing written, where it does not fit."""
-        if len(content) + 8 * (len(content) // CHUNK_BYTES + 2) + len(json.dumps(meta)) > self.left:
+        if len(content) + 8 * (len(content) // CHUNK_BYTES + 2) + len(to_json(meta)) > self.left:
             raise BlobFull
         section = self.open_section(kind, meta)
         section.write(content)
@@ -93,7 +97,7 @@ class BlobWriter:
         self._put(_U32.pack(_VALID if is_valid else _VOID))
 
     def _put_meta(self, meta: Meta) -> None:
-        data = json.dumps(meta).encode("ascii")
+        data = to_json(meta).encode("ascii")
         self._put(_U32.pack(len(data)))
         self._put(data)
 
@@ -219,7 +223,7 @@ class BlobReader:
         if size > MAX_META_BYTES:
             raise BlobError("format", "a section's description is too long")
         try:
-            meta = json.loads(bytes(self._take(size)))
+            meta = from_json(bytes(self._take(size)))
         except ValueError:
             meta = None
         if not isinstance(meta, dict):

@@ -6,11 +6,13 @@ import enum
 import marshal
 import sys
 import types
-import typing
-from collections.abc import Callable
-from typing import Any
 
 from .helpers import Helper
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _DROPPED = ("__dict__", "__weakref__", "_abc_impl", "__slots__", "__module__", "__qualname__")
 _INITIAL = ("__module__", "__qualname__", "__slots__", "__orig_bases__")
@@ -37,7 +39,7 @@ class ByValue:
             return self._helpers["_make_cell"], ()
         if kind is types.MappingProxyType:
             return kind, (dict(value),)
-        if kind is typing.TypeVar and value.__module__ == "__main__":
+        if kind is getattr(sys.modules.get("typing"), "TypeVar", None) and value.__module__ == "__main__":
             return self._reduce_type_variable(value)
         if kind.__module__ == "dataclasses":
             return self._reduce_dataclass_mark(value)

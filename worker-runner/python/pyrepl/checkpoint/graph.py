@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import types
-from collections.abc import Callable
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _ATOMS = frozenset(
     (

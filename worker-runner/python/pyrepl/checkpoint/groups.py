@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 from ..values import type_name
 from .blob import BlobFull, BlobWriter
 from .pickling import Picklers
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
 _IN_MEMORY_BYTES = 4 << 20
 
-Skipped = dict[str, str]
+Skipped: TypeAlias = "dict[str, str]"
 
 
 class _Probe:

@@ -7,14 +7,16 @@ import functools
 import importlib
 import marshal
 import types
-import typing
-from collections.abc import Callable, Sequence
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, TypeAlias
 
 HELPER_MODULE = "pyrepl_checkpoint"
 """The module name under which pickles refer to these functions; only our unpickler resolves it."""
 
-Helper = Callable[..., Any]
+Helper: TypeAlias = "Callable[..., Any]"
 
 
 def make_helpers(namespace: dict[str, Any], streams: Sequence[Any]) -> dict[str, Helper]:
@@ -81,6 +83,8 @@ def _set_class(made: type, attributes: dict[str, Any]) -> None:
 
 
 def _make_type_variable(name: str, constraints: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    import typing
+
     made = typing.TypeVar(name, *constraints, **options)  # type: ignore[misc]
     made.__module__ = "__main__"
     return made

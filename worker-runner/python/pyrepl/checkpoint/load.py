@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import builtins
 import importlib
-import json
-from typing import TYPE_CHECKING, Any
 
-from ..wire import KIND_BLOB, Connection, ConnectionEnded, Message
+from ..wire import KIND_BLOB, Connection, ConnectionEnded, Message, from_json
 from .blob import BlobError, BlobReader, ChunkReader, Meta
 from .groups import skipped_entry
 from .helpers import make_helpers
@@ -16,8 +14,12 @@ from .save import LAST_VALUE
 from .surroundings import NUMPY_STATE, RANDOM_STATE, restore_random_state
 from .workspace import restore_file
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..live import Live
+
 
 MAX_BLOB_BYTES = 8 << 30
 _OWN_NAMES = frozenset(("__builtins__", "__name__", "__doc__", "__package__", "__loader__", "__spec__"))
@@ -119,5 +121,5 @@ class _Loading:
 
 
 def _json(chunks: list[Any]) -> Meta:
-    described = json.loads(b"".join(chunks))
+    described = from_json(b"".join(chunks))
     return described if isinstance(described, dict) else {}

@@ -5,14 +5,16 @@ from __future__ import annotations
 import builtins
 import functools
 import io
-import pickle
 import sys
 import types
-from collections.abc import Callable, Sequence
-from typing import Any
 
 from .by_value import ByValue
 from .helpers import HELPER_MODULE, Helper, make_helper_module, make_helpers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
 _PROTOCOL = 5
 _CacheWrapper = type(functools.lru_cache(len))
@@ -117,6 +119,8 @@ def _cloud_pickler(picklers: Picklers) -> Any:
 
 
 def _plain_pickler(picklers: Picklers) -> Any:
+    import pickle
+
     class PlainPickler(pickle.Pickler):
         """The standard library's pickler with our reductions."""
 
@@ -129,8 +133,9 @@ def _plain_pickler(picklers: Picklers) -> Any:
     return PlainPickler
 
 
-def make_unpickler(file: Any, helpers: dict[str, Callable[..., Any]]) -> pickle.Unpickler:
+def make_unpickler(file: Any, helpers: dict[str, Callable[..., Any]]) -> Any:
     """Return an unpickler that knows the helpers."""
+    import pickle
 
     class CheckpointUnpickler(pickle.Unpickler):
         """Resolves the helpers' module without looking in sys.modules."""

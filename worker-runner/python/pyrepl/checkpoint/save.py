@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import builtins
 import gc
-import json
 import os
 import sys
 import types
-from typing import TYPE_CHECKING, Any
 
-from ..wire import KIND_BLOB, Connection, Message
+from ..wire import KIND_BLOB, Connection, Message, to_json
 from .blob import BlobWriter
 from .graph import group_names
 from .groups import Skipped, write_group
@@ -18,8 +16,12 @@ from .pickling import Picklers
 from .surroundings import random_states
 from .workspace import write_files
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..live import Live
+
 
 LAST_VALUE = "builtins._"
 _OWN_NAMES = frozenset(("__builtins__", "__name__", "__doc__", "__package__", "__loader__", "__spec__"))
@@ -73,9 +75,9 @@ def _write(live: Live, blob: BlobWriter, max_workspace_bytes: int) -> list[Skipp
     picklers = Picklers(live.namespace, main_module, live.streams)
     blob.write_header({"executions": executor.count})
     skipped = write_files(blob, live.baseline.workspace, max_workspace_bytes)
-    blob.write_section(b"E", {}, json.dumps(live.baseline.describe()).encode("ascii"))
+    blob.write_section(b"E", {}, to_json(live.baseline.describe()).encode("ascii"))
     sources = {"future": executor.book.future, "sources": executor.book.export(_SOURCE_CHARS)}
-    blob.write_section(b"S", {}, json.dumps(sources).encode("ascii"))
+    blob.write_section(b"S", {}, to_json(sources).encode("ascii"))
     values = {name: value for name, value in live.namespace.items() if type(name) is str and name not in _OWN_NAMES}
     _write_ties(blob, picklers, values)
     last_value = vars(builtins).get("_")
@@ -97,4 +99,4 @@ def _write_ties(blob: BlobWriter, picklers: Picklers, values: dict[str, Any]) ->
         elif value is picklers.namespace:
             modules[name] = ""
             del values[name]
-    blob.write_section(b"M", {}, json.dumps(modules).encode("ascii"))
+    blob.write_section(b"M", {}, to_json(modules).encode("ascii"))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
 
 from .blob import Meta
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 RANDOM_STATE = "random.getstate()"
 NUMPY_STATE = "numpy.random.get_state()"
