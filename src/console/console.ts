@@ -143,7 +143,8 @@ export class Console {
     // A browser does not say why a socket did not open; the same call over REST does.
     const identity = this.#identity;
     const asked = await recentExecutions(identity, 1);
-    if (asked.ok || asked.code === "unreachable" || identity !== this.#identity) return;
+    const isOver = identity !== this.#identity || this.#state.dataset.state === "open";
+    if (asked.ok || asked.code === "unreachable" || isOver) return;
     this.#refusal = asked.detail;
     this.#state.textContent = asked.detail;
     this.notice(asked.detail);
