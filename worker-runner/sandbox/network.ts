@@ -22,16 +22,15 @@ const NOWHERE = ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12
  * neighbours, and gives up the one capability that this took.
  */
 export function networkSetup(): string[] {
-  const own = Object.values(networkInterfaces())
+  const attached = Object.values(networkInterfaces())
     .flat()
-    .filter((address) => address?.family === "IPv4" && !address.internal)
-    .map((address) => `${address?.address}/32`);
+    .flatMap((address) => (address?.family === "IPv4" && !address.internal && address.cidr ? [address.cidr] : []));
   const script = [
     "set -e",
     `echo waiting >&${NETWORK_FD}`,
     `read -r go <&${NETWORK_FD}`,
     `exec ${NETWORK_FD}<&-`,
-    ...[...NOWHERE, ...own].map((range) => `ip route add blackhole ${quote(range)}`),
+    ...new Set([...NOWHERE, ...attached.map(networkOf)].map((range) => `ip route replace blackhole ${quote(range)}`)),
     'exec setpriv --inh-caps=-all --ambient-caps=-all "$@"',
   ];
   return ["/bin/sh", "-c", script.join("\n"), "sh"];
@@ -74,4 +73,13 @@ export async function connectNetwork(pid: number, uid: number | null): Promise<(
   return () => {
     slirp.kill("SIGKILL");
   };
+}
+
+/** `192.0.2.7/24` as `192.0.2.0/24`: routes take no host's bits. */
+function networkOf(cidr: string): string {
+  const [address = "", length = "32"] = cidr.split("/");
+  const bits = address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+  const size = 2 ** (32 - Number(length));
+  const network = Math.floor(bits / size) * size;
+  return `${[24, 16, 8, 0].map((shift) => Math.floor(network / 2 ** shift) % 256).join(".")}/${length}`;
 }
