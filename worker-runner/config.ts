@@ -98,5 +98,11 @@ export function parseConfig(environment: Record<string, string | undefined>): Ru
       `The runner's configuration is wrong: POOL_MIN_IDLE (${config.POOL_MIN_IDLE}) exceeds POOL_MAX_SESSIONS (${config.POOL_MAX_SESSIONS})`,
     );
   }
+  // Files in memory count, and stay when a process is ended for memory: what filled them could never be brought back.
+  if (config.WORKSPACE_LIMIT_MB >= config.MEMORY_LIMIT_MB) {
+    throw new ConfigError(
+      `The runner's configuration is wrong: WORKSPACE_LIMIT_MB (${config.WORKSPACE_LIMIT_MB}) must be less than MEMORY_LIMIT_MB (${config.MEMORY_LIMIT_MB})`,
+    );
+  }
   return config;
 }

@@ -45,3 +45,8 @@ it("refuses a pool that would keep more idle than it may have", () => {
   expect(() => parseConfig({ RUNNER_TOKEN, POOL_MIN_IDLE: "6", POOL_MAX_SESSIONS: "5" })).toThrow("POOL_MIN_IDLE");
   expect(() => parseConfig({ RUNNER_TOKEN, POOL_MIN_IDLE: "5", POOL_MAX_SESSIONS: "5" })).not.toThrow();
 });
+
+it("refuses a workspace that could fill all of the memory", () => {
+  expect(() => parseConfig({ RUNNER_TOKEN, MEMORY_LIMIT_MB: "256" })).toThrow("WORKSPACE_LIMIT_MB (256) must be less");
+  expect(() => parseConfig({ RUNNER_TOKEN, MEMORY_LIMIT_MB: "257" })).not.toThrow();
+});
