@@ -37,6 +37,8 @@ export interface SessionOptions {
   checkpointMaxBytes?: number;
   /** Workspace files in one checkpoint. */
   checkpointMaxWorkspaceBytes?: number;
+  /** Longest pause between two pieces of a checkpoint's blob; past it the checkpoint has failed (30,000). */
+  checkpointSilenceMs?: number;
   /** How long `complete` and `isComplete` wait for a busy session. */
   completionWaitMs?: number;
   /** Finished executions whose ids are remembered. */
@@ -62,7 +64,10 @@ export interface InterpreterOptions {
 }
 
 export type SessionSettings = Required<
-  Omit<SessionOptions, "python" | "preload" | "env" | "network" | "limits" | "startSandbox" | "startDeadlineMs">
+  Omit<
+    SessionOptions,
+    "python" | "preload" | "env" | "network" | "limits" | "startSandbox" | "startDeadlineMs" | "checkpointSilenceMs"
+  >
 > & { interpreter: Omit<InterpreterOptions, "makeSandboxId"> };
 
 /** Fills in the defaults. */
@@ -101,7 +106,7 @@ export function settleOptions(options: SessionOptions): SessionSettings {
       },
       startDeadlineMs: options.startDeadlineMs ?? 20_000,
       answerDeadlineMs: 10_000,
-      serializerSilenceMs: 30_000,
+      serializerSilenceMs: options.checkpointSilenceMs ?? 30_000,
       loadDeadlineMs: 60_000,
     },
   };

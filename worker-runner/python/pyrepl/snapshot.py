@@ -75,6 +75,7 @@ def _freeze(live: Live, token: str) -> None:
             elif kind == "serialize":
                 if live.forker.fork_for_keeper():
                     connection.close()
+                    live.ring.enrol(_getpid())
                     live.serialize(message)
                     _exit(0)
             elif kind == "exit":
