@@ -22,13 +22,11 @@ export class Doorbell {
     this.#options = options;
   }
 
-  ring(): void {
+  /** @param afterMs waits so long first, in case it turns out that it need not. */
+  ring(afterMs = 0): void {
     if (this.#ringing !== null) return;
-    const ringing = new AbortController();
-    this.#ringing = ringing;
-    void this.#ringUntilQuiet(ringing.signal).finally(() => {
-      if (this.#ringing === ringing) this.#ringing = null;
-    });
+    this.#ringing = new AbortController();
+    void this.#ringUntilQuiet(this.#ringing, afterMs);
   }
 
   /** Ends the ringing: there is a link, or nobody to ring for. */
@@ -37,15 +35,25 @@ export class Doorbell {
     this.#ringing = null;
   }
 
-  async #ringUntilQuiet(signal: AbortSignal): Promise<void> {
-    for (let pauseMs = FIRST_PAUSE_MS; this.#options.isNeeded(); pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+  async #ringUntilQuiet(ringing: AbortController, afterMs: number): Promise<void> {
+    const { signal } = ringing;
+    if (afterMs > 0) await pause(afterMs, signal);
+    let pauseMs = FIRST_PAUSE_MS;
+    while (!signal.aborted && this.#options.isNeeded()) {
       const answer = await this.#options.call(signal);
       if (signal.aborted) return;
       this.#options.onAnswer(answer);
-      if (answer.outcome === "unknown") return;
+      if (answer.outcome === "unknown") break;
       // Up to a quarter later, so that the sessions of one runner do not ring in step.
-      await sleep(pauseMs * (1 + Math.random() / 4), undefined, { signal, ref: false }).catch(() => undefined);
-      if (signal.aborted) return;
+      await pause(pauseMs * (1 + Math.random() / 4), signal);
+      pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
     }
+    // In the same turn as the last question, so that no news falls between the two.
+    if (this.#ringing === ringing) this.#ringing = null;
   }
+}
+
+/** Ends early where the signal fires. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal, ref: false }).catch(() => undefined);
 }

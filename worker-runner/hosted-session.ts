@@ -37,6 +37,9 @@ export interface HostedSessionOptions {
   onRemoved: (hosted: HostedSession) => void;
 }
 
+/** How long a link that ended while the runner stops may be followed by the session's DELETE. */
+const DRAINED_RING_MS = 1000;
+
 /** `live` → `ending` (asked to) → `ended` (no interpreter; its last events still wait for the edge) → `removed`. */
 type Phase = "live" | "ending" | "ended" | "removed";
 
@@ -102,7 +105,8 @@ export class HostedSession {
     this.#link = null;
     this.#wantedAt = performance.now();
     if (this.#phase === "ended" && this.ring.size === 0) this.#remove();
-    else this.#ringIfNeeded();
+    // An edge that has just stored the session closes the link first, and says so by DELETE a moment later.
+    else this.#ringIfNeeded(this.#isDraining ? DRAINED_RING_MS : 0);
   }
 
   /** The edge has everything up to `seq` on disk. */
@@ -166,8 +170,8 @@ export class HostedSession {
     return this.#phase !== "removed" && this.#link === null && (this.ring.size > 0 || this.#isDraining);
   }
 
-  #ringIfNeeded(): void {
-    if (this.#needsLink) this.#doorbell.ring();
+  #ringIfNeeded(afterMs = 0): void {
+    if (this.#needsLink) this.#doorbell.ring(afterMs);
   }
 
   #ringEdge(signal: AbortSignal): Promise<EdgeAnswer> {

@@ -112,7 +112,7 @@ class EdgeLines {
 
   take(line: WorkerdLog): void {
     if (this.#held !== null) this.#held.push(line);
-    else this.#log[logLevel(line.level)](line.message);
+    else this.#log[logLevel(line)](line.message);
   }
 
   /** What the pattern's group matches in a line held back. */
@@ -159,7 +159,9 @@ function watchSignalListeners(): () => void {
   };
 }
 
-function logLevel(level: string): "debug" | "info" | "warn" | "error" {
+function logLevel({ level, message }: WorkerdLog): "debug" | "info" | "warn" | "error" {
+  // workerd itself says when somebody went away in the middle of something, which clients may do.
+  if (/^kj::.*: disconnected: /.test(message)) return "debug";
   if (level === "error" || level === "warn" || level === "debug") return level;
   return "info";
 }
