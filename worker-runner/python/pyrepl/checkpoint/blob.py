@@ -50,8 +50,7 @@ class BlobWriter:
         self._send = send
         self._max_bytes = max_bytes
         self._pending = bytearray()
-        self._content_hash = _new_sha256()
-        self._blob_hash = _new_sha256()
+        self._hash = _new_sha256()
         self.size = 0
 
     @property
@@ -81,9 +80,9 @@ class BlobWriter:
     def finish(self) -> str:
         """End the blob; returns the SHA-256 of all of it, as hex."""
         self._put(b"Z")
-        self._put(self._content_hash.digest())
+        self._put(self._hash.digest())
         self._flush()
-        return self._blob_hash.hexdigest()
+        return str(self._hash.hexdigest())
 
     def put_chunk(self, chunk: Any) -> None:
         """Write one chunk of a section; BlobFull where it does not fit."""
@@ -102,21 +101,22 @@ class BlobWriter:
         self._put(data)
 
     def _put(self, data: Any) -> None:
-        self._content_hash.update(data)
+        """Hash and send; chunks are at most a piece long, small parts are gathered."""
+        self._hash.update(data)
         self.size += len(data)
-        self._pending += data
-        while len(self._pending) >= CHUNK_BYTES:
-            self._emit(bytes(self._pending[:CHUNK_BYTES]))
-            del self._pending[:CHUNK_BYTES]
+        if len(self._pending) + len(data) > CHUNK_BYTES:
+            self._flush()
+        if len(data) > CHUNK_BYTES // 2:
+            self._flush()
+            for start in range(0, len(data), CHUNK_BYTES):
+                self._send(bytes(data[start : start + CHUNK_BYTES]))
+        else:
+            self._pending += data
 
     def _flush(self) -> None:
         if self._pending:
-            self._emit(bytes(self._pending))
+            self._send(bytes(self._pending))
             self._pending.clear()
-
-    def _emit(self, piece: bytes) -> None:
-        self._blob_hash.update(piece)
-        self._send(piece)
 
 
 class SectionWriter:

@@ -32,10 +32,12 @@ _ATOMS = frozenset(
 _referents = gc.get_referents
 
 
-def group_names(values: dict[str, Any], is_elsewhere: Callable[[Any], bool]) -> list[list[str]]:
+def group_names(
+    values: dict[str, Any], elsewhere: set[int], is_elsewhere: Callable[[Any], bool]
+) -> list[list[str]]:
     """Return the names in groups, in their order; two names are in one group where an object can be reached from both.
 
-    `is_elsewhere` says of functions and classes whether a checkpoint refers to them by their module.
+    `elsewhere` are the ids of objects that a new session has too; `is_elsewhere` says of functions and classes whether a checkpoint refers to them by their module.
     """
     groups = _Groups()
     owner: dict[int, str] = {}
@@ -47,13 +49,18 @@ def group_names(values: dict[str, Any], is_elsewhere: Callable[[Any], bool]) -> 
             kind = type(current)
             if kind in _ATOMS or (kind in (tuple, frozenset) and not current):
                 continue
-            known = owner.get(id(current))
+            identity = id(current)
+            known = owner.get(identity)
             if known is not None:
-                groups.join(known, name)
+                if known is not name:
+                    groups.join(known, name)
                 continue
-            if is_elsewhere(current):
+            if identity in elsewhere:
                 continue
-            owner[id(current)] = name
+            if (kind is types.FunctionType or issubclass(kind, type)) and is_elsewhere(current):
+                elsewhere.add(identity)
+                continue
+            owner[identity] = name
             if not _is_flat(kind, current):
                 pending.extend(_referents(current))
     return groups.listed()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import functools
-import io
+import _io
 import sys
 import types
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PROTOCOL = 5
+_HEAP_TYPE = 1 << 9
 _CacheWrapper = type(functools.lru_cache(len))
 
 
@@ -36,8 +37,10 @@ class Picklers:
         self.namespace = namespace
         self.helpers: dict[str, Helper] = make_helpers(namespace, streams)
         sys.modules[HELPER_MODULE] = make_helper_module(self.helpers)
-        self._elsewhere = {id(namespace), id(main_module), id(vars(builtins)), *map(id, streams)}
+        self.elsewhere = {id(namespace), id(main_module), id(vars(builtins)), *map(id, streams)}
         self._stream_index = {id(stream): index for index, stream in enumerate(streams)}
+        # Classes of user code whose instances need nothing of us: asking once for each class is enough.
+        self.plain_kinds: set[type] = set()
         self._marks: dict[str, _NamespaceMark] = {}
         self.by_value = ByValue(self.helpers, self.is_elsewhere, self.mark_namespace)
         self._make = _cloud_pickler(self) or _plain_pickler(self)
@@ -56,7 +59,7 @@ class Picklers:
 
     def is_elsewhere(self, value: Any) -> bool:
         """Say whether pickles refer to `value` by a name instead of holding it."""
-        if id(value) in self._elsewhere:
+        if id(value) in self.elsewhere:
             return True
         if type(value) is not types.FunctionType and not issubclass(type(value), type):
             return False
@@ -79,7 +82,12 @@ class Picklers:
     def reduce(self, value: Any) -> Any:
         """Return the reduction of a value that needs one of ours, NotImplemented for any other."""
         tie = self._reduce_tie(value)
-        return self.by_value.reduce(value) if tie is NotImplemented else tie
+        reduced = self.by_value.reduce(value) if tie is NotImplemented else tie
+        kind = type(value)
+        if reduced is NotImplemented and kind.__flags__ & _HEAP_TYPE and kind.__module__ == "__main__":
+            if not issubclass(kind, type):
+                self.plain_kinds.add(kind)
+        return reduced
 
     def _reduce_tie(self, value: Any) -> Any:
         """Return the reduction of what belongs to the session itself."""
@@ -87,7 +95,7 @@ class Picklers:
         index = self._stream_index.get(id(value))
         if kind is _NamespaceMark:
             return self.helpers["get_namespace"], (value.module_name,)
-        if isinstance(value, io.IOBase) and not isinstance(value, (io.BytesIO, io.StringIO)) and index is None:
+        if isinstance(value, _io._IOBase) and not isinstance(value, (_io.BytesIO, _io.StringIO)) and index is None:
             raise TypeError("an open file cannot be saved")
         if kind is types.ModuleType and sys.modules.get(value.__name__) is value:
             return self.helpers["_import_module"], (value.__name__,)
@@ -104,6 +112,7 @@ def _cloud_pickler(picklers: Picklers) -> Any:
     except Exception:
         return None
     base: Any = cloudpickle.CloudPickler
+    plain_kinds = picklers.plain_kinds
 
     class CloudPickler(base):
         """cloudpickle for what our own reductions leave alone: dynamic modules, loggers, weak sets and so on."""
@@ -112,6 +121,8 @@ def _cloud_pickler(picklers: Picklers) -> Any:
             super().__init__(file, protocol=_PROTOCOL)
 
         def reducer_override(self, value: Any) -> Any:
+            if type(value) in plain_kinds:
+                return NotImplemented
             reduced = picklers.reduce(value)
             return super().reducer_override(value) if reduced is NotImplemented else reduced
 
@@ -121,6 +132,8 @@ def _cloud_pickler(picklers: Picklers) -> Any:
 def _plain_pickler(picklers: Picklers) -> Any:
     import pickle
 
+    plain_kinds = picklers.plain_kinds
+
     class PlainPickler(pickle.Pickler):
         """The standard library's pickler with our reductions."""
 
@@ -128,7 +141,7 @@ def _plain_pickler(picklers: Picklers) -> Any:
             super().__init__(file, protocol=_PROTOCOL)
 
         def reducer_override(self, value: Any) -> Any:
-            return picklers.reduce(value)
+            return NotImplemented if type(value) in plain_kinds else picklers.reduce(value)
 
     return PlainPickler
 

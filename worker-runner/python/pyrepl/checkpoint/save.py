@@ -84,7 +84,7 @@ def _write(live: Live, blob: BlobWriter, max_workspace_bytes: int) -> list[Skipp
     if last_value is not None:
         values[LAST_VALUE] = last_value
     values.update(random_states())
-    for names in group_names(values, picklers.is_elsewhere):
+    for names in group_names(values, set(picklers.elsewhere), picklers.is_elsewhere):
         skipped.extend(write_group(blob, picklers, values, names))
     return [entry for entry in skipped if entry["name"] != LAST_VALUE]
 
