@@ -1,7 +1,17 @@
 /** What dies in the middle: the object, the link, the runner. One numbering, one ending, nothing lost, nothing twice. */
 import { abortAllDurableObjects, evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { beforeEach, expect, it } from "vitest";
-import { call, control, EdgeClient, registerRunner, ring, seqsOf, stubOf, textOf } from "../support/edge-client.ts";
+import {
+  call,
+  control,
+  EdgeClient,
+  type Frame,
+  registerRunner,
+  ring,
+  seqsOf,
+  stubOf,
+  textOf,
+} from "../support/edge-client.ts";
 
 let clientId = "";
 beforeEach(async () => {
@@ -48,6 +58,35 @@ it("asks the runner for what the object had not written when it was thrown away"
   await again.untilType("result");
   expect((await session()).ran).toEqual(["e"]);
 });
+
+it("brings each event once and in order over forty deaths of the object at random moments", async () => {
+  const rounds = 40;
+  const code = Array.from({ length: rounds }, (_, round) => `print ${round}\nflood 20 200\nhold`).join("\n");
+  await call("POST", "/api/v1/execute", { clientId, body: { id: "walk", code } });
+  const seen: Frame[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    const client = await EdgeClient.open(clientId);
+    client.send({ type: "attach", after: seqsOf(seen).at(-1) ?? 0, window: 1024 + Math.floor(Math.random() * 8192) });
+    client.acknowledges = true;
+    const enough = seen.length + Math.floor(Math.random() * 21);
+    while (seen.length < enough) {
+      const frame = await client.next(`event ${seen.length + 1} in round ${round}`);
+      if (frame.seq !== undefined) seen.push(frame);
+    }
+    await control("release", clientId);
+    await abortAllDurableObjects();
+  }
+  const last = await EdgeClient.open(clientId);
+  last.send({ type: "attach", after: seqsOf(seen).at(-1) ?? 0, window: 1024 * 1024 });
+  while (seen.at(-1)?.type !== "result") {
+    const frame = await last.next("the end");
+    if (frame.seq !== undefined) seen.push(frame);
+  }
+  expect(seqsOf(seen)).toEqual(Array.from({ length: rounds * 21 + 1 }, (_, index) => index + 1));
+  expect((await session()).ran).toEqual(["walk"]);
+  const kept = (await call("GET", "/api/v1/executions/walk", { clientId })).body;
+  expect(kept).toMatchObject({ status: "succeeded", stdout: textOf(seen), first_seq: 1, last_seq: rounds * 21 + 1 });
+}, 60_000);
 
 it("tells a runner to give up an incarnation that the object does not know", async () => {
   const client = await EdgeClient.open(clientId);
