@@ -151,7 +151,9 @@ class Escapes(SessionCase):
             return
         # Root without capabilities is a user like any other.
         command = ["setpriv", "--inh-caps=-all", "--bounding-set=-all", "cat", path]
-        refusal = self.run_code(f"import subprocess\nsubprocess.run({command}, capture_output=True, text=True).stderr").value
+        refusal = self.run_code(
+            f"import subprocess\nsubprocess.run({command}, capture_output=True, text=True).stderr"
+        ).value
         self.assertIn("Permission denied", refusal)
 
     def test_the_environment_holds_nothing_of_ours(self) -> None:
