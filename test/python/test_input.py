@@ -47,6 +47,12 @@ class Input(SessionCase):
         outcome = self.run_code(code)
         self.assertEqual((outcome.value, outcome.text()), ("given", "> "))
 
+    def test_stays_open_after_exit(self) -> None:
+        self.assertEqual(self.run_code("exit()").error, "SystemExit")
+        self.assertEqual(self.run_code("import sys; [line for line in sys.stdin]", "a", None).value, ["a\n"])
+        self.run_code("sys.stdin.close(); sys.stdout.close()")
+        self.assertEqual(self.run_code("input(), sys.stdin.readline()", "b", "c").value, ["b", "c\n"])
+
     def test_carries_any_text(self) -> None:
         for answer in ("", "é😀", "\ud800", "a\tb", "x" * 100000):
             self.assertEqual(self.run_code("len(input()), input()", answer, answer).value, [len(answer), answer])

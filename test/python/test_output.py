@@ -208,6 +208,15 @@ class OtherWriters(SessionCase):
         self.assertEqual(self.run_code(code).value, 9)
         self.assert_alive()
 
+    def test_forked_children_of_forked_children_keep_their_descriptors(self) -> None:
+        code = (
+            "import os\npid = os.fork()\nif pid == 0:\n    held = [os.open('/dev/null', os.O_RDONLY) for _ in range(20)]\n"
+            "    inner = os.fork()\n    if inner == 0:\n        for fd in held: os.fstat(fd)\n        os._exit(5)\n"
+            "    os._exit(os.waitpid(inner, 0)[1] >> 8)\nos.waitpid(pid, 0)[1] >> 8"
+        )
+        self.assertEqual(self.run_code(code).value, 5)
+        self.assert_alive()
+
     def test_multiprocessing_works(self) -> None:
         code = (
             "import multiprocessing as mp, concurrent.futures as cf\ndef square(n):\n    print('sq', n)\n    return n * n\n"
@@ -223,6 +232,10 @@ class OtherWriters(SessionCase):
         self.assertEqual(self.text_of(said), "last words+fd")
         last: Any = said[-1]
         self.assertEqual((last["pid"], last["code"], last["signal"]), (self.session.live.pid, None, 9))
+
+    def test_multiprocessing_can_spawn(self) -> None:
+        code = "import math, multiprocessing as mp\nwith mp.get_context('spawn').Pool(1) as pool: r = pool.map(math.sqrt, [4, 9])\nr"
+        self.assertEqual(self.run_code(code).value, [2.0, 3.0])
 
     def test_hands_over_odd_text_too(self) -> None:
         said = self.assert_dies("import os\nos.write(2, b'\\xff')\nos._exit(4)")

@@ -8,6 +8,7 @@ import os
 from .fork import quiet_fork
 from .guard import interruptible
 from .own_modules import real_module
+from .processes import children_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,21 +95,9 @@ class HiddenChildren:
         """Raise as the kernel does where the caller has no child that it may wait for."""
         if not self.pids:
             return
-        if pid in self.pids or (pid <= 0 and not set(_children()) - self.pids):
+        if pid in self.pids or (pid <= 0 and not set(children_of(os.getpid())) - self.pids):
             raise ChildProcessError(errno.ECHILD, os.strerror(errno.ECHILD))
 
 
 def _has_user_threads() -> bool:
     return len(os.listdir("/proc/self/task")) > 2
-
-
-def _children() -> list[int]:
-    """Return the pids of all children of this process, ended ones included."""
-    found: list[int] = []
-    for task in os.listdir("/proc/self/task"):
-        try:
-            with open(f"/proc/self/task/{task}/children", "rb") as children:
-                found.extend(map(int, children.read().split()))
-        except OSError:
-            continue
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
 from types import ModuleType
@@ -11,18 +12,23 @@ if TYPE_CHECKING:
     from typing import Any
 
 _fork = os.fork
+_get_ident = _thread.get_ident
 _waitpid = os.waitpid
 _exit = os._exit
 _modules = sys.modules
 
 
 class Forker:
-    """Forks this process; `is_own` tells the hook that runs in every forked child whose fork it was."""
+    """Forks this process; `is_forking` tells the hook that runs in every forked child whose fork it was."""
 
-    __slots__ = ("is_own",)
+    __slots__ = ("_forking_thread",)
 
     def __init__(self) -> None:
-        self.is_own = False
+        self._forking_thread = 0
+
+    def is_forking(self) -> bool:
+        """Say whether the fork that runs in this thread is ours; a thread of user code may fork at the same time."""
+        return self._forking_thread == _get_ident()
 
     def fork(self, *, is_fresh: bool = False) -> int:
         """Fork as `os.fork` does; OSError where the kernel refuses.
@@ -30,11 +36,11 @@ class Forker:
         The random module's state stays as it is in the child, unless the child is to be a fresh interpreter.
         """
         state = None if is_fresh else _random_state()
-        self.is_own = True
+        self._forking_thread = _get_ident()
         try:
             pid = quiet_fork()
         finally:
-            self.is_own = False
+            self._forking_thread = 0
         if pid == 0 and state is not None:
             generator, numbers, gauss = state
             type(generator).setstate(generator, (generator.VERSION, numbers, gauss))

@@ -137,4 +137,5 @@ class Guard:
         """Ignore SIGINT until the next execution, and keep user code's handler for it."""
         self.is_running_user_code = False
         handler = _set_handler(_SIGINT, _SIG_IGN)
-        self._user_sigint = handler if handler is not None else _SIG_IGN
+        # None: code in C has set it. Python cannot set that again, and has its own.
+        self._user_sigint = _Guarded(self, _default_int_handler) if handler is None else handler

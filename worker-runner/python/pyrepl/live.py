@@ -67,7 +67,7 @@ class Live:
 
     def become_foreign(self) -> None:
         """Let go of the session, in a process that user code forked."""
-        if self.forker.is_own or self._connection is None:
+        if self.is_foreign or self.forker.is_forking() or self._connection is None:
             return
         self.is_foreign = True
         self.prompts.execution_id = None

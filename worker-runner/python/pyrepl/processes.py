@@ -12,47 +12,62 @@ if TYPE_CHECKING:
 _STABLE_PASSES = 50
 
 
-def _read_table() -> dict[int, tuple[int, str]]:
-    """Return parent and state of every process in /proc."""
-    table: dict[int, tuple[int, str]] = {}
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            with open(f"/proc/{entry}/stat", "rb") as stat:
-                text = stat.read()
-        except OSError:
-            continue
-        fields = text[text.rindex(b")") + 2 :].split(None, 2)
-        table[int(entry)] = (int(fields[1]), fields[0].decode("ascii"))
-    return table
-
-
 def others(keep: Collection[int]) -> set[int]:
     """Return the processes of the session except this one and `keep`.
 
     Zombies count as gone where somebody else has to reap them. Our own do not until they are reaped: a process whose first
     thread has ended looks like one while the others still end.
     """
-    table = _read_table()
     own = os.getpid()
     found: set[int] = set()
-    for pid, (parent, state) in table.items():
-        if pid == own or pid in keep or (state in "ZX" and parent != own):
-            continue
-        if own == 1 or _descends(pid, own, table):
+    for pid in _everybody() if own == 1 else _descendants(own):
+        parent, state = _read_stat(pid)
+        is_gone = parent < 0 or (state in "ZX" and parent != own)
+        if pid != own and pid not in keep and not is_gone:
             found.add(pid)
     return found
 
 
-def _descends(pid: int, ancestor: int, table: dict[int, tuple[int, str]]) -> bool:
-    seen = 0
-    while pid in table and seen < len(table):
-        pid = table[pid][0]
-        seen += 1
-        if pid == ancestor:
-            return True
-    return False
+def _everybody() -> list[int]:
+    """Return all processes of the pid namespace."""
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+
+
+def _descendants(ancestor: int) -> list[int]:
+    """Return the children of `ancestor`, their children, and so on; a subreaper has all of its descendants there."""
+    found: list[int] = []
+    pending = [ancestor]
+    while pending:
+        for child in children_of(pending.pop()):
+            found.append(child)
+            pending.append(child)
+    return found
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the children of all threads of a process, ended ones included."""
+    found: list[int] = []
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found
+    for task in tasks:
+        try:
+            with open(f"/proc/{pid}/task/{task}/children", "rb") as children:
+                found.extend(map(int, children.read().split()))
+        except OSError:
+            continue
+    return found
+
+
+def _read_stat(pid: int) -> tuple[int, str]:
+    """Return a process's parent and state; parent -1 where there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            fields = stat.read().rpartition(b")")[2].split(None, 2)
+    except OSError:
+        return -1, "X"
+    return int(fields[1]), fields[0].decode("ascii")
 
 
 def send_signal(pid: int, signum: int) -> bool:

@@ -187,5 +187,8 @@ class InputStream(io.TextIOBase):
     def reconfigure(self, **_options: Any) -> None:
         """Accept what TextIOWrapper accepts."""
 
+    def close(self) -> None:
+        """Stay open: `exit()` closes sys.stdin, and the session goes on."""
+
     def __repr__(self) -> str:
         return "<InputStream name='<stdin>' encoding='utf-8'>"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import _io
 import builtins
 import functools
-import _io
 import sys
 import types
 
