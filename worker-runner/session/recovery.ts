@@ -208,6 +208,8 @@ export class Recovery {
     const { metrics } = this.#duties.settings;
     try {
       const back = await this.#bringBack();
+      // Copies are worth most to a session that has just needed one.
+      this.#tokens.refill();
       metrics.stateReplaced?.(back.state, (performance.now() - startedAt) / 1000);
       return back;
     } catch (error) {

@@ -12,6 +12,11 @@ export class TokenBucket {
     this.#tokens = capacity;
   }
 
+  /** Lets the next burst happen as if nothing had happened for long. */
+  refill(): void {
+    this.#tokens = this.#capacity;
+  }
+
   /** @returns whether it may happen now. */
   take(): boolean {
     const now = performance.now();
