@@ -188,7 +188,12 @@ class Driver:
     def signal(self, signum: int) -> bool:
         """Send a signal to the live process through the keeper."""
         self.keeper.send(type="signal", id=self.next_id(), pid=self.live.pid, signal=signum)
-        return bool(self.keeper.receive_type("signalled")["delivered"])
+        while True:
+            answer = self.keeper.receive_type("signalled", "exited")
+            if answer["type"] == "signalled":
+                return bool(answer["delivered"])
+            if answer["pid"] == self.live.pid:
+                raise Ended
 
     def snapshot(self, **options: Any) -> tuple[Peer, Message]:
         """Take a snapshot; returns its peer and the live process's report."""

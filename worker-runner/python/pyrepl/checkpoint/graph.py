@@ -35,7 +35,8 @@ _referents = gc.get_referents
 def group_names(values: dict[str, Any], elsewhere: set[int], is_elsewhere: Callable[[Any], bool]) -> list[list[str]]:
     """Return the names in groups, in their order; two names are in one group where an object can be reached from both.
 
-    `elsewhere` are the ids of objects that a new session has too; `is_elsewhere` says of functions and classes whether a checkpoint refers to them by their module.
+    `elsewhere` are the ids of objects that a new session has too; `is_elsewhere` says of functions and classes whether a
+    checkpoint refers to them by their module.
     """
     groups = _Groups()
     owner: dict[int, str] = {}

@@ -84,9 +84,9 @@ class Picklers:
         tie = self._reduce_tie(value)
         reduced = self.by_value.reduce(value) if tie is NotImplemented else tie
         kind = type(value)
-        if reduced is NotImplemented and kind.__flags__ & _HEAP_TYPE and kind.__module__ == "__main__":
-            if not issubclass(kind, type):
-                self.plain_kinds.add(kind)
+        is_of_user = kind.__flags__ & _HEAP_TYPE and kind.__module__ == "__main__" and not issubclass(kind, type)
+        if reduced is NotImplemented and is_of_user:
+            self.plain_kinds.add(kind)
         return reduced
 
     def _reduce_tie(self, value: Any) -> Any:
@@ -95,10 +95,12 @@ class Picklers:
         index = self._stream_index.get(id(value))
         if kind is _NamespaceMark:
             return self.helpers["get_namespace"], (value.module_name,)
+        if kind is types.ModuleType:
+            if sys.modules.get(value.__name__) is value:
+                return self.helpers["_import_module"], (value.__name__,)
+            return NotImplemented
         if isinstance(value, _io._IOBase) and not isinstance(value, (_io.BytesIO, _io.StringIO)) and index is None:
             raise TypeError("an open file cannot be saved")
-        if kind is types.ModuleType and sys.modules.get(value.__name__) is value:
-            return self.helpers["_import_module"], (value.__name__,)
         if kind is _CacheWrapper and not self.is_elsewhere_by_name(value):
             wrapper: Any = value
             options = wrapper.cache_parameters()
