@@ -241,8 +241,11 @@ sys.path.clear()`,
       "1 + 1",
       "raise ValueError('still told')",
     ],
-    contained([, sum]) {
+    async contained([, sum, raised], session) {
       assert.equal(resultOf(sum), 2);
+      assertFailed(raised, "exception", "ValueError");
+      // What is broken is user code's own, until it starts over.
+      await session.reset();
     },
     mayLoseState: true,
   },

@@ -27,6 +27,7 @@ while True:
     except OSError:
         pass`,
     timeout: 1,
+    mayLoseState: true,
     contained([outcome]) {
       assertFailed(outcome, "timeout");
     },
