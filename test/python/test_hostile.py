@@ -143,6 +143,25 @@ class Resources(SessionCase):
         return found
 
 
+class Lengths(SessionCase):
+    def test_nothing_makes_a_frame_longer_than_allowed(self) -> None:
+        self.assertEqual(len(self.run_code("input('x' * 10**8)", "a").events[0]["prompt"]), (1 << 16) + 1)
+        self.assertEqual(
+            self.run_code("display({'text/plain': '\\x00' * 8000000, 'text/html': '\\x01' * 8000000}, raw=True)").error,
+            "ValueError",
+        )
+        code = "class H:\n    def _repr_html_(s): return '\\x00' * 8000000\n    _repr_svg_ = _repr_markdown_ = _repr_html_\nH()"
+        self.assertEqual(self.run_code(code).last["type"], "result")
+        self.run_code("globals()['y' * 10**8] = 1; display(**{}); raise_me = type('E' * 10**6, (Exception,), {})")
+        self.session.live.send(type="complete", id="c", code="yy", cursor=2)
+        self.assertEqual(self.session.live.receive_type("completions")["matches"], [])
+        self.assertEqual(self.run_code("raise raise_me('m' * 10**8)").last["type"], "error")
+        snapshot, _ = self.session.snapshot()
+        blob = self.session.checkpoint(snapshot)
+        self.session.restart()
+        self.assertEqual(self.session.load(blob.content)["type"], "loaded")
+
+
 class Escapes(SessionCase):
     def test_the_keeper_cannot_be_traced_or_read(self) -> None:
         path = f"/proc/{self.session.keeper.pid}/environ"

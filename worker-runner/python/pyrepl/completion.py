@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAX_MATCHES = 500
+_MAX_NAME_CHARS = 200
 
 _TAIL = r"[\w.]*\Z"
 _IMPORT = r"^\s*import\s+(?:[\w.]+(?:\s+as\s+\w+)?\s*,\s*)*(?P<name>[\w.]*)\Z"
@@ -29,7 +30,9 @@ def completions(namespace: dict[str, Any], code: str, cursor: int) -> dict[str, 
         prefix, found = _find(namespace, line)
     except Exception:
         prefix, found = "", []
-    matches = sorted({name for name in found if name.startswith(prefix)}, key=_order)[:MAX_MATCHES]
+    matches = sorted({name for name in found if name.startswith(prefix) and len(name) <= _MAX_NAME_CHARS}, key=_order)[
+        :MAX_MATCHES
+    ]
     if not prefix.startswith("_"):
         public = [name for name in matches if not name.startswith("_")]
         matches = public or matches

@@ -19,7 +19,7 @@ from .guard import Guard
 from .output import Output, Pipes
 from .prompt import Prompts
 from .ring import Ring
-from .wire import Connection, ConnectionEnded, Message, to_json
+from .wire import MAX_JSON_BYTES, Connection, ConnectionEnded, Message, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,7 +117,12 @@ class Live:
         self.guard.leave_user_code()
         self.prompts.end_execution()
         fields["execution_id"] = execution_id
-        self.output.close(to_json(fields).encode("ascii"))
+        terminal = to_json(fields)
+        if len(terminal) > MAX_JSON_BYTES:
+            # Only a MIME bundle of many characters that JSON escapes can do that.
+            del fields["mime"]
+            terminal = to_json(fields)
+        self.output.close(terminal.encode("ascii"))
 
     def _end_foreign(self, fields: dict[str, Any]) -> None:
         """End a process that user code forked and that ran to the end of the execution."""

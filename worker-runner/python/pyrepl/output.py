@@ -11,7 +11,7 @@ import time
 from .guard import Guard, acquire_interruptibly
 from .pump import Pump
 from .ring import CAPACITY, Ring
-from .wire import KIND_JSON, KIND_OUTPUT, Connection, Message, to_json
+from .wire import KIND_JSON, KIND_OUTPUT, MAX_JSON_BYTES, Connection, Message, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -282,6 +282,8 @@ class Output:
     def send_message(self, message: Message) -> None:
         """Send a message after all output that was written before it."""
         payload = to_json(message).encode("ascii")
+        if len(payload) > MAX_JSON_BYTES:
+            raise ValueError(f"{len(payload)} bytes as JSON are more than {MAX_JSON_BYTES}")
         self._locked(lambda: self._send_after_output(payload), _refuse)
 
     # The border between executions, on the main thread.

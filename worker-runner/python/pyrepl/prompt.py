@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _POLLIN = select.POLLIN
+MAX_PROMPT_CHARS = 1 << 16
 
 
 class Prompts:
@@ -136,7 +137,8 @@ def make_getpass(prompts: Prompts) -> Callable[..., str]:
 @interruptible
 def ask_user_text(prompt: object) -> str:
     """Return the prompt's text as an exact str that UTF-8 can carry or JSON escape."""
-    return str.__str__(str(prompt))
+    text = str.__str__(str(prompt))
+    return text if len(text) <= MAX_PROMPT_CHARS else text[:MAX_PROMPT_CHARS] + "…"
 
 
 @interruptible

@@ -111,12 +111,12 @@ class Pump:
                 self._return_to_pipes(poll)
             has_bytes = any(reading in events for reading in self._readings)
             if has_bytes or is_due:
-                self._pump(poll, is_due=is_due)
+                is_taken = output.pump_out(is_due=is_due)
+                if has_bytes and not is_taken and not self.is_off_pipes:
+                    self._leave_pipes(poll)
 
-    def _pump(self, poll: select.poll, *, is_due: bool) -> None:
-        if self._output.pump_out(is_due=is_due) or self.is_off_pipes:
-            return
-        # Between executions: what the pipes hold stays there until the next one begins.
+    def _leave_pipes(self, poll: select.poll) -> None:
+        """Between executions: what the pipes hold stays there until the next one begins."""
         for reading in self._readings:
             poll.unregister(reading)
         self.is_off_pipes = True

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MAX_TRACEBACK_CHARS = 1 << 18
 MAX_MESSAGE_CHARS = 1 << 16
+MAX_NAME_CHARS = 1000
 _MAX_FRAMES = 1200
 
 
@@ -22,7 +23,7 @@ def describe(error: BaseException) -> dict[str, Any]:
 
     Interrupts raise from here; anything else that goes wrong while telling leaves a shorter text.
     """
-    name = type_name(error)
+    name = type_name(error)[:MAX_NAME_CHARS]
     try:
         message = bounded(call_user(_text_of, error), MAX_MESSAGE_CHARS)
     except Exception as failure:
@@ -36,7 +37,7 @@ def describe(error: BaseException) -> dict[str, Any]:
 
 def describe_plainly(error: BaseException) -> dict[str, Any]:
     """Return the same without running any code but ours."""
-    name = type_name(error)
+    name = type_name(error)[:MAX_NAME_CHARS]
     return {
         "exception_type": name,
         "exception_message": "",

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 KIND_JSON, KIND_OUTPUT, KIND_BLOB = ord("J"), ord("O"), ord("B")
 MAX_JSON_BYTES = 33554432
-MAX_PIECE_BYTES = 262144
+_RECEIVE_BYTES = 65536
+"""Below malloc's threshold for mapping memory of its own, which would cost three system calls each time."""
 
 Message: TypeAlias = "dict[str, Any]"
 
@@ -152,7 +153,7 @@ class Connection:
     def receive_some(self, *, wait: bool) -> None:
         """Read what has arrived into the inbox."""
         try:
-            piece = self._recv(262144, 0 if wait else _socket.MSG_DONTWAIT)
+            piece = self._recv(_RECEIVE_BYTES, 0 if wait else _socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         except OSError as error:

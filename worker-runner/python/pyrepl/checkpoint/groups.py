@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
+MAX_NAME_CHARS = 200
 _IN_MEMORY_BYTES = 4 << 20
 
 Skipped: TypeAlias = "dict[str, str]"
@@ -47,7 +48,7 @@ def skipped_entry(name: str, value: Any, reason: BaseException) -> Skipped:
         except Exception:
             text = ""
         text = f"{type_name(reason)}: {text}"[:500]
-    return {"name": name, "type": type_name(value), "reason": text}
+    return {"name": name[:MAX_NAME_CHARS], "type": type_name(value)[:MAX_NAME_CHARS], "reason": text}
 
 
 def write_group(blob: BlobWriter, picklers: Picklers, values: dict[str, Any], names: list[str]) -> list[Skipped]:

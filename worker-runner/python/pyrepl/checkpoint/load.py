@@ -7,7 +7,7 @@ import importlib
 
 from ..wire import KIND_BLOB, Connection, ConnectionEnded, Message, from_json
 from .blob import BlobError, BlobReader, ChunkReader, Meta
-from .groups import skipped_entry
+from .groups import MAX_NAME_CHARS, skipped_entry
 from .helpers import make_helpers
 from .pickling import make_unpickler
 from .save import LAST_VALUE
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 MAX_BLOB_BYTES = 8 << 30
+_MAX_RESTORED, _MAX_MISSING = 10000, 1000
 _OWN_NAMES = frozenset(("__builtins__", "__name__", "__doc__", "__package__", "__loader__", "__spec__"))
 
 
@@ -83,7 +84,7 @@ class _Loading:
                 self._load_modules(_json(chunks))
             elif kind == b"P":
                 self._load_names([str(name) for name in meta.get("names", [])], chunks)
-        return {"restored": sorted(self._restored), "missing": self._missing}
+        return {"restored": sorted(self._restored)[:_MAX_RESTORED], "missing": self._missing[:_MAX_MISSING]}
 
     def _load_modules(self, modules: Meta) -> None:
         for name, module_name in modules.items():
@@ -106,7 +107,9 @@ class _Loading:
                 # What follows in this section refers to objects that were not made.
                 reason = f"it shares objects with {name!r}, which could not be loaded"
                 rest = names[index + 1 :]
-                self._missing.extend({"name": other, "type": "unknown", "reason": reason} for other in rest)
+                self._missing.extend(
+                    {"name": other[:MAX_NAME_CHARS], "type": "unknown", "reason": reason} for other in rest
+                )
                 return
 
     def _set(self, name: str, value: Any) -> None:
@@ -116,7 +119,7 @@ class _Loading:
             builtins._ = value  # type: ignore[attr-defined]
         else:
             self._live.namespace[name] = value
-            if not name.startswith("__"):
+            if not name.startswith("__") and len(name) <= MAX_NAME_CHARS:
                 self._restored.append(name)
 
 
