@@ -2,10 +2,11 @@
 import { afterAll, it } from "vitest";
 import { Arena } from "./arena.ts";
 import { frameAttacks } from "./catalogue/frames.ts";
+import { internalAttacks } from "./catalogue/internals.ts";
 
 const arena = new Arena();
 afterAll(() => arena.close());
 
-it.each(frameAttacks)("$name", async (attack) => {
+it.each([...frameAttacks, ...internalAttacks])("$name", async (attack) => {
   await arena.run(attack);
 });

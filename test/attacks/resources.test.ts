@@ -1,7 +1,9 @@
 /** Owns the proof that nobody can take what belongs to others: processes, memory, processor, files, output. */
 import { afterAll, describe, it } from "vitest";
 import { Arena } from "./arena.ts";
-import { fileAttacks, memoryAttacks, processAttacks } from "./catalogue/resources.ts";
+import { memoryAttacks } from "./catalogue/memory.ts";
+import { processAttacks } from "./catalogue/processes.ts";
+import { fileAttacks } from "./catalogue/space.ts";
 
 const arena = new Arena();
 afterAll(() => arena.close());

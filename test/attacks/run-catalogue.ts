@@ -1,8 +1,11 @@
 /** Runs the attacks that depend on whom the runner runs as, and prints one line of JSON for each; `ordinary-user.test.ts` starts it. */
 import { Arena } from "./arena.ts";
 import type { Attack } from "./catalogue/attack.ts";
-import { fileEscapes, kernelEscapes, machineEscapes, processEscapes, SECRET } from "./catalogue/escape.ts";
-import { fileAttacks, memoryAttacks, processAttacks } from "./catalogue/resources.ts";
+import { kernelEscapes, machineEscapes, processEscapes } from "./catalogue/escape.ts";
+import { fileEscapes, SECRET } from "./catalogue/host-files.ts";
+import { memoryAttacks } from "./catalogue/memory.ts";
+import { processAttacks } from "./catalogue/processes.ts";
+import { fileAttacks } from "./catalogue/space.ts";
 import { checkpointAttacks, workspaceAttacks } from "./catalogue/state.ts";
 
 export interface Report {

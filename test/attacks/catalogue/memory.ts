@@ -1,0 +1,134 @@
+/** Owns the attacks on memory, whoever holds it and however. */
+import assert from "node:assert/strict";
+import { findControlGroups } from "../../../worker-runner/sandbox/control-groups.ts";
+import { assertFailed, printedBy, resultOf } from "../outcome.ts";
+import type { Attack } from "./attack.ts";
+
+/** Without a control group each process has a limit of its own, and what processes hold together has none. */
+const isMemoryCounted = findControlGroups() !== null;
+
+const countedMemoryAttacks: readonly Attack[] = [
+  {
+    name: "memory shared among processes counts as well",
+    code: `
+import mmap, os
+hoard = []
+while True:
+    page = mmap.mmap(-1, 10**7)
+    page.write(bytes(10**7))
+    hoard.append(page)`,
+    timeout: 20,
+    contained([outcome]) {
+      assertFailed(outcome, "out_of_memory");
+    },
+  },
+  {
+    name: "memory hoarded by many small processes counts together",
+    code: `
+import os, time
+for _ in range(40):
+    if os.fork() == 0:
+        hoard = bytearray(20_000_000)
+        for at in range(0, len(hoard), 4096):
+            hoard[at] = 1
+        time.sleep(60)
+        os._exit(0)
+time.sleep(60)`,
+    timeout: 3,
+    contained([outcome]) {
+      assert.equal(outcome?.end.type, "error");
+    },
+  },
+  {
+    name: "memory hoarded in pipes, memfds and sockets is let go of with its process",
+    code: `
+import os, socket
+hoard = []
+try:
+    while True:
+        memory = os.memfd_create("hoard")
+        os.write(memory, bytes(10**7))
+        hoard.append(memory)
+        pair = socket.socketpair()
+        pair[0].setblocking(False)
+        try:
+            while True: pair[0].send(bytes(65536))
+        except BlockingIOError:
+            hoard.append(pair)
+except OSError as error:
+    print(error)`,
+    timeout: 20,
+    contained([outcome]) {
+      assertFailed(outcome, "out_of_memory");
+    },
+  },
+];
+
+export const memoryAttacks: readonly Attack[] = [
+  ...(isMemoryCounted ? countedMemoryAttacks : []),
+  {
+    name: "a memory bomb is named out_of_memory, and the state comes back",
+    code: "hoard = []\nwhile True: hoard.append(bytearray(10**7))",
+    timeout: 20,
+    contained([outcome]) {
+      const { state } = assertFailed(outcome, "out_of_memory");
+      assert.equal(state, isMemoryCounted ? "recovered" : "kept");
+    },
+  },
+  {
+    name: "files in memory that nobody can delete by ending a process stay below the memory limit",
+    code: [
+      `
+import os
+for place in ("/tmp", "/dev/shm", "/workspace", os.environ["HOME"]):
+    with open(f"{place}/hoard", "wb", buffering=0) as file:
+        try:
+            while True: file.write(bytes(1 << 20))
+        except OSError as error:
+            print(place, error.errno)`,
+      "hoard = []\nwhile True: hoard.append(bytearray(10**7))",
+      "globals().pop('hoard', None)\nlen(bytearray(10**8))",
+    ],
+    timeout: 20,
+    contained([fill, bomb, afterwards]) {
+      assert.equal(printedBy(fill).match(/ (28|27)\n/g)?.length, 4);
+      assertFailed(bomb, "out_of_memory");
+      assert.equal(resultOf(afterwards), 1e8);
+    },
+  },
+  {
+    name: "memory that outlives its process is not to be had",
+    code: `
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+print(libc.shmget(0, 10**8, 0o1600), libc.msgget(0, 0o1600))`,
+    contained([outcome]) {
+      assert.equal(printedBy(outcome), "-1 -1\n");
+    },
+  },
+  {
+    name: "endless recursion is an error of Python's",
+    code: "def fall(): fall()\nfall()",
+    contained([outcome]) {
+      assertFailed(outcome, "exception", "RecursionError");
+    },
+  },
+  {
+    name: "recursion past the end of the stack costs the process and not the state",
+    code: `
+import sys
+sys.setrecursionlimit(10**9)
+class Nested:
+    def __getattr__(self, name):
+        return getattr(self, name + "x")
+def fall(depth=0):
+    return repr([fall(depth + 1)])
+deep = []
+for _ in range(10**6): deep = [deep]
+fall()`,
+    timeout: 20,
+    contained([outcome]) {
+      assert.equal(outcome?.end.type, "error");
+    },
+  },
+];
