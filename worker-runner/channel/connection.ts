@@ -35,9 +35,13 @@ export class Connection {
     return this.#isEnded;
   }
 
-  /** Hands the connection over to whoever owns its process, with the channel's full limits. */
-  adopt(onFrame: FrameListener, onEnd: (cause: Error | null) => void): void {
-    this.#parser.maxJsonBytes = MAX_JSON_BYTES;
+  /**
+   * Hands the connection over to whoever owns its process.
+   *
+   * @param maxJsonBytes what the process may have to say at once: a frame that is begun and never ended is held in memory.
+   */
+  adopt(onFrame: FrameListener, onEnd: (cause: Error | null) => void, maxJsonBytes = MAX_JSON_BYTES): void {
+    this.#parser.maxJsonBytes = maxJsonBytes;
     this.#onFrame = onFrame;
     this.#onEnd = onEnd;
     if (this.#isEnded) onEnd(this.#cause);

@@ -17,6 +17,9 @@ export interface KeeperListener {
 
 type KeeperAnswer = Extract<KeeperMessage, { id: string }>;
 
+/** A megabyte of a dead process's output, each byte of it escaped. */
+const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+
 export class Keeper {
   readonly python: PythonVersion;
   readonly #connection: Connection;
@@ -37,6 +40,7 @@ export class Keeper {
         this.#answers.end("the keeper ended");
         this.#listener.ended(cause);
       },
+      MAX_MESSAGE_BYTES,
     );
   }
 

@@ -9,6 +9,9 @@ import { Unanswered } from "./pending-answers.ts";
 /** Takes one piece of a blob; the next one is read when it resolves. */
 export type BlobSink = (piece: Buffer) => Promise<void>;
 
+/** A thousand names that could not be saved, with their reasons. */
+const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
+
 export class SerializerProcess {
   readonly pid: number;
   /** Resolves when all pieces have been taken; rejects where it falls silent, ends early or sends too much. */
@@ -43,6 +46,7 @@ export class SerializerProcess {
         // It ends once it has said everything, which may be before the last piece is taken.
         if (!this.#hasSaidAll) this.#fail(cause ?? new Unanswered("the serializer ended early"));
       },
+      MAX_MESSAGE_BYTES,
     );
   }
 

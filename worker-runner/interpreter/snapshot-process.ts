@@ -24,6 +24,7 @@ export class SnapshotProcess {
         this.#isAlive = false;
         onEnd(this);
       },
+      0,
     );
   }
 
