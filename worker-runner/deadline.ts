@@ -29,11 +29,9 @@ export function withDeadline<T>(
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);
     };
-    if (signal?.aborted) {
-      abort();
-      return;
-    }
-    signal?.addEventListener("abort", abort, { once: true });
+    if (signal?.aborted) abort();
+    else signal?.addEventListener("abort", abort, { once: true });
+    // Also where it is over already: a promise that nobody listens to would end this process by its rejection.
     promise.then(
       (value) => {
         leave();

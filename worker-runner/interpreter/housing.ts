@@ -25,6 +25,7 @@ export class Housing {
   readonly #listener: HousingListener;
   readonly #gone = new AbortController();
   #door: Door | null = null;
+  #starting: Promise<Sandbox> | null = null;
   #sandbox: Sandbox | null = null;
   #keeper: Keeper | null = null;
   #stderr = "";
@@ -45,12 +46,11 @@ export class Housing {
     if (Buffer.byteLength(path) > SOCKET_PATH_MAX) throw new Error(`${path} is too long for a socket's path`);
     this.#door = await Door.open(path);
     const { startSandbox, sandbox: settings, startDeadlineMs } = this.#options;
-    const sandbox = await startSandbox({ ...settings, id: this.#options.makeSandboxId(), channelDirectory });
+    this.#gone.signal.throwIfAborted();
+    this.#starting = startSandbox({ ...settings, id: this.#options.makeSandboxId(), channelDirectory });
+    const sandbox = await this.#starting;
     this.#sandbox = sandbox;
-    if (this.#gone.signal.aborted) {
-      await sandbox.kill();
-      return;
-    }
+    this.#gone.signal.throwIfAborted();
     sandbox.stderr.on("data", (chunk: Buffer) => {
       this.#stderr = (this.#stderr + chunk.toString()).slice(-STDERR_KEPT);
     });
@@ -140,10 +140,18 @@ export class Housing {
 
   async #close(): Promise<void> {
     this.#gone.abort(new Unanswered("the sandbox was closed"));
-    await this.#sandbox?.kill();
+    await this.#endSandbox();
     this.#keeper?.disconnect();
     await this.#door?.close();
     await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  /** Also one that is only just starting: it would outlive everything else. */
+  async #endSandbox(): Promise<void> {
+    const { startDeadlineMs } = this.#options;
+    const starting = this.#starting && withDeadline(this.#starting, "starting a sandbox", startDeadlineMs);
+    const sandbox = await starting?.catch(() => null);
+    await sandbox?.kill();
   }
 
   #noteEnd(reason: string): void {
