@@ -135,6 +135,11 @@ export class LinkEvents implements LinkListener {
     );
   }
 
+  /** True while the runner is sending what it held when the link opened. */
+  get hasBacklog(): boolean {
+    return this.#backlog !== null;
+  }
+
   /** Waits for what the runner held when the link opened. Held back for want of credit, it comes later. */
   async backlogIsIn(): Promise<void> {
     if (this.#backlog === null) return;

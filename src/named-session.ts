@@ -173,6 +173,7 @@ export class NamedSession implements IncarnationHost {
 
   /** Whether the runner may hold events that are not here; `isAsked`: somebody has seen some. */
   needsCatchUp(isAsked = false): boolean {
+    if (this.listener.hasBacklog) return true;
     if (this.incarnations.ready !== null || this.record.incarnation === null) return false;
     return isAsked || this.record.isLinked || this.unfinishedCount() > 0;
   }

@@ -1,10 +1,12 @@
 /** Owns which named sessions a client has: finds them, takes up those that slept, holds them to their number, deletes what has expired. */
 import { NamedSession } from "./named-session.ts";
-import type { ObjectParts } from "./object-parts.ts";
+import { logFailure, type ObjectParts } from "./object-parts.ts";
 import { CallProblem } from "./problem-outcome.ts";
 import type { SessionName } from "./protocol/identity.ts";
 import { newSession } from "./session-state.ts";
 import { ClientSocket } from "./sockets.ts";
+
+const RETRY_MS = 60_000;
 
 export class SessionBook {
   readonly #parts: ObjectParts;
@@ -77,12 +79,19 @@ export class SessionBook {
   /** Does what is due, and says when to look again; null where nothing is left of the client. */
   async lookAfter(): Promise<number | null> {
     let nextMs: number | null = null;
+    const lookAgainAt = (atMs: number) => {
+      nextMs = Math.min(nextMs ?? Number.POSITIVE_INFINITY, atMs);
+    };
     for (const session of this.all()) {
-      const dueMs = session.rest.dueAtMs();
-      const lives = dueMs > Date.now() || (await session.rest.lookAfter());
-      if (!lives) this.#replace(session);
-      else if (session.record.phase !== "new")
-        nextMs = Math.min(nextMs ?? Number.POSITIVE_INFINITY, session.rest.dueAtMs());
+      try {
+        const lives = session.rest.dueAtMs() > Date.now() || (await session.rest.lookAfter());
+        if (!lives) this.#replace(session);
+        else if (session.record.phase !== "new") lookAgainAt(session.rest.dueAtMs());
+      } catch (error) {
+        // One session's trouble must not keep the others from their rest.
+        logFailure(error);
+        lookAgainAt(Date.now() + RETRY_MS);
+      }
     }
     return nextMs;
   }

@@ -6,6 +6,7 @@ import type { RunnerLink } from "./runner-link.ts";
 
 /** A runner that holds unfinished work without a link is asked after this much, in case it can ring no more. */
 const LOOK_AFTER_MS = 60_000;
+const LOOK_AT_MOST_EVERY_MS = 15_000;
 /** Beyond an execution's own timeout. */
 const OVERDUE_MS = 10_000;
 /** Accepted work for which no runner was found is given up after this. */
@@ -32,7 +33,10 @@ export class SessionRest {
     const oldest = unfinished[0];
     if (oldest !== undefined) {
       const since = (oldest.startedAt ?? oldest.submittedAt) * 1000;
-      return Math.max(now + 1000, Math.min(now + LOOK_AFTER_MS, since + oldest.timeout * 1000 + OVERDUE_MS));
+      return Math.max(
+        now + LOOK_AT_MOST_EVERY_MS,
+        Math.min(now + LOOK_AFTER_MS, since + oldest.timeout * 1000 + OVERDUE_MS),
+      );
     }
     const isRunning = record.phase === "live" || record.phase === "starting";
     const seconds = isRunning ? parts.settings.SESSION_IDLE_SECONDS : parts.settings.SESSION_TTL_SECONDS;
@@ -51,7 +55,7 @@ export class SessionRest {
     if (this.#session.unfinished().length > 0) {
       await this.#lookAfterWork();
     } else if (record.phase === "live" || record.phase === "starting") {
-      if (idleMs >= parts.settings.SESSION_IDLE_SECONDS * 1000 && !(await this.suspend("idle"))) {
+      if (idleMs >= parts.settings.SESSION_IDLE_SECONDS * 1000 && !(await this.#suspendIfPossible())) {
         // Not now: it is asked again after another idle time.
         this.#session.touch();
       }
@@ -141,6 +145,15 @@ export class SessionRest {
     const { record, parts } = this.#session;
     await this.end(true, "expired");
     parts.table.delete(record.name);
+  }
+
+  async #suspendIfPossible(): Promise<boolean> {
+    try {
+      return await this.suspend("idle");
+    } catch (error) {
+      logFailure(error);
+      return false;
+    }
   }
 
   async #checkpoint(link: RunnerLink): Promise<void> {

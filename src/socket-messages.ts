@@ -164,6 +164,7 @@ export class SocketMessages {
     socket.attach(message.window, message.after, message.id);
     const finish = () => {
       socket.isHeld = false;
+      if (!session.needsCatchUp(true)) socket.comeDownTo(session.journal.lastSeq);
       session.delivery.pump(socket);
       session.delivery.progressed();
     };

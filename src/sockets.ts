@@ -161,6 +161,14 @@ export class ClientSocket {
     this.save();
   }
 
+  /** A client that asks for what came after a seq that was never reached sees everything that comes. */
+  comeDownTo(lastSeq: number): void {
+    if (this.state.cursor <= lastSeq) return;
+    this.state.cursor = lastSeq;
+    this.state.acked = Math.min(this.state.acked, lastSeq);
+    this.save();
+  }
+
   /** Takes a new `attach`: from now on the window counts from nothing. */
   attach(window: number | undefined, after: number | undefined, id: MessageId | undefined): void {
     this.state.isAttached = true;

@@ -100,6 +100,13 @@ it("replays exactly what came after, then says attached, then goes on live", asy
   expect(two.frames.filter((frame) => frame.type === "attached").length).toBe(1);
 });
 
+it("shows everything to a client that has seen more than there ever was, as after the session expired", async () => {
+  const client = await EdgeClient.open(clientId);
+  client.send({ type: "attach", after: 5000 });
+  expect((await client.untilType("attached")).data.last_seq).toBe(0);
+  expect(seqsOf(await client.run("print a"))).toEqual([1, 2]);
+});
+
 it("stops the runner while the reader of a stream does not read", async () => {
   await call("POST", "/api/v1/execute", { clientId, body: { id: "s", code: "hold\nflood 3000 1000" } });
   const answer = await open("GET", "/api/v1/executions/s/events", {
