@@ -14,6 +14,8 @@ interface Question<Answer> {
 
 export class PendingAnswers<Answer extends { id: string }> {
   readonly #questions = new Map<string, Question<Answer>>();
+  /** Ids whose deadline has passed; an answer to one of them is late, and no fault. */
+  readonly #late = new Set<string>();
   #last = 0;
   #end: Error | null = null;
 
@@ -26,10 +28,13 @@ export class PendingAnswers<Answer extends { id: string }> {
     if (this.#end) return Promise.reject(this.#end);
     const id = String(++this.#last);
     return new Promise((resolve, reject) => {
-      const deadline = setTimeout(() => {
-        this.#questions.delete(id);
+      const expire = () => {
+        if (!this.#questions.delete(id)) return;
+        this.#late.add(id);
         reject(new Unanswered(`no answer to ${what} within ${deadlineMs} ms`));
-      }, deadlineMs);
+      };
+      // After a stall of our own the answer may have come, and wait to be read behind this timer.
+      const deadline = setTimeout(() => setImmediate(expire), deadlineMs);
       this.#questions.set(id, { resolve, reject, deadline });
       send(id);
     });
@@ -38,7 +43,10 @@ export class PendingAnswers<Answer extends { id: string }> {
   /** @throws ChannelViolation for an answer that nobody waits for. */
   settle(answer: Answer): void {
     const question = this.#questions.get(answer.id);
-    if (!question) throw new ChannelViolation("an answer to no question");
+    if (!question) {
+      if (this.#late.delete(answer.id)) return;
+      throw new ChannelViolation("an answer to no question");
+    }
     this.#questions.delete(answer.id);
     clearTimeout(question.deadline);
     question.resolve(answer);
