@@ -72,7 +72,7 @@ class Text(SessionCase):
             self.session.start("import time\nt0 = time.monotonic()\n" + code)
             began = time.monotonic()
             self.session.wait_for(lambda m: m["type"] == "output")
-            self.assertLess(time.monotonic() - began, 0.1, code)
+            self.assertLess(time.monotonic() - began, 1.0, code)
             self.session.signal(2)
             self.session.wait_for(lambda m: m["type"] == "error")
 
@@ -80,7 +80,7 @@ class Text(SessionCase):
         self.session.start("print('now')\nimport time\ntime.sleep(5)")
         began = time.monotonic()
         self.session.wait_for(lambda m: m["type"] == "output")
-        self.assertLess(time.monotonic() - began, 0.05)
+        self.assertLess(time.monotonic() - began, 1.0)
         self.session.signal(2)
         self.session.wait_for(lambda m: m["type"] == "error")
 

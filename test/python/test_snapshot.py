@@ -56,6 +56,18 @@ class Snapshots(SessionCase):
         self.assertEqual(self.run_code("len(__import__('inspect').stack(0))").value, depth)
         self.assertLess(self.run_code("import os; len(os.listdir('/proc/self/fd'))").value, 16)
 
+    def test_by_the_hundred_leave_the_live_process_known(self) -> None:
+        for _ in range(150):
+            snapshot, _ = self.session.snapshot()
+            snapshot.close()
+        self.assertTrue(self.session.signal(0))
+        kept = [self.session.snapshot()[0] for _ in range(70)]
+        for _ in range(3):
+            self.session.restore(kept[-1], keep=kept)
+            self.assertTrue(self.session.signal(0))
+        for snapshot in kept:
+            snapshot.close()
+
     def test_end_with_their_connection(self) -> None:
         snapshot, _ = self.session.snapshot()
         snapshot.close()

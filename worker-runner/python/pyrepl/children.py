@@ -9,6 +9,7 @@ from .fork import quiet_fork
 from .guard import interruptible
 from .own_modules import real_module
 from .processes import children_of
+from .ring import Ring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ _WNOHANG = os.WNOHANG
 class HiddenChildren:
     """The pids of snapshots that are children of this live process."""
 
-    def __init__(self) -> None:
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
         self.pids: set[int] = set()
 
     def reap(self) -> None:
@@ -36,7 +38,7 @@ class HiddenChildren:
             except OSError:
                 ended = pid
             if ended:
-                self.pids.discard(pid)
+                self._forget(pid)
 
     def install(self) -> None:
         """Replace the waiting functions of the os module."""
@@ -87,9 +89,13 @@ class HiddenChildren:
 
     def _swallow(self, pid: int) -> bool:
         if pid in self.pids:
-            self.pids.discard(pid)
+            self._forget(pid)
             return True
         return False
+
+    def _forget(self, pid: int) -> None:
+        self.pids.discard(pid)
+        self._ring.dismiss(pid)
 
     def _refuse(self, pid: int) -> None:
         """Raise as the kernel does where the caller has no child that it may wait for."""

@@ -40,7 +40,7 @@ class Live:
         self.guard = Guard()
         self.output = Output(ring, pipes, self.guard)
         self.prompts = Prompts(self.output)
-        self.hidden = HiddenChildren()
+        self.hidden = HiddenChildren(ring)
         self.namespace: dict[str, Any] = {}
         self.executor: Executor | None = None
         self.main_module: ModuleType | None = None

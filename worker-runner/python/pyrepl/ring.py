@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ CAPACITY = 65536
 _HEADER_BYTES = 4096
 _BEGIN, _END, _STREAM, _LIVE_PID = range(4)
 _ROSTER_START, _ROSTER_SLOTS = 8, 64
+_kill = os.kill
 
 
 class Ring:
@@ -50,15 +52,22 @@ class Ring:
         return begin, stream, bytes(self.data[: end - begin])
 
     def enrol(self, pid: int) -> None:
-        """Note `pid` as a process of ours, whose end the keeper reports."""
-        for slot in self._slots():
-            if self.words[slot] == 0:
-                self.words[slot] = pid
-                return
+        """Note `pid` as a process of ours, whose end the keeper reports; takes the place of one that is gone where it must."""
+        words = self.words
+        for is_free in (_is_empty, _is_gone):
+            for step in range(_ROSTER_SLOTS):
+                # From a place of its own: several processes may enrol at the same time.
+                slot = _ROSTER_START + (pid + step) % _ROSTER_SLOTS
+                if is_free(words[slot]):
+                    words[slot] = pid
+                    if words[slot] == pid:
+                        return
 
     def is_enrolled(self, pid: object) -> bool:
         """Say whether `pid` is a living process of ours."""
-        return type(pid) is int and pid > 1 and any(self.words[slot] == pid for slot in self._slots())
+        if type(pid) is not int or pid <= 1:
+            return False
+        return self.words[_LIVE_PID] == pid or any(self.words[slot] == pid for slot in self._slots())
 
     def dismiss(self, pid: int) -> bool:
         """Forget `pid`; say whether it was one of ours."""
@@ -75,3 +84,17 @@ class Ring:
     @staticmethod
     def _slots() -> Iterator[int]:
         return iter(range(_ROSTER_START, _ROSTER_START + _ROSTER_SLOTS))
+
+
+def _is_empty(pid: int) -> bool:
+    return pid == 0
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        _kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
