@@ -1,6 +1,15 @@
 /** Owns where this runner may make control groups, of either version; what a session's group does is left to `session-group.ts`. */
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join, relative } from "node:path";
 
 /** The directories below which sessions get a group of their own, one per controller in use. */
 export interface ControlGroups {
@@ -17,7 +26,10 @@ let found: ControlGroups | null | undefined;
 
 /** @returns null where no memory controller is writable; limits are then the kernel's per process. */
 export function findControlGroups(): ControlGroups | null {
-  found ??= findVersion1() ?? findVersion2();
+  if (found === undefined) {
+    found = findVersion1() ?? findVersion2();
+    for (const directory of new Set([found?.memory, found?.cpu])) if (directory) removeLeftBehind(dirname(directory));
+  }
   return found;
 }
 
@@ -96,5 +108,22 @@ function canMakeGroups(directory: string): boolean {
     return true;
   } catch {
     return false; // Read-only in most containers, and somebody else's for an ordinary user.
+  }
+}
+
+/** Removes the groups of runners that were killed. Their sandboxes ended with them; a group with a process in it stays. */
+function removeLeftBehind(parent: string): void {
+  for (const name of readdirSync(parent)) {
+    const pid = /^pyrepl3-(\d+)$/.exec(name)?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    const group = join(parent, name);
+    const sessions = readdirSync(group, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    for (const directory of [...sessions.map((session) => join(group, session.name)), group]) {
+      try {
+        rmdirSync(directory);
+      } catch {
+        break; // In use after all.
+      }
+    }
   }
 }
