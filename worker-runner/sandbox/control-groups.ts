@@ -117,13 +117,13 @@ function removeLeftBehind(parent: string): void {
     const pid = /^pyrepl3-(\d+)$/.exec(name)?.[1];
     if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
     const group = join(parent, name);
-    const sessions = readdirSync(group, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-    for (const directory of [...sessions.map((session) => join(group, session.name)), group]) {
-      try {
-        rmdirSync(directory);
-      } catch {
-        break; // In use after all.
+    try {
+      for (const entry of readdirSync(group, { withFileTypes: true })) {
+        if (entry.isDirectory()) rmdirSync(join(group, entry.name));
       }
+      rmdirSync(group);
+    } catch {
+      // Something is in it after all, or another runner removes it at this moment.
     }
   }
 }
