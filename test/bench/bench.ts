@@ -1,5 +1,5 @@
 // `npm run bench`: figures of the whole service beside bare counterparts in the same run. `--json` prints JSON;
-// names (latency, output, sessions, checkpoints, endings) choose what to measure.
+// names (latency, output, sessions, checkpoints, endings, sizes, replay) choose what to measure.
 import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { testPython } from "../../scripts/python-tests.ts";
@@ -9,8 +9,10 @@ import { measureCheckpoints } from "./checkpoints.ts";
 import { measureEndings } from "./endings.ts";
 import { measureLatency } from "./latency.ts";
 import { measureOutput } from "./output.ts";
+import { measureReplay } from "./replay.ts";
 import { type Figure, type Judged, judge, renderTable } from "./report.ts";
 import { measureSessions } from "./sessions.ts";
+import { measureSizes } from "./sizes.ts";
 
 const parts: Record<string, (product: Product, baselines: Baselines) => Promise<Figure[]>> = {
   latency: measureLatency,
@@ -18,6 +20,8 @@ const parts: Record<string, (product: Product, baselines: Baselines) => Promise<
   sessions: measureSessions,
   checkpoints: measureCheckpoints,
   endings: measureEndings,
+  sizes: measureSizes,
+  replay: measureReplay,
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

@@ -113,15 +113,61 @@ it("announces what a client that never acknowledges was not sent, and keeps the 
   await late.close();
 }, 120_000);
 
+const GIGABYTE = "block = 'g' * 999_999 + '\\n'\nfor i in range(1000): print(block, end='')\n'whole'";
+
+it("stays small while 1 GB is printed to a client that acknowledges, and brings it whole", async () => {
+  const client = await SocketClient.open(product.socketUrl, { clientId: "gigabyte-reader", checked: false });
+  client.send({ type: "attach", window: 4 * MIB });
+  await client.until((frame) => frame.type === "attached");
+  const memory = watchMemory(servers());
+  client.send({ type: "execute", id: "read", timeout: 200, code: GIGABYTE });
+  let bytes = 0;
+  let unacknowledged = 0;
+  const terminal = await client.until((frame) => {
+    if (frame.type === "output") {
+      bytes += frame.data.data.length;
+      unacknowledged += frame.data.data.length;
+      frame.data.data = "";
+      if (unacknowledged > MIB) {
+        client.send({ type: "ack", seq: frame.seq });
+        unacknowledged = 0;
+      }
+    }
+    return frame.type === "result" || frame.type === "error";
+  }, 200_000);
+  expect(terminal.data.value).toBe("whole");
+  expect(bytes).toBe(1_000_000_000);
+  const { peakGrowth, command } = memory.stop();
+  console.log(`1 GB acknowledged: peak growth ${(peakGrowth / MIB).toFixed(0)} MiB (${command})`);
+  expect(peakGrowth).toBeLessThan(150 * MIB);
+  await client.close();
+}, 240_000);
+
+it("stays small while 1 GB is printed to a client that never reads", async () => {
+  const client = await SocketClient.open(product.socketUrl, { clientId: "gigabyte-deaf", checked: false });
+  client.send({ type: "execute", id: "deaf", timeout: 200, code: GIGABYTE });
+  await client.until((frame) => frame.type === "output");
+  client.socket.pause();
+  const memory = watchMemory(servers());
+  const headers = { "client-id": "gigabyte-deaf", "content-type": "application/json" };
+  const body = JSON.stringify({ id: "deaf", timeout: 200, code: GIGABYTE });
+  let status = "running";
+  while (status === "running") {
+    const answer = await fetch(`${product.url}/api/v1/execute?wait=60`, { method: "POST", headers, body });
+    ({ status } = (await answer.json()) as { status: string });
+  }
+  expect(status).toBe("succeeded");
+  const { peakGrowth, command } = memory.stop();
+  console.log(`1 GB to a deaf client: peak growth ${(peakGrowth / MIB).toFixed(0)} MiB (${command})`);
+  expect(peakGrowth).toBeLessThan(150 * MIB);
+  client.cut();
+}, 240_000);
+
 it("stays small while 1 GB is printed to nobody", async () => {
   const headers = { "client-id": "nobody", "content-type": "application/json" };
   const before = new Map(servers().map((pid) => [pid, residentBytes(pid)]));
   const memory = watchMemory([...before.keys()]);
-  const body = JSON.stringify({
-    id: "gigabyte",
-    timeout: 120,
-    code: "block = 'g' * 999_999 + '\\n'\nfor i in range(1000): print(block, end='')\n'whole'",
-  });
+  const body = JSON.stringify({ id: "gigabyte", timeout: 120, code: GIGABYTE });
   const answer = await fetch(`${product.url}/api/v1/execute`, { method: "POST", headers, body });
   expect(answer.status).toBe(202);
   // Sending the same id again waits for the same execution without reading its output.
