@@ -5,6 +5,7 @@ import { createLog, type Logger } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { type RunnerService, startRunnerService } from "./runner-service.ts";
 import { startServicePool } from "./service-pool.ts";
+import { removeLeftFolders } from "./temp-folder.ts";
 
 /** A terminal and npm may both pass the same Ctrl-C on; a person takes longer for the second one. */
 const SECOND_SIGNAL_MS = 1000;
@@ -14,6 +15,8 @@ const OPERATORS_ERRORS = new Set(["Error", "SandboxUnavailable", "SessionError"]
 async function run(config: RunnerConfig, log: Logger): Promise<void> {
   const stopped = watchForEnd(log);
   const metrics = new Metrics();
+  const left = await removeLeftFolders();
+  if (left > 0) log.info({ folders: left }, "removed what a killed runner had left");
   const { pool, choice, capabilities } = await startServicePool(config, packageJson.version, metrics.hooks);
   if (choice.isWarning) log.warn(choice.detail);
   let service: RunnerService;

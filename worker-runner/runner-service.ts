@@ -1,7 +1,5 @@
 /** Owns how the parts of the runner's service are put together, started, drained and stopped. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import type { RunnerCapabilities } from "../src/protocol/capabilities.ts";
 import { createApp } from "./app.ts";
 import type { RunnerConfig } from "./config.ts";
@@ -12,6 +10,7 @@ import { LinkServer } from "./link-server.ts";
 import type { Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { SessionRegistry, type SessionSource } from "./session-registry.ts";
+import { makeTempFolder } from "./temp-folder.ts";
 
 /** The pool, as the service sees it. */
 export interface ServicePool extends SessionSource {
@@ -52,7 +51,7 @@ export interface RunnerServiceOptions {
 export async function startRunnerService(options: RunnerServiceOptions): Promise<RunnerService> {
   const { config, pool, capabilities, metrics, log, onRegistered } = options;
   const { version } = capabilities;
-  const spoolDir = await mkdtemp(join(tmpdir(), "pyrepl3-spool-"));
+  const spoolDir = await makeTempFolder("spool");
   const edge = config.EDGE_URL === undefined ? null : createEdgeCalls(config.EDGE_URL, config.RUNNER_TOKEN);
   const registry = new SessionRegistry({
     source: pool,

@@ -1,13 +1,13 @@
 /** Owns whether sessions run in a sandbox on this machine: what the operator asked for, what works, and what is said about it. */
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { explainFailure } from "./sandbox/diagnosis.ts";
 import { findPythonHome } from "./sandbox/python-home.ts";
 import { startSandbox } from "./sandbox.ts";
 import { CHANNEL_SOCKET_NAME, type SandboxOptions, type StartSandbox } from "./sandbox-contract.ts";
+import { makeTempFolder } from "./temp-folder.ts";
 import { startUnsandboxed } from "./unsandboxed.ts";
 
 const TRIAL_DEADLINE_MS = 20_000;
@@ -68,7 +68,7 @@ function withoutSandbox(detail: string): SandboxChoice {
 
 /** Starts one sandbox and waits until its keeper knocks at the channel. */
 async function trySandbox(sandbox: SandboxDemand["sandbox"]): Promise<void> {
-  const channelDirectory = await mkdtemp(join(tmpdir(), "pyrepl3-trial-"));
+  const channelDirectory = await makeTempFolder("trial");
   const server = createServer((connection) => connection.destroy());
   try {
     await new Promise<void>((resolve) => {

@@ -1,7 +1,6 @@
 /** Owns one session: what its user may ask for; each thing that is then done has a file of its own in `session/`. */
 import { randomUUID } from "node:crypto";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
 import type { ExecutionEvent } from "../src/protocol/event.ts";
@@ -31,6 +30,7 @@ import type {
 } from "./session-contract.ts";
 import { SessionError } from "./session-error.ts";
 import { type SessionOptions, type SessionSettings, settleOptions } from "./session-options.ts";
+import { makeTempFolder } from "./temp-folder.ts";
 
 export class Session implements SessionContract {
   readonly id = randomUUID();
@@ -88,7 +88,7 @@ export class Session implements SessionContract {
    * await session.shutdown();
    */
   static async start(options: SessionOptions = {}, signal?: AbortSignal): Promise<Session> {
-    const directory = await mkdtemp(join(tmpdir(), "pyrepl3-session-"));
+    const directory = await makeTempFolder("session");
     const session = new Session(directory, settleOptions(options));
     const abort = () => void session.shutdown();
     signal?.addEventListener("abort", abort, { once: true });

@@ -1,7 +1,6 @@
 /** Owns a keeper without isolation, for machines where that was chosen: user code may do whatever the runner's own user may. */
 import { execFile } from "node:child_process";
 import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { findControlGroups } from "./sandbox/control-groups.ts";
@@ -11,6 +10,7 @@ import { NO_CRASH_HANDLER, rlimitArguments } from "./sandbox/rlimits.ts";
 import { SessionGroup } from "./sandbox/session-group.ts";
 import { quote } from "./sandbox/shell.ts";
 import { CHANNEL_SOCKET_NAME, type Sandbox, type SandboxOptions } from "./sandbox-contract.ts";
+import { tempFolderPrefix } from "./temp-folder.ts";
 
 /**
  * Starts a keeper with limits, a clean environment and a workspace of its own, and nothing that keeps it in.
@@ -21,7 +21,7 @@ export async function startUnsandboxed(options: SandboxOptions): Promise<Sandbox
   const python = await findPythonHome(options.python);
   const groups = findControlGroups();
   const group = groups && new SessionGroup(groups, options.id, options.limits.memoryBytes);
-  const directory = mkdtempSync(join(tmpdir(), "pyrepl3-unsandboxed-"));
+  const directory = mkdtempSync(tempFolderPrefix("unsandboxed"));
   const channelPath = join(options.channelDirectory, CHANNEL_SOCKET_NAME);
   const workspace = options.workspaceDirectory ?? directory;
   const keeper = [python.executable, ...PYTHON_FLAGS, KEEPER_PACKAGE];
