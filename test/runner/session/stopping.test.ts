@@ -60,7 +60,8 @@ it("keeps what was printed before it was killed", async () => {
 
 it("takes a KeyboardInterrupt that is caught for a result, unless the time was up", async () => {
   const session = await startSession();
-  const code = "import time\nprint('on', flush=True)\ntry: time.sleep(60)\nexcept KeyboardInterrupt: 'caught'\n'ended'";
+  const code =
+    "import time\ntry:\n    print('on', flush=True)\n    time.sleep(60)\nexcept KeyboardInterrupt: 'caught'\n'ended'";
   const running = run(session, code);
   await printed(session, "on");
   session.interrupt();
