@@ -8,7 +8,7 @@ import { childrenOf } from "../../worker-runner/sandbox/process-tree.ts";
 import { Session } from "../../worker-runner/session.ts";
 import type { SessionOptions } from "../../worker-runner/session-options.ts";
 import type { Attack } from "./catalogue/attack.ts";
-import { resultOf, run } from "./outcome.ts";
+import { type Outcome, resultOf, run } from "./outcome.ts";
 
 /** On a machine that has nothing else to do; what others run on it makes answers late as well, and is no attack's doing. */
 const NEIGHBOUR_MEDIAN_MS = 100;
@@ -50,7 +50,7 @@ export class Arena {
       const outcomes = [];
       for (const code of [attack.code].flat()) outcomes.push(await run(session, code, attack.timeout));
       await attack.contained(outcomes, session);
-      await assertRight(session, attack.mayLoseState ?? false);
+      await assertRight(session, attack.mayLoseState || outcomes.some(hasLostState));
     } finally {
       await session.shutdown();
       figures = await watch.stop();
@@ -82,11 +82,16 @@ function sessionsIn(group: string): string[] {
     .map((entry) => join(group, entry.name));
 }
 
+/** Whether the outcome itself says that the state is not the one before it. */
+function hasLostState({ end }: Outcome): boolean {
+  return end.data.type === "error" && ["restored", "fresh"].includes(end.data.state);
+}
+
 async function assertRight(session: Session, mayLoseState: boolean): Promise<void> {
   const sum = mayLoseState ? "globals().get('canary', 40) + 2" : "canary + 2";
   const outcome = await run(session, `print('still', 'here'); ${sum}`, 60);
   // Before it may stand what an attack's orphans wrote meanwhile.
-  assert.ok(outcome.stdout.endsWith("still here\n"), outcome.stdout);
+  assert.ok(outcome.stdout.endsWith("still here\n"), JSON.stringify(outcome).slice(0, 2_000));
   assert.equal(resultOf(outcome), 42);
 }
 

@@ -220,7 +220,8 @@ for descriptor in range(0, 1024):
   },
   {
     name: "output frames of one byte, without end, leave the neighbour its turn",
-    code: `${FORGERY}
+    code: [
+      `${FORGERY}
 offset = 0
 while True:
     data = bytearray()
@@ -228,10 +229,15 @@ while True:
         data += frame(b"O", struct.pack("<QB", offset, 1) + b"x")
         offset += 1
     send(data)`,
+      // Its own output no longer follows what it forged.
+      "print(1)",
+    ],
     timeout: 2,
     mayLoseState: true,
-    contained([outcome]) {
+    contained([outcome, next]) {
       assert.equal(outcome?.end.type, "error");
+      if (next?.end.type === "error") assertFailed(next, "process_died");
     },
+  },
   },
 ];
