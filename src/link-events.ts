@@ -16,6 +16,8 @@ const CREDIT_LOW_CHARS = 512 * 1024;
 /** Less is not worth a frame, unless the target itself is small. */
 const CREDIT_STEP_CHARS = 64 * 1024;
 const BACKLOG_DEADLINE_MS = 5000;
+const SHORT_LIFE_MS = 500;
+const SHORT_LIFE_PAUSE_MS = 200;
 
 export interface LinkEventsHost {
   readonly parts: ObjectParts;
@@ -37,6 +39,7 @@ export class LinkEvents implements LinkListener {
   #known = new Set<ExecutionId>();
   /** Until the runner has sent what it held when the link opened. */
   #backlog: (PromiseWithResolvers<void> & { until: number }) | null = null;
+  #openedAtMs = 0;
   #stallTimer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(host: LinkEventsHost) {
@@ -51,6 +54,7 @@ export class LinkEvents implements LinkListener {
     }
     parts.executions.setPendingInput(record.name, opened.pending_input);
     this.#known = new Set([...opened.queued, ...(opened.running === null ? [] : [opened.running])]);
+    this.#openedAtMs = Date.now();
     this.endBacklog();
     if (opened.last_seq > journal.lastSeq) this.#backlog = { ...Promise.withResolvers<void>(), until: opened.last_seq };
   }
@@ -101,7 +105,15 @@ export class LinkEvents implements LinkListener {
     incarnations.drop(link);
     this.endBacklog();
     // Somebody waits for what runs there; otherwise the next call finds out.
-    if (this.#host.unfinishedCount() > 0) parts.inBackground(incarnations.resume());
+    if (this.#host.unfinishedCount() > 0) parts.inBackground(this.#resumeSoon());
+  }
+
+  /** A link that breaks as soon as it is open is not opened again and again without a pause. */
+  async #resumeSoon(): Promise<void> {
+    if (Date.now() - this.#openedAtMs < SHORT_LIFE_MS) {
+      await new Promise<void>((resolve) => setTimeout(resolve, SHORT_LIFE_PAUSE_MS));
+    }
+    await this.#host.incarnations.resume();
   }
 
   becameReady(link: RunnerLink, isNew: boolean): void {
