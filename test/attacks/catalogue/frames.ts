@@ -239,5 +239,4 @@ while True:
       if (next?.end.type === "error") assertFailed(next, "process_died");
     },
   },
-  },
 ];
