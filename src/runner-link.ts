@@ -1,5 +1,6 @@
 /** Owns one WebSocket to a runner: its opening, its requests with their deadlines, its end; what comes in goes to the listener. */
 import type { z } from "zod";
+import { noteReceived } from "./garbage.ts";
 import type { EventHeader, LinkOpen } from "./protocol/link.ts";
 import { decodeEventFrame, LinkReply, type LinkRequest, type SessionKey } from "./protocol/link.ts";
 import type { ProblemCode } from "./protocol/problem.ts";
@@ -187,6 +188,7 @@ export class RunnerLink {
       const event = decodeEventFrame(text);
       if (event !== null) {
         this.credit -= event.frame.length;
+        noteReceived(event.frame.length);
         listener.event(this, event.header, event.frame);
         return;
       }
