@@ -38,6 +38,15 @@ class Interrupts(SessionCase):
             self.assertEqual(self.interrupt(code), "interrupted", code)
             self.assert_alive()
 
+    def test_end_code_that_does_nothing_but_print(self) -> None:
+        """Whenever another thread gets its turn, such code is in the middle of our own work."""
+        for _ in range(20):
+            code = "import time\nend = time.time() + 5\nwhile time.time() < end: print('spin')"
+            execution_id = self.session.start(code)
+            self.session.wait_for(lambda message: message["type"] == "output")
+            self.session.signal(signal.SIGINT)
+            self.assertEqual(self.session.finish(execution_id).last.get("reason"), "interrupted")
+
     def test_can_be_caught(self) -> None:
         code = "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    got = 'caught'\ngot"
         execution_id = self.session.start(code)

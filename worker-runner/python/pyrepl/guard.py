@@ -3,8 +3,8 @@
 Handlers run between any two bytecodes of the main thread and may raise (KeyboardInterrupt, a user's TimeoutError from
 SIGALRM). Inside our code that would tear a frame or lose a lock. So every handler that is installed while user code runs is
 wrapped: it looks up the stack for the nearest frame of ours. If that is one that user code is called from, or one that
-merely waits (`interruptible`), the handler runs; otherwise the pump thread sends the signal once more a millisecond later.
-That costs nothing on the way of a `print`.
+merely waits (`interruptible`), the handler runs; otherwise it is delivered at the end of the `print` that was interrupted, or
+the pump thread sends the signal once more a millisecond later.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _set_handler: Callable[[int, Any], Any] = _signal.signal
 _SIGINT = int(signal.SIGINT)
 _SIG_IGN = int(signal.SIG_IGN)
 _default_int_handler = signal.default_int_handler
+_raise_signal: Callable[[int], None] = _signal.raise_signal
 
 
 def interruptible(function: _Function) -> _Function:
@@ -53,6 +54,17 @@ def acquire_interruptibly(lock: Any) -> None:
         if acquired:
             lock.release()
         raise
+
+
+@interruptible
+def deliver(postponed: list[int]) -> None:
+    """Run the handlers of signals that came in the middle of our own work; what they raise goes on to user code.
+
+    Code that does little but print is in our work whenever the pump's turn comes, so that its repeating alone might never
+    find it anywhere else.
+    """
+    while postponed:
+        _raise_signal(postponed.pop(0))
 
 
 def is_own(code: CodeType) -> bool:

@@ -8,7 +8,7 @@ import os
 import select
 import time
 
-from .guard import Guard, acquire_interruptibly
+from .guard import Guard, acquire_interruptibly, deliver
 from .pump import Pump
 from .ring import CAPACITY, Ring
 from .wire import KIND_JSON, KIND_OUTPUT, MAX_JSON_BYTES, Connection, Message, to_json
@@ -177,6 +177,7 @@ class Output:
         self.is_open = False
         self.is_armed = False
         self.pump = Pump(self, self._guard, self._pipes, connection)
+        self._postponed = self.pump.postponed
 
     def discard(self) -> None:
         """Let go of connection and pump, in a snapshot."""
@@ -244,6 +245,8 @@ class Output:
             if self._backlog:
                 self._write_backlog()
             self._release()
+        if self._postponed:
+            deliver(self._postponed)
         return length
 
     def _send_soon(self, text: str) -> None:

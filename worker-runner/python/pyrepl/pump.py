@@ -40,7 +40,7 @@ class Pump:
         os.set_blocking(self._wake_write, False)
         self._timer = Timer(_LINGER_MS)
         self.arm = self._timer.arm
-        self._postponed: list[int] = []
+        self.postponed: list[int] = []
         self._main_thread = _thread.get_ident()
         self.is_off_pipes = False
         guard.postpone = self._postpone
@@ -78,7 +78,7 @@ class Pump:
         return True
 
     def _postpone(self, signum: int) -> None:
-        self._postponed.append(signum)
+        self.postponed.append(signum)
         self.wake()
 
     def _run(self) -> None:
@@ -99,12 +99,12 @@ class Pump:
         for reading in self._readings:
             poll.register(reading, _POLLIN)
         while True:
-            events = dict(poll.poll(_RETRY_MS if self._postponed else None))
+            events = dict(poll.poll(_RETRY_MS if self.postponed else None))
             if self._connection_fd in events:
                 raise ConnectionEnded
             if self._wake_read in events:
                 _read(self._wake_read, 4096)
-            elif self._postponed:
+            elif self.postponed:
                 self._repeat_signals()
             is_due = self._timer.fd in events and self._take_timer()
             if self.is_off_pipes and output.is_open:
@@ -129,6 +129,6 @@ class Pump:
             poll.register(reading, _POLLIN)
 
     def _repeat_signals(self) -> None:
-        postponed, self._postponed[:] = self._postponed[:], []
+        postponed, self.postponed[:] = self.postponed[:], []
         for signum in postponed:
             _pthread_kill(self._main_thread, signum)
