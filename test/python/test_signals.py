@@ -90,6 +90,29 @@ class Interrupts(SessionCase):
                 self.assertEqual(whole, [str(i) for i in range(len(whole))])
         self.assert_alive()
 
+    def test_that_came_too_late_do_not_reach_the_next_execution(self) -> None:
+        """While a value is made into JSON, in code of ours, a signal has to wait; the execution may end before it is its turn."""
+        chance = random.Random(1)
+        for _ in range(500):
+            execution_id = self.session.start("print('now', flush=True)\n[0] * 10000")
+            self.session.wait_for(lambda message: message["type"] == "output")
+            time.sleep(0.0005 + chance.random() * 0.002)
+            self.session.signal(signal.SIGINT)
+            self.session.finish(execution_id)
+            self.assertEqual(self.run_code("for i in range(60000): pass\ni").value, 59999)
+
+    def test_leave_no_trace_in_the_output_however_many_come(self) -> None:
+        storm = (
+            "import os, signal, time\nsignal.signal(signal.SIGINT, lambda s, f: None)\nif (child := os.fork()) == 0:\n"
+            "    end = time.monotonic() + 2\n    while time.monotonic() < end: os.kill(os.getppid(), signal.SIGINT); time.sleep(0.00002)\n"
+            "    os._exit(0)"
+        )
+        self.run_code(storm)
+        for number in range(2000):
+            outcome = self.run_code(f"print({number})")
+            self.assertEqual((outcome.text(), outcome.last["type"]), (f"{number}\n", "result"))
+        self.run_code("os.waitpid(child, 0)")
+
     def test_honour_the_users_handler_and_keep_it(self) -> None:
         self.run_code("import signal, time\nhits = []\nold = signal.signal(signal.SIGINT, lambda s, f: hits.append(s))")
         self.assertEqual(self.run_code("old is signal.default_int_handler").value, True)

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 _interruptible_code: set[CodeType] = set()
 
 _set_handler: Callable[[int, Any], Any] = _signal.signal
+_set_mask: Callable[[int, Any], Any] = _signal.pthread_sigmask
+_SIG_BLOCK, _SIG_SETMASK = int(signal.SIG_BLOCK), int(signal.SIG_SETMASK)
 _SIGINT = int(signal.SIGINT)
+_ONLY_SIGINT = frozenset((_SIGINT,))
 _SIG_IGN = int(signal.SIG_IGN)
 _default_int_handler = signal.default_int_handler
 _raise_signal: Callable[[int], None] = _signal.raise_signal
@@ -87,6 +90,10 @@ def _drop(_signum: int) -> None:
     """Stand in until a pump takes postponed signals."""
 
 
+def _nothing() -> None:
+    """Stand in until a pump can forget them."""
+
+
 class _Guarded:
     """A user's signal handler behind the guard."""
 
@@ -109,11 +116,12 @@ class _Guarded:
 class Guard:
     """The signal state of one live process."""
 
-    __slots__ = ("_user_sigint", "is_running_user_code", "postpone")
+    __slots__ = ("_user_sigint", "forget_postponed", "is_running_user_code", "postpone")
 
     def __init__(self) -> None:
         self.is_running_user_code = False
         self.postpone: Callable[[int], None] = _drop
+        self.forget_postponed: Callable[[], None] = _nothing
         self._user_sigint: Any = _Guarded(self, _default_int_handler)
 
     def install(self) -> None:
@@ -146,8 +154,15 @@ class Guard:
         _set_handler(_SIGINT, self._user_sigint)
 
     def leave_user_code(self) -> None:
-        """Ignore SIGINT until the next execution, and keep user code's handler for it."""
+        """Ignore SIGINT until the next execution, and keep user code's handler for it.
+
+        A signal that was postponed in this execution must not be repeated in the next one. Blocked meanwhile, since Python
+        prints an OSError ("ignored due to race condition") to user code's stderr for one that comes while the handler changes.
+        """
         self.is_running_user_code = False
+        self.forget_postponed()
+        mask = _set_mask(_SIG_BLOCK, _ONLY_SIGINT)
         handler = _set_handler(_SIGINT, _SIG_IGN)
+        _set_mask(_SIG_SETMASK, mask)
         # None: code in C has set it. Python cannot set that again, and has its own.
         self._user_sigint = _Guarded(self, _default_int_handler) if handler is None else handler

@@ -41,9 +41,11 @@ class Pump:
         self._timer = Timer(_LINGER_MS)
         self.arm = self._timer.arm
         self.postponed: list[int] = []
+        self._repeating = _thread.allocate_lock()
         self._main_thread = _thread.get_ident()
         self.is_off_pipes = False
         guard.postpone = self._postpone
+        guard.forget_postponed = self._forget_postponed
 
     def start(self) -> None:
         """Start the thread, with every signal blocked so that the main thread gets them all."""
@@ -80,6 +82,11 @@ class Pump:
     def _postpone(self, signum: int) -> None:
         self.postponed.append(signum)
         self.wake()
+
+    def _forget_postponed(self) -> None:
+        """Repeat nothing any more; what was about to be repeated has been sent when this returns."""
+        with self._repeating:
+            self.postponed.clear()
 
     def _run(self) -> None:
         try:
@@ -129,6 +136,7 @@ class Pump:
             poll.register(reading, _POLLIN)
 
     def _repeat_signals(self) -> None:
-        postponed, self.postponed[:] = self.postponed[:], []
-        for signum in postponed:
-            _pthread_kill(self._main_thread, signum)
+        with self._repeating:
+            postponed, self.postponed[:] = self.postponed[:], []
+            for signum in postponed:
+                _pthread_kill(self._main_thread, signum)
