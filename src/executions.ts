@@ -60,6 +60,8 @@ export function statusOf(type: "result" | "error", frame: string): ExecutionStat
 export class Executions {
   readonly #sql: SqlStorage;
   readonly #held = new Map<ExecutionId, ExecutionRecord>();
+  /** Those that have not ended, of each session in order. */
+  readonly #unfinished = new Map<SessionName, Set<ExecutionRecord>>();
   readonly #unwritten = new Set<ExecutionRecord>();
   readonly #pendingInputs = new Map<ExecutionId, PendingInput>();
   /** Written for the first time by the next flush. */
@@ -76,8 +78,7 @@ export class Executions {
     const last = sql.exec<{ last: number | null }>("SELECT MAX(ordinal) AS last FROM execution").one().last;
     this.#nextOrdinal = (last ?? 0) + 1;
     for (const row of sql.exec<Row>("SELECT * FROM execution WHERE status = 'running' ORDER BY ordinal")) {
-      const record = recordOf(row);
-      this.#held.set(record.executionId, record);
+      this.#hold(recordOf(row));
     }
   }
 
@@ -109,7 +110,7 @@ export class Executions {
       lastSeq: null,
     };
     this.#nextOrdinal += 1;
-    this.#held.set(record.executionId, record);
+    this.#hold(record);
     this.#unwritten.add(record);
     this.#counted.add(record);
     return record;
@@ -118,6 +119,7 @@ export class Executions {
   /** Takes back an execution that never reached a runner. */
   remove(record: ExecutionRecord): void {
     this.#held.delete(record.executionId);
+    this.#unfinished.get(record.session)?.delete(record);
     this.#unwritten.delete(record);
     this.#counted.delete(record);
     this.#sql.exec("DELETE FROM execution WHERE execution_id = ?", record.executionId);
@@ -125,11 +127,11 @@ export class Executions {
 
   /** Those that have not ended, oldest first. */
   unfinished(session: SessionName): ExecutionRecord[] {
-    const found: ExecutionRecord[] = [];
-    for (const record of this.#held.values()) {
-      if (record.session === session && record.status === "running") found.push(record);
-    }
-    return found.sort((one, other) => one.ordinal - other.ordinal);
+    return [...(this.#unfinished.get(session) ?? [])];
+  }
+
+  unfinishedCount(session: SessionName): number {
+    return this.#unfinished.get(session)?.size ?? 0;
   }
 
   noteStarted(id: ExecutionId, startedAt: number): void {
@@ -155,6 +157,7 @@ export class Executions {
       this.#pendingInputs.set(id, { input_id, prompt, password, timeout, execution_id: id });
     } else if (isTerminal(type)) {
       record.status = statusOf(type as "result" | "error", frame);
+      this.#unfinished.get(session)?.delete(record);
       record.finishedAt = Date.now() / 1000;
       this.#pendingInputs.delete(id);
     }
@@ -268,8 +271,15 @@ export class Executions {
     return gone.length;
   }
 
+  #hold(record: ExecutionRecord): void {
+    this.#held.set(record.executionId, record);
+    const unfinished = this.#unfinished.get(record.session) ?? new Set();
+    this.#unfinished.set(record.session, unfinished.add(record));
+  }
+
   /** Forgets everything of a session. */
   clear(session: SessionName): void {
+    this.#unfinished.delete(session);
     for (const record of this.#held.values()) {
       if (record.session !== session) continue;
       this.#held.delete(record.executionId);

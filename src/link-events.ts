@@ -29,6 +29,7 @@ export interface LinkEventsHost {
   readonly intake: EventIntake;
   readonly rest: SessionRest;
   unfinishedCount(): number;
+  noteActivity(): void;
   /** The runner says what its session does now. */
   runnerSays(state: Extract<LinkReply, { type: "session" }>): void;
 }
@@ -119,6 +120,7 @@ export class LinkEvents implements LinkListener {
   becameReady(link: RunnerLink, isNew: boolean): void {
     if (isNew) this.#known.clear();
     this.#host.submissions.sendAll(link, this.#known);
+    this.#host.noteActivity();
     this.updateCredit();
     this.#host.rest.schedule();
   }

@@ -41,6 +41,8 @@ export class NamedSession implements IncarnationHost {
   readonly intake: EventIntake;
   readonly listener: LinkEvents;
   #changes = 0;
+  /** What those who attached were last told of it. */
+  #wasBusy: boolean;
   /** A client is about to use it, though nothing has come of that yet. */
   isClaimed = false;
   /** Our own reset or restore is on its way: its answer tells the clients. */
@@ -62,6 +64,7 @@ export class NamedSession implements IncarnationHost {
     this.submissions = new Submissions(this);
     this.intake = new EventIntake(this);
     this.listener = new LinkEvents(this);
+    this.#wasBusy = this.unfinishedCount() > 0;
   }
 
   get state(): SessionState {
@@ -71,7 +74,7 @@ export class NamedSession implements IncarnationHost {
       case "starting":
         return "starting";
       case "live":
-        return this.unfinished().length > 0 ? "busy" : "ready";
+        return this.unfinishedCount() > 0 ? "busy" : "ready";
       case "suspended":
         return "suspended";
       case "ended":
@@ -118,7 +121,7 @@ export class NamedSession implements IncarnationHost {
   }
 
   unfinishedCount(): number {
-    return this.unfinished().length;
+    return this.parts.executions.unfinishedCount(this.record.name);
   }
 
   lastSeq(): number {
@@ -149,6 +152,14 @@ export class NamedSession implements IncarnationHost {
     if (this.record.isDirty) return;
     this.record.isDirty = true;
     this.save();
+  }
+
+  /** Tells those who attached when something begins to run in a live session, and when nothing does any more. */
+  noteActivity(): void {
+    const isBusy = this.unfinishedCount() > 0;
+    if (isBusy === this.#wasBusy || this.record.phase !== "live") return;
+    this.#wasBusy = isBusy;
+    this.announce({ state: isBusy ? "busy" : "ready", reason: isBusy ? "something runs" : "nothing runs" });
   }
 
   /** Tells those who attached. */
@@ -187,6 +198,7 @@ export class NamedSession implements IncarnationHost {
 
   handleLoss(reason: string): void {
     this.#changes += 1;
+    this.#wasBusy = false;
     handleLoss(this, reason);
     this.listener.endBacklog();
   }
@@ -212,6 +224,7 @@ export class NamedSession implements IncarnationHost {
     this.touch();
     this.submissions.ended(id);
     this.rest.executionEnded();
+    this.noteActivity();
   }
 
   #answerAttach(socket: ClientSocket, id: MessageId | undefined): void {

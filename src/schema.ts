@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS execution (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS execution_by_ordinal ON execution (ordinal);
 CREATE INDEX IF NOT EXISTS execution_by_session ON execution (session, ordinal);
-CREATE INDEX IF NOT EXISTS execution_by_last_seq ON execution (session, last_seq);
+DROP INDEX IF EXISTS execution_by_last_seq;
 CREATE INDEX IF NOT EXISTS execution_running ON execution (session) WHERE status = 'running';
 CREATE TABLE IF NOT EXISTS journal (
   session TEXT NOT NULL,

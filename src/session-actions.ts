@@ -82,6 +82,7 @@ export function execute(
   }
   const record = executions.add({ executionId, session: session.record.name, policy, timeout, code });
   session.noteChange();
+  session.noteActivity();
   return { known: false, record, sent: session.submissions.submit(record, onRefused) };
 }
 

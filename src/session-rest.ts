@@ -52,7 +52,7 @@ export class SessionRest {
   async lookAfter(): Promise<boolean> {
     const { record, parts } = this.#session;
     const idleMs = Date.now() - record.lastActiveAt * 1000;
-    if (this.#session.unfinished().length > 0) {
+    if (this.#session.unfinishedCount() > 0) {
       await this.#lookAfterWork();
     } else if (record.phase === "live" || record.phase === "starting") {
       if (idleMs >= parts.settings.SESSION_IDLE_SECONDS * 1000 && !(await this.#suspendIfPossible())) {
@@ -69,7 +69,7 @@ export class SessionRest {
   /** Nothing came or went on the link for a while. */
   linkIsSilent(link: RunnerLink): void {
     const { record, parts } = this.#session;
-    const isBusy = this.#session.unfinished().length > 0;
+    const isBusy = this.#session.unfinishedCount() > 0;
     // The runner holds output back until somebody acknowledges; without the link it would ring in vain.
     if (this.#isBusyResting || (isBusy && link.credit <= 0)) return;
     this.#isBusyResting = true;
@@ -89,7 +89,7 @@ export class SessionRest {
   }
 
   executionEnded(): void {
-    if (!this.#isDraining || this.#session.unfinished().length > 0) return;
+    if (!this.#isDraining || this.#session.unfinishedCount() > 0) return;
     this.#session.parts.inBackground(this.suspend("draining"));
   }
 
@@ -99,7 +99,7 @@ export class SessionRest {
     const { record, incarnations, checkpointing, parts } = session;
     const link = await incarnations.resume();
     if (link === null) return true;
-    if (session.unfinished().length > 0) return false;
+    if (session.unfinishedCount() > 0) return false;
     const hasLeft = await incarnations.leave("suspended", async () => {
       if (record.isDirty && !(await checkpointing.take(link, "automatic", null)).durable) return false;
       session.flush();
@@ -184,7 +184,7 @@ export class SessionRest {
     const session = this.#session;
     try {
       // Either finds the runner gone, or takes what it has to say.
-      if ((await session.incarnations.resume()) === null && session.unfinished().length > 0) {
+      if ((await session.incarnations.resume()) === null && session.unfinishedCount() > 0) {
         await session.incarnations.ensure();
       }
     } catch (error) {

@@ -1,5 +1,6 @@
 /** Owns the processes of one session: live, snapshots, serializers; where they are housed is `housing.ts`'s, what a state is worth the session's. */
-
+import { constants } from "node:os";
+import { newToken } from "./channel/door.ts";
 import type { PythonVersion, SerializerMessage } from "./channel/message.ts";
 import { ChannelViolation } from "./channel.ts";
 import { withDeadline } from "./deadline.ts";
@@ -7,15 +8,18 @@ import { Housing } from "./interpreter/housing.ts";
 import { type LiveEnd, type LiveListener, LiveProcess } from "./interpreter/live-process.ts";
 import { Unanswered } from "./interpreter/pending-answers.ts";
 import { type BlobSink, SerializerProcess } from "./interpreter/serializer-process.ts";
-import { SnapshotProcess } from "./interpreter/snapshot-process.ts";
+import { type SnapshotHost, SnapshotProcess } from "./interpreter/snapshot-process.ts";
 import type { SandboxMemory } from "./sandbox-contract.ts";
 import type { InterpreterOptions } from "./session-options.ts";
 
 const SIGKILL = 9;
+const { SIGUSR1: WAKE } = constants.signals;
 /** A connection's end and the keeper's word on it follow each other closely; past this one of them is being withheld. */
 const END_SKEW_MS = 250;
-/** A snapshot has been forked by the time it is due; where it was killed at once nothing else says so. */
+/** Long enough for a copy that was put out to swap; one that was killed is known before, as a rule. */
 const SNAPSHOT_HELLO_MS = 3_000;
+/** Copies that nobody needs are ended together with the taking of the next one, or after this. */
+const DROP_AFTER_MS = 50;
 
 export interface InterpreterListener {
   output: LiveListener["output"];
@@ -44,6 +48,16 @@ export class Interpreter {
   readonly #housing: Housing;
   readonly #snapshots = new Set<SnapshotProcess>();
   readonly #serializers = new Set<SerializerProcess>();
+  readonly #snapshotHost: SnapshotHost = {
+    wake: (snapshot) => this.#wake(snapshot),
+    dropped: (snapshot, isEnding) => this.#drop(snapshot, isEnding),
+    ended: (snapshot) => {
+      if (this.#snapshots.delete(snapshot)) this.#listener.snapshotEnded(snapshot);
+    },
+  };
+  /** Copies let go that are still to be ended. */
+  #dropped: number[] = [];
+  #dropping: NodeJS.Timeout | undefined;
   #live: LiveProcess | null = null;
   #liveGone: Promise<void> = Promise.resolve();
   #noteLiveGone: () => void = () => undefined;
@@ -59,6 +73,7 @@ export class Interpreter {
     this.#listener = listener;
     this.#housing = new Housing(directory, options, {
       exited: (pid, code, signal, leftovers) => {
+        this.#noteSnapshotsEnded([pid]);
         if (this.#live?.pid !== pid || this.#live.hasEnded) return;
         this.#live.noteExit(code, signal, leftovers);
         this.#hastenEnd(this.#live, END_SKEW_MS);
@@ -158,24 +173,19 @@ export class Interpreter {
   async takeSnapshot(maxResidentBytes: number | null): Promise<SnapshotProcess> {
     const { live } = this;
     if (!live) throw new Unanswered("there is no live interpreter");
-    const { token, admitted } = this.#housing.invite("snapshot", (guest) => {
-      const snapshot = new SnapshotProcess(guest, (ended) => this.#forget(ended));
-      this.#snapshots.add(snapshot);
-      return snapshot;
-    });
-    try {
-      const answer = await live.snapshot(token, maxResidentBytes, this.#options.answerDeadlineMs);
-      if (answer.type === "snapshot_declined") {
-        throw new SnapshotDeclined(answer.resident_bytes, maxResidentBytes);
-      }
-      const snapshot = await withDeadline(admitted, "a snapshot's hello", SNAPSHOT_HELLO_MS);
-      snapshot.describe(answer.threads, answer.pause);
-      return snapshot;
-    } catch (error) {
-      this.#housing.revoke(token);
-      void admitted.then((snapshot) => snapshot.drop());
-      throw error;
-    }
+    const token = newToken();
+    const answer = await live.snapshot(token, this.#takeDropped(), maxResidentBytes, this.#options.answerDeadlineMs);
+    if (answer.type === "snapshot_declined") throw new SnapshotDeclined(answer.resident_bytes, maxResidentBytes);
+    const snapshot = new SnapshotProcess(this.#snapshotHost, answer.pid, token, answer.threads, answer.pause);
+    this.#snapshots.add(snapshot);
+    return snapshot;
+  }
+
+  /** Ends the copies let go, and finds out which others have ended while they slept: `snapshotEnded` tells of each. @throws Unanswered. */
+  async countSnapshots(): Promise<void> {
+    if (!this.live) return;
+    const { pids } = await this.live.reap(this.#takeDropped(), this.#options.answerDeadlineMs);
+    this.#noteSnapshotsEnded(pids);
   }
 
   /** Has a snapshot write itself to `sink`, in a process of its own. */
@@ -220,8 +230,8 @@ export class Interpreter {
   async close(): Promise<void> {
     this.#isLiveRetired = true;
     const closing = this.#housing.close();
-    for (const snapshot of this.#snapshots) snapshot.drop();
-    this.#snapshots.clear();
+    for (const snapshot of [...this.#snapshots]) snapshot.drop();
+    this.#takeDropped();
     await closing;
     this.#live?.noteExit(null, null, [], true);
     this.#live?.disconnect();
@@ -230,8 +240,9 @@ export class Interpreter {
   async #spawn(snapshot: SnapshotProcess | null): Promise<void> {
     await this.#housing.admit(
       "live",
-      (token) => (snapshot ?? this.#housing.keeper).spawn(token),
+      (token) => snapshot?.spawn(token, newToken()) ?? this.#housing.keeper.spawn(token),
       (guest) => {
+        if (snapshot) snapshot.moved(guest.hello.snapshot_pid ?? 0);
         this.#liveGone = new Promise((resolve) => {
           this.#noteLiveGone = resolve;
         });
@@ -250,6 +261,7 @@ export class Interpreter {
   async #sweep(): Promise<void> {
     this.#live?.allow(Number.POSITIVE_INFINITY);
     const keep = [...this.#snapshots, ...this.#serializers].map(({ pid }) => pid);
+    this.#takeDropped();
     await this.#housing.keeper.sweep(keep, this.#options.answerDeadlineMs);
     this.#needsSweep = false;
   }
@@ -270,8 +282,35 @@ export class Interpreter {
     if (!this.#isLiveRetired) this.#listener.liveEnded(end);
   }
 
-  #forget(snapshot: SnapshotProcess): void {
-    if (this.#snapshots.delete(snapshot)) this.#listener.snapshotEnded(snapshot);
+  async #wake(snapshot: SnapshotProcess): Promise<void> {
+    const wake = async () => {
+      const isThere = await this.#housing.keeper.signal(snapshot.pid, WAKE, this.#options.answerDeadlineMs);
+      if (!isThere) throw new Unanswered("the copy has ended");
+    };
+    await this.#housing.admit("snapshot", wake, (guest) => snapshot.adopt(guest), SNAPSHOT_HELLO_MS, snapshot.token);
+  }
+
+  #drop(snapshot: SnapshotProcess, isEnding: boolean): void {
+    this.#snapshots.delete(snapshot);
+    if (isEnding) return;
+    this.#dropped.push(snapshot.pid);
+    this.#dropping ??= setTimeout(() => {
+      const pids = this.#takeDropped();
+      // Without a live process a sweep is about to end them.
+      this.live?.drop(pids);
+    }, DROP_AFTER_MS);
+  }
+
+  #takeDropped(): number[] {
+    const pids = this.#dropped;
+    this.#dropped = [];
+    clearTimeout(this.#dropping);
+    this.#dropping = undefined;
+    return pids;
+  }
+
+  #noteSnapshotsEnded(pids: readonly number[]): void {
+    for (const snapshot of this.#snapshots) if (pids.includes(snapshot.pid)) snapshot.noteEnded();
   }
 
   #noteSandboxEnd(reason: string): void {

@@ -27,7 +27,7 @@ export interface SessionOptions {
   /** Above this resident size no recovery snapshot is taken; 0 takes none at all. */
   recoveryMaxResidentBytes?: number;
   /**
-   * Recovery snapshots a second in the long run (100), and at once (200; anew after each one that was needed). Where executions end faster, some get none: after a
+   * Recovery snapshots a second in the long run (50), and at once (200; anew after each one that was needed). Where executions end faster, some get none: after a
    * crash the session is as of the last one, and the `error` lists the executions lost.
    */
   recoveryCopiesPerSecond?: number;
@@ -78,7 +78,7 @@ export function settleOptions(options: SessionOptions): SessionSettings {
     outputMaxCharacters: options.outputMaxCharacters ?? Number.POSITIVE_INFINITY,
     interruptGraceMs: options.interruptGraceMs ?? 750,
     recoveryMaxResidentBytes: options.recoveryMaxResidentBytes ?? 512 * MIB,
-    recoveryCopiesPerSecond: options.recoveryCopiesPerSecond ?? 100,
+    recoveryCopiesPerSecond: options.recoveryCopiesPerSecond ?? 50,
     recoveryCopiesBurst: options.recoveryCopiesBurst ?? 200,
     maxSnapshots: options.maxSnapshots ?? DEFAULT_LIMITS.snapshotsPerSession,
     checkpointMaxBytes: options.checkpointMaxBytes ?? 256 * MIB,

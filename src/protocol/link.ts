@@ -85,9 +85,10 @@ export const LinkReply = z.discriminatedUnion("type", [
   }),
   /** The execution left the queue: from here on it may have had effects. */
   z.object({ type: z.literal("started"), execution_id: ExecutionId, started_at: z.number() }),
+  /** Whether it is busy is not among it: the edge knows that from the executions. */
   z.object({
     type: z.literal("session"),
-    state: z.enum(["ready", "busy", "restored", "reset", "ended"]),
+    state: z.enum(["restored", "reset", "ended"]),
     reason: z.string(),
   }),
   z.object({ type: z.literal("done"), ref, execution_id: ExecutionId.nullable().optional() }),

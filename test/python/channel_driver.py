@@ -7,6 +7,7 @@ import os
 import secrets
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -97,6 +98,20 @@ class Peer:
         self.socket.close()
 
 
+class Copy:
+    """A snapshot: asleep, or connected as `peer`."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+        self.pid = 0
+        self.peer: Peer | None = None
+
+    def close(self) -> None:
+        """Let it go, where it is connected."""
+        if self.peer is not None:
+            self.peer.close()
+
+
 class Driver:
     """A session without a sandbox: the keeper, and at most one live process."""
 
@@ -143,7 +158,7 @@ class Driver:
         return self.waiting.pop(token)
 
     def spawn(self, source: Peer) -> Peer:
-        """Have the keeper or a snapshot make a live process."""
+        """Have the keeper make a live process."""
         token = secrets.token_hex(16)
         source.send(type="spawn", token=token)
         return self.accept(token)
@@ -195,17 +210,43 @@ class Driver:
             if answer["pid"] == self.live.pid:
                 raise Ended
 
-    def snapshot(self, **options: Any) -> tuple[Peer, Message]:
-        """Take a snapshot; returns its peer and the live process's report."""
-        token = secrets.token_hex(16)
-        self.live.send(type="snapshot", id=self.next_id(), token=token, **options)
+    def freeze(self, **options: Any) -> tuple[Copy, Message]:
+        """Take a snapshot and leave it asleep; returns it and the live process's report."""
+        copy = Copy(secrets.token_hex(16))
+        self.live.send(type="snapshot", id=self.next_id(), token=copy.token, **options)
         report = self.live.receive_type("snapshot_taken")
-        return self.accept(token), report
+        copy.pid = report["pid"]
+        return copy, report
 
-    def checkpoint(self, snapshot: Peer, max_blob_bytes: int = 1 << 30, max_workspace_bytes: int = 1 << 24) -> Blob:
+    def wake(self, copy: Copy) -> Peer:
+        """Have a snapshot connect."""
+        if copy.peer is None:
+            self.keeper.send(type="signal", id=self.next_id(), pid=copy.pid, signal=signal.SIGUSR1)
+            while (answer := self.keeper.receive_type("signalled", "exited"))["type"] != "signalled":
+                continue
+            if not answer["delivered"]:
+                raise Ended
+            copy.peer = self.accept(copy.token)
+        return copy.peer
+
+    def snapshot(self, **options: Any) -> tuple[Copy, Message]:
+        """Take a snapshot and have it connect; returns it and the live process's report."""
+        copy, report = self.freeze(**options)
+        self.wake(copy)
+        return copy, report
+
+    def revive(self, copy: Copy) -> Peer:
+        """Make a snapshot the live process; it stays by a copy of itself."""
+        token, copy_token = secrets.token_hex(16), secrets.token_hex(16)
+        self.wake(copy).send(type="spawn", token=token, snapshot_token=copy_token)
+        live = self.accept(token)
+        copy.pid, copy.token, copy.peer = live.hello["snapshot_pid"], copy_token, None
+        return live
+
+    def checkpoint(self, snapshot: Copy, max_blob_bytes: int = 1 << 30, max_workspace_bytes: int = 1 << 24) -> Blob:
         """Have a fork of a snapshot write a blob."""
         token = secrets.token_hex(16)
-        snapshot.send(
+        self.wake(snapshot).send(
             type="serialize",
             id=self.next_id(),
             token=token,
@@ -226,7 +267,7 @@ class Driver:
         self.live.send_frame(b"B", b"")
         return self.live.receive_type("loaded", "load_failed")
 
-    def sweep(self, keep: Sequence[Peer] = ()) -> list[Message]:
+    def sweep(self, keep: Sequence[Copy] = ()) -> list[Message]:
         """End everything but `keep`; returns what the keeper said, `swept` last."""
         self.keeper.send(type="sweep", id=self.next_id(), keep=[peer.pid for peer in keep])
         said = [self.keeper.receive()]
@@ -234,11 +275,11 @@ class Driver:
             said.append(self.keeper.receive())
         return said
 
-    def restore(self, snapshot: Peer, keep: Sequence[Peer] = ()) -> list[Message]:
+    def restore(self, snapshot: Copy, keep: Sequence[Copy] = ()) -> list[Message]:
         """End the live process and make another from `snapshot`."""
         said = self.sweep([snapshot, *keep])
         self.live.close()
-        self.live = self.spawn(snapshot)
+        self.live = self.revive(snapshot)
         return said
 
     def restart(self) -> list[Message]:

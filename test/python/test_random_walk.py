@@ -7,7 +7,7 @@ import random
 import time
 import unittest
 
-from channel_driver import Ended, Peer
+from channel_driver import Copy, Ended
 from session_case import SessionCase
 
 STEPS = int(os.environ.get("PYREPL_WALK_STEPS", "120"))
@@ -26,7 +26,7 @@ class Walk(SessionCase):
         chance = random.Random(seed)
         self.run_code("n = 0; log = []; alias = log")
         model: tuple[int, list[int]] = (0, [])
-        snapshots: list[tuple[Peer, tuple[int, list[int]]]] = []
+        snapshots: list[tuple[Copy, tuple[int, list[int]]]] = []
         for step in range(STEPS):
             n, log = model
             action = chance.choice(
@@ -65,7 +65,7 @@ class Walk(SessionCase):
             self.assertEqual(state, [*model, True], f"step {step} of seed {seed}: {action}")
 
     def _die(
-        self, chance: random.Random, snapshots: list[tuple[Peer, tuple[int, list[int]]]], model: tuple[int, list[int]]
+        self, chance: random.Random, snapshots: list[tuple[Copy, tuple[int, list[int]]]], model: tuple[int, list[int]]
     ) -> tuple[int, list[int]]:
         before, _ = self.session.snapshot()
         self.session.start("n = -1; log.append('lost')\n" + chance.choice(DEATHS))

@@ -61,12 +61,11 @@ class Snapshots(SessionCase):
             snapshot, _ = self.session.snapshot()
             snapshot.close()
         self.assertTrue(self.session.signal(0))
-        kept = [self.session.snapshot()[0] for _ in range(70)]
+        kept = [self.session.freeze()[0] for _ in range(70)]
         for _ in range(3):
-            self.session.restore(kept[-1], keep=kept)
+            self.session.restore(kept[0], keep=kept)
             self.assertTrue(self.session.signal(0))
-        for snapshot in kept:
-            snapshot.close()
+        self.session.live.send(type="drop", pids=[snapshot.pid for snapshot in kept])
 
     def test_end_with_their_connection(self) -> None:
         snapshot, _ = self.session.snapshot()
@@ -84,9 +83,10 @@ class Snapshots(SessionCase):
 
     def test_end_on_order(self) -> None:
         snapshot, _ = self.session.snapshot()
-        snapshot.send(type="exit")
+        peer = self.session.wake(snapshot)
+        peer.send(type="exit")
         with self.assertRaises(Ended):
-            snapshot.receive(2)
+            peer.receive(2)
         self.assert_alive()
 
     def test_are_hidden_from_waiting_user_code(self) -> None:
@@ -102,7 +102,7 @@ class Snapshots(SessionCase):
         ):
             self.assertEqual(self.run_code(code).error, "ChildProcessError", code)
         self.assertEqual(self.run_code("p = os.fork()\nif p == 0: os._exit(3)\nos.wait()[1] >> 8").value, 3)
-        snapshot.send(type="exit")
+        self.session.wake(snapshot).send(type="exit")
         self.assertEqual(
             self.run_code(
                 "p = os.fork()\nif p == 0:\n    import time; time.sleep(0.1); os._exit(4)\nos.wait()[1] >> 8"
@@ -176,6 +176,93 @@ class Snapshots(SessionCase):
         time.sleep(0.1)
         self.session.signal(2)
         self.assertEqual(self.session.finish(execution_id).last["reason"], "interrupted")
+
+
+class Asleep(SessionCase):
+    """What a copy is before anybody needs it."""
+
+    def reaped(self) -> list[int]:
+        """Ask the live process which copies have ended."""
+        self.session.live.send(type="reap", id=self.session.next_id())
+        pids: list[int] = self.session.live.receive_type("reaped")["pids"]
+        return pids
+
+    def wait_until_gone(self, pid: int) -> None:
+        """Wait until the live process has heard of a copy's end."""
+        end = time.monotonic() + 5
+        while pid not in self.reaped():
+            self.assertLess(time.monotonic(), end)
+
+    def test_has_no_connection_of_its_own_or_of_the_live_process(self) -> None:
+        copy, _ = self.session.freeze()
+        self.assertEqual(self.session.waiting, {})
+        self.session.start("import os; os._exit(1)")
+        with self.assertRaises(Ended):
+            while True:
+                self.session.live.receive(2)
+        self.session.restore(copy)
+        self.assert_alive()
+
+    def test_ends_when_it_is_dropped_by_itself_or_with_the_next_one(self) -> None:
+        first, _ = self.session.freeze()
+        self.session.live.send(type="drop", pids=[first.pid, 1, 0, -1, "x", None, self.session.live.pid])
+        self.wait_until_gone(first.pid)
+        second, _ = self.session.freeze()
+        third, _ = self.session.freeze(drop=[second.pid])
+        end = time.monotonic() + 5
+        while is_running(second.pid):
+            self.assertLess(time.monotonic(), end)
+        self.session.restore(third)
+        self.assert_alive()
+
+    def test_that_was_killed_is_reported_and_cannot_be_woken(self) -> None:
+        copy, _ = self.session.freeze()
+        self.assertEqual(self.reaped(), [])
+        self.run_code(f"import os; os.kill({copy.pid}, 9)")
+        with self.assertRaises(Ended):
+            self.session.wake(copy)
+        self.wait_until_gone(copy.pid)
+        self.assert_alive()
+
+    def test_takes_no_notice_of_other_signals(self) -> None:
+        self.run_code("import os, signal; hits = []; signal.signal(signal.SIGTERM, lambda s, f: hits.append(s))")
+        copy, _ = self.session.freeze()
+        self.run_code(
+            f"for s in (1, 2, 3, 6, 11, 13, 14, 15, 17, 34, 64): os.kill({copy.pid}, s)\nsignal.pthread_sigmask(0, [10])"
+        )
+        self.session.restore(copy)
+        self.assertEqual(self.run_code("hits, list(map(int, signal.pthread_sigmask(0, [])))").value[1], [])
+        execution_id = self.session.start("while True: pass")
+        time.sleep(0.1)
+        self.session.signal(2)
+        self.assertEqual(self.session.finish(execution_id).last["reason"], "interrupted")
+
+    def test_keeps_the_mask_that_user_code_has_set(self) -> None:
+        self.run_code("import signal; _ = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])")
+        copy, _ = self.session.freeze()
+        for _ in range(2):
+            self.session.restore(copy)
+            self.assertEqual(self.run_code("list(map(int, signal.pthread_sigmask(0, [])))").value, [1])
+
+    def test_ends_with_the_keeper(self) -> None:
+        copy, _ = self.session.freeze()
+        self.session.restore(copy)
+        kept, _ = self.session.freeze()
+        os.kill(self.session.process.pid, 9)
+        end = time.monotonic() + 5
+        for pid in (copy.pid, kept.pid, self.session.live.pid):
+            while os.path.exists(f"/proc/{pid}/fd") and is_running(pid):
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """Say whether a process does anything still."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 class Recovery(SessionCase):

@@ -74,6 +74,8 @@ export class FarSide {
   readonly #script: Script;
   readonly #end: (exit: SandboxExit) => void;
   #lastPid = 1;
+  /** Tokens of the copies that sleep, by pid. */
+  readonly #asleep = new Map<number, string>();
   keeper: ScriptedProcess | null = null;
   live: ScriptedProcess | null = null;
 
@@ -109,7 +111,9 @@ export class FarSide {
     if (order.type === "spawn") this.#spawn(order.token ?? "");
     if (order.type === "signal") {
       this.keeper?.say({ type: "signalled", id: order.id, delivered: true });
-      this.#script.signal?.(this.live, Number(order.signal), this);
+      const asleep = this.#asleep.get(order.pid ?? 0);
+      if (asleep === undefined) this.#script.signal?.(this.live, Number(order.signal), this);
+      else this.#wake(order.pid ?? 0, asleep);
     }
     if (order.type === "sweep" && this.#script.sweeps !== false) {
       this.endLive(null, 9);
@@ -117,11 +121,13 @@ export class FarSide {
     }
   }
 
-  #spawn(token: string): void {
+  #spawn(token: string, snapshotPid?: number): void {
     this.#lastPid += 1;
-    const live: ScriptedProcess = new ScriptedProcess(this.#path, this.#lastPid, { role: "live", token }, (order) => {
+    const hello = { role: "live", token, snapshot_pid: snapshotPid };
+    const live: ScriptedProcess = new ScriptedProcess(this.#path, this.#lastPid, hello, (order) => {
       if (order.type === "execute") this.#script.execute(live, order.execution_id ?? "", String(order.code), this);
       if (order.type === "snapshot") this.#freeze(live, order);
+      if (order.type === "reap") live.say({ type: "reaped", id: order.id, pids: [] });
     });
     this.live = live;
   }
@@ -129,10 +135,20 @@ export class FarSide {
   #freeze(live: ScriptedProcess, order: Order): void {
     this.#lastPid += 1;
     const pid = this.#lastPid;
-    new ScriptedProcess(this.#path, pid, { role: "snapshot", token: order.token }, (asked) => {
-      if (asked.type === "spawn") this.#spawn(asked.token ?? "");
-    });
+    this.#asleep.set(pid, order.token ?? "");
     live.say({ type: "snapshot_taken", id: order.id, pid, threads: [], pause: 0.001 });
+  }
+
+  /** A copy connects; told to spawn, it becomes live and leaves a copy of itself. */
+  #wake(pid: number, token: string): void {
+    this.#asleep.delete(pid);
+    const awake = new ScriptedProcess(this.#path, pid, { role: "snapshot", token }, (order) => {
+      if (order.type !== "spawn") return;
+      awake.socket.end();
+      this.#lastPid += 1;
+      this.#asleep.set(this.#lastPid, String(order.snapshot_token));
+      this.#spawn(order.token ?? "", this.#lastPid);
+    });
   }
 }
 

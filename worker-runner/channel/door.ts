@@ -15,6 +15,11 @@ export interface Guest {
   hello: Hello;
 }
 
+/** 32 hex digits, never used before. */
+export function newToken(): string {
+  return randomBytes(16).toString("hex");
+}
+
 interface Invitation {
   role: Hello["role"];
   admit(guest: Guest): void;
@@ -46,15 +51,9 @@ export class Door {
     return door;
   }
 
-  /**
-   * Hands out a one-time token for a process of this role. `admit` is called when it comes, synchronously with its hello.
-   *
-   * @returns the token, 32 hex digits.
-   */
-  invite(role: Hello["role"], admit: (guest: Guest) => void): string {
-    const token = randomBytes(16).toString("hex");
+  /** Lets in the process of this role that shows `token`, once. `admit` is called when it comes, synchronously with its hello. */
+  invite(token: string, role: Hello["role"], admit: (guest: Guest) => void): void {
     this.#invitations.set(token, { role, admit });
-    return token;
   }
 
   /** The token is worth nothing from here on. */

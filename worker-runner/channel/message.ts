@@ -29,6 +29,8 @@ export const Hello = z.object({
   token: z.string().max(64),
   pid,
   python: PythonVersion.optional(),
+  /** Of a live process that was a snapshot: the copy that stays of it. */
+  snapshot_pid: pid.optional(),
 });
 export type Hello = z.infer<typeof Hello>;
 
@@ -89,6 +91,7 @@ export const LiveMessage = z.discriminatedUnion("type", [
     pause: seconds,
   }),
   z.object({ type: z.literal("snapshot_declined"), id, resident_bytes: z.int().nonnegative() }),
+  z.object({ type: z.literal("reaped"), id, pids: z.array(pid) }),
   Completions.extend({ type: z.literal("completions"), id }),
   Completeness.extend({ type: z.literal("completeness"), id }),
   z.object({ type: z.literal("loaded"), id, restored: z.array(z.string()), missing: z.array(Missing) }),
@@ -118,12 +121,14 @@ export type SerializerMessage = z.infer<typeof SerializerMessage>;
 
 /** What the runner says to a process. */
 export type RunnerMessage =
-  | { type: "spawn"; token: string }
+  | { type: "spawn"; token: string; snapshot_token?: string }
   | { type: "signal"; id: string; pid: number; signal: number }
   | { type: "sweep"; id: string; keep: number[] }
   | { type: "execute"; execution_id: string; code: string }
   | { type: "input_response"; input_id: string; value: string | null }
-  | { type: "snapshot"; id: string; token: string; max_resident_bytes?: number }
+  | { type: "snapshot"; id: string; token: string; drop: number[]; max_resident_bytes?: number }
+  | { type: "drop"; pids: number[] }
+  | { type: "reap"; id: string; drop: number[] }
   | { type: "complete"; id: string; code: string; cursor: number }
   | { type: "is_complete"; id: string; code: string }
   | { type: "load"; id: string; clear_existing: boolean }

@@ -1,7 +1,7 @@
 /** Owns one sandbox from its start to its removal: its directory outside, the door, the keeper, and the one reason why it ended. */
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Door, type Guest } from "../channel/door.ts";
+import { Door, type Guest, newToken } from "../channel/door.ts";
 import type { Hello } from "../channel/message.ts";
 import { withDeadline } from "../deadline.ts";
 import { CHANNEL_SOCKET_NAME, type Sandbox, type SandboxMemory } from "../sandbox-contract.ts";
@@ -90,35 +90,26 @@ export class Housing {
   /**
    * Has a process of `role` come; `make` takes its connection over within the very call that brought its hello.
    *
-   * @throws DeadlinePassed, or Unanswered where the sandbox ends.
+   * @param send has the process come that will show the token.
+   * @throws DeadlinePassed, Unanswered where the sandbox ends, or what `send` throws.
    */
   async admit<T>(
     role: Hello["role"],
-    send: (token: string) => void,
+    send: (token: string) => unknown,
     make: (guest: Guest) => T,
     deadlineMs: number = this.#options.answerDeadlineMs,
+    token: string = newToken(),
   ): Promise<T> {
-    const { token, admitted } = this.invite(role, make);
+    const admitted = new Promise<T>((resolve) => {
+      this.#door?.invite(token, role, (guest) => resolve(make(guest)));
+    });
     try {
       this.#gone.signal.throwIfAborted();
-      send(token);
+      await send(token);
       return await withDeadline(admitted, `the ${role}'s hello`, deadlineMs, this.#gone.signal);
     } finally {
-      this.revoke(token);
+      this.#door?.revoke(token);
     }
-  }
-
-  /** Hands out a token; `admitted` resolves with what `make` returned when its process comes. */
-  invite<T>(role: Hello["role"], make: (guest: Guest) => T): { token: string; admitted: Promise<T> } {
-    let token = "";
-    const admitted = new Promise<T>((resolve) => {
-      token = this.#door?.invite(role, (guest) => resolve(make(guest))) ?? "";
-    });
-    return { token, admitted };
-  }
-
-  revoke(token: string): void {
-    this.#door?.revoke(token);
   }
 
   async memoryStatus(): Promise<SandboxMemory> {

@@ -70,14 +70,28 @@ export class LiveProcess {
     this.#connection.send({ type: "input_response", input_id: inputId, value });
   }
 
+  /** @param drop pids of copies to be ended before. */
   snapshot(
     token: string,
+    drop: number[],
     maxResidentBytes: number | null,
     deadlineMs: number,
   ): Promise<MessageOf<"snapshot_taken"> | MessageOf<"snapshot_declined">> {
     return this.#ask(["snapshot_taken", "snapshot_declined"], deadlineMs, (id) => {
       const limit = maxResidentBytes === null ? {} : { max_resident_bytes: maxResidentBytes };
-      this.#connection.send({ type: "snapshot", id, token, ...limit });
+      this.#connection.send({ type: "snapshot", id, token, drop, ...limit });
+    });
+  }
+
+  /** Ends copies that nobody needs. */
+  drop(pids: number[]): void {
+    this.#connection.send({ type: "drop", pids });
+  }
+
+  /** Ends copies that nobody needs, waits for that, and says which of its copies have ended: these, and those that did by themselves. */
+  reap(drop: number[], deadlineMs: number): Promise<MessageOf<"reaped">> {
+    return this.#ask(["reaped"], deadlineMs, (id) => {
+      this.#connection.send({ type: "reap", id, drop });
     });
   }
 

@@ -1,49 +1,83 @@
-/** Owns one frozen copy of an interpreter: it can be asked for a new live process or a blob, and is let go by disconnecting. */
+/** Owns one frozen copy of an interpreter: asleep and without a connection until it is needed; it becomes live, is written to a blob, or is let go. */
 
 import type { Connection } from "../channel/connection.ts";
 import type { Guest } from "../channel/door.ts";
 import { ChannelViolation } from "../channel.ts";
 
+/** What a copy needs of the sandbox that it is in. */
+export interface SnapshotHost {
+  /** Has the keeper wake it, and resolves once it has come to `adopt`. @throws where it does not come. */
+  wake(snapshot: SnapshotProcess): Promise<void>;
+  /** Nobody needs it any more: it is to be ended, unless the end of its connection has done that. */
+  dropped(snapshot: SnapshotProcess, isEnding: boolean): void;
+  /** It has ended by itself. */
+  ended(snapshot: SnapshotProcess): void;
+}
+
 export class SnapshotProcess {
-  readonly pid: number;
+  readonly #host: SnapshotHost;
   /** Names of user threads that it lacks. */
-  threads: readonly string[] = [];
+  readonly threads: readonly string[];
   /** Seconds for which the live process was busy with it. */
-  pause = 0;
-  readonly #connection: Connection;
+  readonly pause: number;
+  #pid: number;
+  #token: string;
+  #connection: Connection | null = null;
+  #waking: Promise<void> | null = null;
   #isAlive = true;
 
-  constructor(guest: Guest, onEnd: (snapshot: SnapshotProcess) => void) {
-    this.pid = guest.hello.pid;
-    this.#connection = guest.connection;
-    guest.connection.adopt(
-      () => {
-        throw new ChannelViolation("a snapshot says nothing after its hello");
-      },
-      () => {
-        this.#isAlive = false;
-        onEnd(this);
-      },
-      0,
-    );
+  constructor(host: SnapshotHost, pid: number, token: string, threads: readonly string[], pause: number) {
+    this.#host = host;
+    this.#pid = pid;
+    this.#token = token;
+    this.threads = threads;
+    this.pause = pause;
+  }
+
+  get pid(): number {
+    return this.#pid;
+  }
+
+  /** What it shows when it comes. */
+  get token(): string {
+    return this.#token;
   }
 
   get isAlive(): boolean {
     return this.#isAlive;
   }
 
-  /** What the live process said about it, which may come before or after its hello. */
-  describe(threads: readonly string[], pause: number): void {
-    this.threads = threads;
-    this.pause = pause;
+  /** It has come. */
+  adopt({ connection }: Guest): void {
+    this.#connection = connection;
+    connection.adopt(
+      () => {
+        throw new ChannelViolation("a snapshot says nothing after its hello");
+      },
+      () => {
+        if (this.#connection === connection) this.noteEnded();
+      },
+      0,
+    );
   }
 
-  spawn(token: string): void {
-    this.#connection.send({ type: "spawn", token });
+  /** Becomes the process that shows `token`; `moved` must be called with the pid of the copy that it leaves. */
+  async spawn(token: string, nextToken: string): Promise<void> {
+    const connection = await this.#awake();
+    // It closes the connection when it goes.
+    this.#connection = null;
+    connection.send({ type: "spawn", token, snapshot_token: nextToken });
+    this.#token = nextToken;
   }
 
-  serialize(id: string, token: string, maxBlobBytes: number, maxWorkspaceBytes: number): void {
-    this.#connection.send({
+  /** What it was runs now; it is another copy from here on, asleep again. */
+  moved(pid: number): void {
+    this.#pid = pid;
+  }
+
+  /** Has a process write it to a blob. */
+  async serialize(id: string, token: string, maxBlobBytes: number, maxWorkspaceBytes: number): Promise<void> {
+    (await this.#awake()).send({
       type: "serialize",
       id,
       token,
@@ -52,9 +86,39 @@ export class SnapshotProcess {
     });
   }
 
-  /** Lets it go: a process whose connection ends exits. */
+  /** Lets it go. */
   drop(): void {
+    if (!this.#isAlive) return;
     this.#isAlive = false;
-    this.#connection.destroy();
+    const connection = this.#connection;
+    this.#connection = null;
+    // A process whose connection ends exits.
+    connection?.destroy();
+    this.#host.dropped(this, connection !== null);
+  }
+
+  /** It is gone, or cannot be trusted to be there. */
+  noteEnded(): void {
+    if (!this.#isAlive) return;
+    this.#isAlive = false;
+    this.#connection = null;
+    this.#host.ended(this);
+  }
+
+  /** @throws Error where it does not come; it is then known to have ended. */
+  async #awake(): Promise<Connection> {
+    if (this.#connection === null) {
+      this.#waking ??= this.#host.wake(this).finally(() => {
+        this.#waking = null;
+      });
+      try {
+        await this.#waking;
+      } catch (error) {
+        this.noteEnded();
+        throw error;
+      }
+    }
+    if (this.#connection === null) throw new Error("the copy has ended");
+    return this.#connection;
   }
 }

@@ -204,6 +204,7 @@ export class Checkpoints {
       const { residentBytes, limitBytes } = await recovery.interpreter.memoryStatus();
       if (residentBytes === null || limitBytes === null || residentBytes < MEMORY_SHARE * limitBytes) return;
       if (!snapshots.evictOne()) return;
+      await recovery.interpreter.countSnapshots();
     }
   }
 }

@@ -91,10 +91,9 @@ export class ExecutionTurn implements Turn {
   }
 
   #isReady(): boolean {
-    const { recovery } = this.#duties;
-    const { interpreter } = recovery;
+    const { interpreter } = this.#duties.recovery;
     if (!interpreter.isUsable || !interpreter.live || interpreter.signalsAnswered) return false;
-    return this.execution.policy === "commit_always" || recovery.hasPoint;
+    return this.execution.policy === "commit_always";
   }
 
   async #prepare(): Promise<void> {

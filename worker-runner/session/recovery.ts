@@ -74,8 +74,14 @@ export class Recovery {
 
   /** Makes sure that the present state of rest can be brought back, however large it is. @throws SessionError `checkpoint_failed`. */
   async ensurePoint(): Promise<void> {
-    if (!this.hasPoint) await this.#taking;
+    await this.#takenAndThere();
     if (!this.hasPoint) await this.copyNow();
+  }
+
+  /** Waits for a copy that is on its way, and makes sure that a copy which is relied upon has not ended in its sleep. */
+  async #takenAndThere(): Promise<void> {
+    if (!this.hasPoint) await this.#taking;
+    if (this.#copy?.kind === "snapshot") await this.interpreter.countSnapshots();
   }
 
   /**
@@ -86,6 +92,7 @@ export class Recovery {
    */
   async copyNow(): Promise<{ snapshot: SnapshotProcess; isNew: boolean }> {
     await this.#taking;
+    await this.#takenAndThere();
     const { snapshots } = this.#duties;
     const present = this.hasPoint ? snapshots.recovery : null;
     if (present?.isAlive && present.threads.length === 0) return { snapshot: present, isNew: false };

@@ -3,7 +3,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { Door, type Guest } from "../../../worker-runner/channel/door.ts";
+import { Door, type Guest, newToken } from "../../../worker-runner/channel/door.ts";
 import { encodeFrame, encodeMessage, FrameKind } from "../../../worker-runner/channel.ts";
 
 async function openDoor(): Promise<{ door: Door; path: string }> {
@@ -26,15 +26,17 @@ async function knock(path: string): Promise<{ socket: Socket; closed: Promise<vo
   return { socket, closed };
 }
 
-function hello(token: string, role = "live"): Buffer {
-  return encodeMessage({ type: "hello", role, token, pid: 7 });
+const token = "f".repeat(32);
+
+function hello(shown: string, role = "live"): Buffer {
+  return encodeMessage({ type: "hello", role, token: shown, pid: 7 });
 }
 
 it("lets in who shows the token, with the frames right behind it", async () => {
   const { door, path } = await openDoor();
   const frames: string[] = [];
   const guest = await new Promise<Guest>((resolve) => {
-    const token = door.invite("live", (arrived) => {
+    door.invite(token, "live", (arrived) => {
       arrived.connection.adopt(
         (_kind, payload) => frames.push(payload.toString()),
         () => undefined,
@@ -61,7 +63,7 @@ it.each([
   ],
 ])("shuts out who comes with %s", async (_what, bytes) => {
   const { door, path } = await openDoor();
-  door.invite("live", () => expect.unreachable());
+  door.invite(token, "live", () => expect.unreachable());
   const { socket, closed } = await knock(path);
   socket.write(bytes());
   await closed;
@@ -69,16 +71,22 @@ it.each([
 
 it("shuts out who shows the token for another role", async () => {
   const { door, path } = await openDoor();
-  const token = door.invite("snapshot", () => expect.unreachable());
+  door.invite(token, "snapshot", () => expect.unreachable());
   const { socket, closed } = await knock(path);
   socket.write(hello(token, "live"));
   await closed;
 });
 
+it("hands out tokens of 32 hex digits, each once", () => {
+  const tokens = Array.from({ length: 100 }, newToken);
+  expect(new Set(tokens).size).toBe(100);
+  for (const each of tokens) expect(each).toMatch(/^[0-9a-f]{32}$/);
+});
+
 it("takes a token once only", async () => {
   const { door, path } = await openDoor();
   let admitted = 0;
-  const token = door.invite("live", (guest) => {
+  door.invite(token, "live", (guest) => {
     admitted += 1;
     guest.connection.destroy();
   });
@@ -107,7 +115,7 @@ it("has room for sixteen who have not said hello, and for a seventeenth once one
   strangers[0]?.socket.destroy();
   await strangers[0]?.closed;
   const admitted = new Promise<void>((resolve) => {
-    const token = door.invite("live", (guest) => {
+    door.invite(token, "live", (guest) => {
       guest.connection.destroy();
       resolve();
     });

@@ -13,6 +13,7 @@ from .ring import Ring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 _fork = os.fork
@@ -30,8 +31,9 @@ class HiddenChildren:
         self._ring = ring
         self.pids: set[int] = set()
 
-    def reap(self) -> None:
-        """Take the wait status of snapshots that have ended."""
+    def reap(self) -> list[int]:
+        """Take the wait status of snapshots that have ended; returns their pids."""
+        gone: list[int] = []
         for pid in list(self.pids):
             try:
                 ended, _ = _waitpid(pid, _WNOHANG)
@@ -39,6 +41,23 @@ class HiddenChildren:
                 ended = pid
             if ended:
                 self._forget(pid)
+                gone.append(pid)
+        return gone
+
+    def await_ends(self, killed: Iterable[object]) -> list[int]:
+        """Wait until those of these snapshots that are ours have ended; returns them."""
+        own = [pid for pid in killed if type(pid) is int and pid in self.pids]
+        for pid in own:
+            self._wait_for(pid)
+            self._forget(pid)
+        return own
+
+    @staticmethod
+    def _wait_for(pid: int) -> None:
+        try:
+            _waitpid(pid, 0)
+        except OSError:
+            return
 
     def install(self) -> None:
         """Replace the waiting functions of the os module."""

@@ -87,7 +87,8 @@ class Keeper:
             self._spawn(message["token"])
         elif kind == "signal":
             pid = message["pid"]
-            delivered = self._ring.is_enrolled(pid) and processes.send_signal(pid, message["signal"])
+            is_there = self._ring.is_enrolled(pid) and processes.is_living(pid)
+            delivered = is_there and processes.send_signal(pid, message["signal"])
             self._connection.send_message({"type": "signalled", "id": message["id"], "delivered": delivered})
         elif kind == "sweep":
             self._sweep(message)

@@ -35,6 +35,7 @@ class Live:
 
     def __init__(self, channel_path: str, ring: Ring, pipes: Pipes, forker: Forker) -> None:
         self.channel_path = channel_path
+        self.keeper_pid = _getpid()
         self.ring = ring
         self.forker = forker
         self.guard = Guard()
@@ -49,21 +50,29 @@ class Live:
         self.is_foreign = False
         self._connection: Connection | None = None
 
-    def start(self, token: str) -> None:
-        """Say hello on a new connection, in a process that was just forked."""
+    def start(self, token: str, copy_pid: int | None = None) -> None:
+        """Say hello on a new connection, in a process that was just forked, or was a frozen copy and has left `copy_pid`."""
         self.ring.enrol(_getpid())
         connection = Connection(self.channel_path)
         self._connection = connection
         self.output.start(connection)
         self.prompts.start(connection)
         self.output.pump.start()
-        self.say({"type": "hello", "role": "live", "token": token, "pid": _getpid()})
+        hello: Message = {"type": "hello", "role": "live", "token": token, "pid": _getpid()}
+        if copy_pid is not None:
+            hello["snapshot_pid"] = copy_pid
+        self.say(hello)
 
     def say(self, message: Message) -> None:
         """Send a message between executions."""
         connection = self._connection
         assert connection is not None
         connection.send_message(message)
+
+    def disconnect(self) -> None:
+        """Let go of this process's end of the connection; whoever else has it goes on."""
+        if self._connection is not None:
+            self._connection.close()
 
     def become_foreign(self) -> None:
         """Let go of the session, in a process that user code forked."""
@@ -95,6 +104,10 @@ class Live:
             self._execute(message["execution_id"], message["code"])
         elif kind == "snapshot":
             snapshot.take(self, message)
+        elif kind == "drop":
+            snapshot.drop(self, message["pids"])
+        elif kind == "reap":
+            self.say({"type": "reaped", "id": message["id"], "pids": snapshot.reap(self, message)})
         elif kind == "complete":
             found = completions(self.namespace, message["code"], message["cursor"])
             self.say({"type": "completions", "id": message["id"], **found})

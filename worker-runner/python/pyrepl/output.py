@@ -185,7 +185,6 @@ class Output:
         self.is_open = False
         self.pump.discard()
         self._readiness.close()
-        self._connection.close()
 
     def detach(self) -> None:
         """Become plain text over fd 1 and 2, in a process that user code forked."""

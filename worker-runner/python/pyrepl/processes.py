@@ -70,6 +70,11 @@ def _read_stat(pid: int) -> tuple[int, str]:
     return int(fields[1]), fields[0].decode("ascii")
 
 
+def is_living(pid: int) -> bool:
+    """Say whether there is such a process, and not just what is left of one."""
+    return _read_stat(pid)[1] not in "ZX"
+
+
 def send_signal(pid: int, signum: int) -> bool:
     """Send a signal; False where there is no such process."""
     try:
