@@ -1,6 +1,7 @@
 /** Owns how a route is declared: its description for /openapi.json and its handler, side by side. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import type { FrontContext, FrontEnv } from "./front.ts";
+import { clientOfRest } from "./identity.ts";
 import { toProblem } from "./problem.ts";
 import { SessionName } from "./protocol/identity.ts";
 import { PROBLEMS, Problem, type ProblemCode } from "./protocol/problem.ts";
@@ -34,6 +35,9 @@ export function shown(schema: z.ZodType): z.ZodType {
   return named.get(schema) ?? schema;
 }
 
+/** Below it every call is a client's. */
+const CLIENTS_PATHS = "/api/v1/";
+
 type RouteDescription = Parameters<typeof createRoute>[0];
 
 /** Adds a route. Its body and query are read by the handler, so that size and wording stay the front's own. */
@@ -44,7 +48,11 @@ export function addRoute(
 ): void {
   const route = createRoute(description);
   app.openAPIRegistry.registerPath(route);
-  app.on(route.method.toUpperCase(), route.getRoutingPath(), handler);
+  app.on(route.method.toUpperCase(), route.getRoutingPath(), (context) => {
+    // Who calls is looked at before what they say.
+    if (route.path.startsWith(CLIENTS_PATHS)) clientOfRest(context.req.raw);
+    return handler(context);
+  });
 }
 
 /** A JSON answer with an example. */

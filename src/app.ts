@@ -41,7 +41,7 @@ function answerError(error: unknown, context: FrontContext): Response {
 /** The methods that other routes have at this path. */
 function methodsAt(app: FrontApp, path: string): string[] {
   const fits = (pattern: string) =>
-    new RegExp(`^${pattern.replace(/[.]/g, "\\.").replace(/:[a-z]+/g, "[^/]+")}$`).test(path);
+    new RegExp(`^${pattern.replace(/[.]/g, "\\.").replace(/:[a-z_]+/g, "[^/]+")}$`).test(path);
   const methods = app.routes.filter((route) => route.method !== "ALL" && fits(route.path)).map((route) => route.method);
   return [...new Set(methods)].sort();
 }

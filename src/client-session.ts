@@ -42,7 +42,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
       waitUntil: (work) => ctx.waitUntil(work),
     });
     // Answered without waking the object; a ping with an id or other spacing takes the long way.
-    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('{"type":"ping"}', '{"type":"pong"}'));
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('{"type":"ping"}', '{"type":"pong","data":{}}'));
   }
 
   /** Accepts a client's WebSocket; the front has said who it is. */
@@ -95,7 +95,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     return this.#call(caller, async () => {
       const session = this.#book.open(body.session ?? DEFAULT_SESSION);
       this.#book.claim(session);
-      const submitted = actions.execute(session, actions.requestOf(body), () => undefined);
+      const submitted = actions.execute(session, actions.requestOf(body, this.#parts.settings.MAX_TIMEOUT_SECONDS), () => undefined);
       if (!submitted.known) await submitted.sent;
       // In SQLite before the answer goes out: whoever asks later finds it.
       session.flush();
@@ -131,9 +131,11 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
   async streamEvents(caller: Caller, executionId: ExecutionId, after: number, format: EventStreamFormat) {
     return this.#call(caller, async () => {
       const { session } = await this.#find(executionId);
-      const isOver = () => this.#parts.executions.find(executionId)?.status !== "running";
+      const now = () => this.#parts.executions.find(executionId);
+      const isOver = () => now()?.status !== "running";
+      const range = () => ({ first: now()?.firstSeq ?? null, last: now()?.lastSeq ?? null });
       const { journal, delivery } = session;
-      return openEventStream({ journal, delivery, executionId, after, format, isOver });
+      return openEventStream({ journal, delivery, executionId, after, range, format, isOver });
     });
   }
 

@@ -1,10 +1,10 @@
 /** Owns who of a session's consumers gets which event when: sockets at their own pace, budgets, streams, and the credit that the runner may have. */
 import { gapFrame, TRUNCATED_UNACKNOWLEDGED, textBytesOf, truncatedFrame } from "./edge-frames.ts";
 import type { Journal } from "./journal.ts";
-import type { JournalEvent } from "./journal-row.ts";
+import { bytesOf, type JournalEvent } from "./journal-row.ts";
 import { type EventType, isTerminal } from "./protocol/event.ts";
 import type { ExecutionId, MessageId } from "./protocol/identity.ts";
-import type { ClientSocket, ReplayJob } from "./sockets.ts";
+import { type Budget, type ClientSocket, newBudget, type ReplayJob } from "./sockets.ts";
 
 const KIB = 1024;
 /** Characters read from the journal at a time. */
@@ -17,6 +17,9 @@ const FREE_CREDIT_CHARS = 1024 * KIB;
 /** An acknowledging consumer that stands still for this long no longer holds back the others. */
 const STALLED_MS = 5000;
 
+/** No frame of output has more, unless much of it must be escaped. */
+const FULL_FRAME_BYTES = 72 * KIB;
+
 /** A stream of one execution's events; it pulls, so its pulling is its acknowledgement. */
 export interface StreamConsumer {
   executionId: ExecutionId;
@@ -26,14 +29,12 @@ export interface StreamConsumer {
 
 export interface DeliveryOptions {
   journal: Journal;
-  unackedOutputChars: number;
+  unackedOutputBytes: number;
   /** Sends `attached` once everything before it is out. */
   answerAttach(socket: ClientSocket, id: MessageId | undefined): void;
   /** Something has moved: credit may be due. */
   progressed(): void;
 }
-
-type Budget = { used: number; dropped: number };
 
 const isOutput = (type: EventType) => type === "output" || type === "display";
 
@@ -70,11 +71,11 @@ export class Delivery {
     for (const socket of this.sockets) {
       if (socket.isBehind || !this.#offer(socket, event)) {
         socket.isBehind = true;
-        socket.lag += event.frame.length;
+        socket.lag += bytesOf(event);
       }
     }
     for (const stream of this.#streams) {
-      stream.lag += event.frame.length;
+      stream.lag += bytesOf(event);
       stream.wake();
     }
   }
@@ -90,7 +91,7 @@ export class Delivery {
 
   /** Sends an execution's events again, as far as they are out already; the rest comes live. */
   replay(socket: ClientSocket, executionId: ExecutionId, after: number): void {
-    socket.state.jobs.push({ executionId, after, until: socket.state.cursor, used: 0, dropped: 0 });
+    socket.state.jobs.push({ executionId, after, until: socket.state.cursor, budget: newBudget() });
     socket.isBehind = true;
     socket.save();
     this.pump(socket);
@@ -106,7 +107,7 @@ export class Delivery {
       for (const entry of entries) {
         if (entry.kind === "gap") this.#sendGap(socket, entry.from, entry.to);
         else if (!this.#offer(socket, entry)) return;
-        else socket.lag = Math.max(0, socket.lag - entry.frame.length);
+        else socket.lag = Math.max(0, socket.lag - bytesOf(entry));
       }
       socket.state.cursor = Math.max(socket.state.cursor, upTo);
     }
@@ -134,14 +135,14 @@ export class Delivery {
     this.#options.progressed();
   }
 
-  /** Characters that the runner may have on the way to us at most. */
+  /** Bytes that the runner may have on the way to us at most. */
   creditTarget(nowMs: number): number {
     let best = Number.NEGATIVE_INFINITY;
     let others = 0;
     for (const socket of this.sockets) {
       const { window } = socket.state;
       if (window === null) others += 1;
-      else best = Math.max(best, window - socket.inFlightChars - socket.lag);
+      else best = Math.max(best, window - socket.inFlightBytes - socket.lag);
     }
     for (const stream of this.#streams) best = Math.max(best, -stream.lag);
     if (best === Number.NEGATIVE_INFINITY) return FREE_CREDIT_CHARS;
@@ -152,6 +153,14 @@ export class Delivery {
     }
     this.#stalledSinceMs ??= nowMs;
     return nowMs - this.#stalledSinceMs >= STALLED_MS ? FREE_CREDIT_CHARS : 0;
+  }
+
+  /** Longest frame of output that is of use to all who acknowledge; 0: any. Two fit into the smallest window, so that one is on its way while the other is acknowledged. */
+  frameLimit(): number {
+    let smallest = Number.POSITIVE_INFINITY;
+    for (const { state } of this.sockets) smallest = Math.min(smallest, state.window ?? Number.POSITIVE_INFINITY);
+    const limit = Math.floor(smallest / 2);
+    return limit < FULL_FRAME_BYTES ? limit : 0;
   }
 
   /** When `creditTarget` is to be asked again though nothing moves; null: no need. */
@@ -166,7 +175,8 @@ export class Delivery {
       while (job.after < job.until) {
         const { entries, upTo } = journal.read(job.after, READ_CHARS, job.executionId);
         for (const entry of entries) {
-          if (entry.kind === "event" && entry.seq <= job.until && !this.#resend(socket, entry, job)) return false;
+          if (entry.kind === "gap") socket.send(gapFrame(Math.max(entry.from, job.after + 1), Math.min(entry.to, job.until)));
+          else if (entry.seq <= job.until && !this.#resend(socket, entry, job)) return false;
           job.after = Math.min(job.until, entry.kind === "gap" ? entry.to : entry.seq);
         }
         if (entries.length === 0 && upTo <= job.after) break;
@@ -179,9 +189,9 @@ export class Delivery {
   }
 
   #resend(socket: ClientSocket, event: JournalEvent, job: ReplayJob): boolean {
-    if (!socket.hasRoomFor(event.frame.length)) return false;
+    if (!socket.hasRoomFor(bytesOf(event))) return false;
     const isBudgeted = socket.state.window === null;
-    if (!isBudgeted || this.#fits(socket, event, job)) socket.sendEvent(event.seq, event.frame);
+    if (!isBudgeted || this.#fits(socket, event, job.budget)) socket.sendEvent(event.seq, event.frame, bytesOf(event));
     return true;
   }
 
@@ -196,8 +206,8 @@ export class Delivery {
   #offer(socket: ClientSocket, event: JournalEvent): boolean {
     const { state } = socket;
     if (event.seq <= state.cursor) return true;
-    if (!socket.hasRoomFor(event.frame.length)) return false;
-    if (state.window !== null || this.#fitsBudget(socket, event)) socket.sendEvent(event.seq, event.frame);
+    if (!socket.hasRoomFor(bytesOf(event))) return false;
+    if (state.window !== null || this.#fitsBudget(socket, event)) socket.sendEvent(event.seq, event.frame, bytesOf(event));
     state.cursor = event.seq;
     socket.save();
     return true;
@@ -206,7 +216,7 @@ export class Delivery {
   /** Counts output against what a client that never acknowledges may have on the way. */
   #fitsBudget(socket: ClientSocket, event: JournalEvent): boolean {
     const { budgets } = socket.state;
-    const budget = budgets[event.executionId] ?? { used: 0, dropped: 0 };
+    const budget = budgets[event.executionId] ?? newBudget();
     if (isOutput(event.type)) budgets[event.executionId] = budget;
     else if (isTerminal(event.type)) delete budgets[event.executionId];
     return this.#fits(socket, event, budget);
@@ -215,14 +225,15 @@ export class Delivery {
   /** Whether the event may still go; before the ending it says how much could not. */
   #fits(socket: ClientSocket, event: JournalEvent, budget: Budget): boolean {
     if (isOutput(event.type)) {
-      budget.used += event.frame.length;
+      budget.used += bytesOf(event);
       // Once something was withheld, so is the rest: a hole in the middle would be worse than a cut.
-      if (budget.dropped === 0 && budget.used <= this.#options.unackedOutputChars) return true;
+      if (budget.dropped === 0 && budget.used <= this.#options.unackedOutputBytes) return true;
       budget.dropped += textBytesOf(event);
+      budget.droppedSeq = event.seq;
       return false;
     }
     if (isTerminal(event.type) && budget.dropped > 0) {
-      socket.send(truncatedFrame(event.executionId, budget.dropped, TRUNCATED_UNACKNOWLEDGED));
+      socket.send(truncatedFrame(budget.droppedSeq, event.executionId, budget.dropped, TRUNCATED_UNACKNOWLEDGED));
     }
     return true;
   }

@@ -22,10 +22,12 @@ export function gapFrame(from: number, to: number): string {
   return frameOf({ type: "gap", data: { from, to } });
 }
 
-/** Tells one socket what it was not sent; no event, hence no seq. */
-export function truncatedFrame(executionId: ExecutionId, droppedBytes: number, reason: string): string {
+/** Tells one socket what it was not sent. It has the place of the last event that was withheld: on this socket nothing else has. */
+export function truncatedFrame(seq: number, executionId: ExecutionId, droppedBytes: number, reason: string): string {
   return frameOf({
     type: "output_truncated",
+    seq,
+    id: executionId,
     data: {
       id: crypto.randomUUID(),
       timestamp: Date.now() / 1000,
@@ -60,6 +62,7 @@ export function endingEvent(record: ExecutionRecord, seq: number, ending: EdgeEn
   const frame = frameOf({
     type: "error",
     seq,
+    id: record.executionId,
     data: {
       id: crypto.randomUUID(),
       timestamp: now,

@@ -35,8 +35,12 @@ export class EventIntake {
     this.#host = host;
   }
 
-  /** Takes an event whose seq is greater than every one before. Nothing is written before it is out. */
-  take(event: JournalEvent): void {
+  /**
+   * Takes an event whose seq is greater than every one before. Nothing is written before it is out.
+   *
+   * @param startedAt when its execution began, where that is news.
+   */
+  take(event: JournalEvent, startedAt?: number): void {
     const { record, journal, delivery, parts } = this.#host;
     if (event.seq > record.reservedSeq) {
       // The one exception: nobody may see a number that a later incarnation could use again.
@@ -45,11 +49,16 @@ export class EventIntake {
     }
     journal.append(event);
     delivery.broadcast(event);
-    parts.executions.noteEvent(record.name, event.executionId, event.type, event.seq, event.frame);
+    parts.executions.noteEvent(record.name, event, startedAt);
     const hasEnded = isTerminal(event.type);
     if (hasEnded) this.#host.executionEnded(event.executionId);
     if (journal.bufferedChars >= WRITE_AT_CHARS) this.flush();
     else this.#writeLater(hasEnded || event.type === "input");
+  }
+
+  /** An execution has begun; it may be long before it says something. */
+  noteStarted(id: ExecutionId, startedAt: number): void {
+    if (this.#host.parts.executions.noteStarted(id, startedAt)) this.#writeLater(false);
   }
 
   /** Writes what is in memory, and tells the runner once it is safe. */

@@ -2,7 +2,7 @@
 import type { Delivery, StreamConsumer } from "./delivery.ts";
 import { gapFrame } from "./edge-frames.ts";
 import type { Journal } from "./journal.ts";
-import type { JournalEntry } from "./journal-row.ts";
+import { bytesOf, type JournalEntry } from "./journal-row.ts";
 import { isTerminal } from "./protocol/event.ts";
 import type { ExecutionId } from "./protocol/identity.ts";
 import type { EventStreamFormat } from "./session-calls.ts";
@@ -14,6 +14,8 @@ export interface EventStreamOptions {
   delivery: Delivery;
   executionId: ExecutionId;
   after: number;
+  /** Where the execution's own events are: from `first` up to `last`, as far as that is known yet. */
+  range(): { first: number | null; last: number | null };
   format: EventStreamFormat;
   /** Whether the execution has ended: then nothing more is waited for. */
   isOver: () => boolean;
@@ -31,7 +33,8 @@ function encode(entry: JournalEntry, format: EventStreamFormat): string {
 export function openEventStream(options: EventStreamOptions): ReadableStream<Uint8Array> {
   const { journal, delivery, executionId, format } = options;
   const encoder = new TextEncoder();
-  let after = options.after;
+  // What came before the execution's first event is no gap of its own.
+  let after = Math.max(options.after, (options.range().first ?? journal.lastSeq + 1) - 1);
   let news = Promise.withResolvers<void>();
   const consumer: StreamConsumer = { executionId, lag: 0, wake: () => news.resolve() };
   delivery.addStream(consumer);
@@ -40,7 +43,8 @@ export function openEventStream(options: EventStreamOptions): ReadableStream<Uin
     type: "bytes",
     async pull(controller: ReadableByteStreamController) {
       for (;;) {
-        const { entries, upTo } = journal.read(after, READ_CHARS, executionId);
+        const { entries: found, upTo } = journal.read(after, READ_CHARS, executionId);
+        const entries = ownOf(found, options.range().last);
         const isThrough = upTo >= journal.lastSeq;
         after = upTo;
         consumer.lag = isThrough ? 0 : Math.max(0, consumer.lag - sizeOf(entries));
@@ -70,6 +74,11 @@ export function openEventStream(options: EventStreamOptions): ReadableStream<Uin
   return new ReadableStream(source);
 }
 
+/** Without the gaps of other executions behind it; nothing follows the terminal message. */
+function ownOf(entries: readonly JournalEntry[], last: number | null): readonly JournalEntry[] {
+  return entries.filter((entry) => entry.kind === "event" || (last !== null && entry.from <= last));
+}
+
 function sizeOf(entries: readonly JournalEntry[]): number {
-  return entries.reduce((sum, entry) => sum + (entry.kind === "gap" ? 0 : entry.frame.length), 0);
+  return entries.reduce((sum, entry) => sum + (entry.kind === "gap" ? 0 : bytesOf(entry)), 0);
 }

@@ -24,13 +24,6 @@ interface Collected {
 /** The execution as REST shows it. */
 export function viewOf(record: ExecutionRecord, session: NamedSession): Execution {
   const { stdout, stderr, ending, isTruncated } = collect(record, session);
-  const startedAt =
-    record.startedAt ??
-    (record.finishedAt !== null && ending !== null
-      ? Math.max(record.submittedAt, record.finishedAt - ending.execution_time)
-      : record.firstSeq === null
-        ? null
-        : record.submittedAt);
   return {
     execution_id: record.executionId,
     session: record.session,
@@ -39,7 +32,7 @@ export function viewOf(record: ExecutionRecord, session: NamedSession): Executio
     transaction_policy: record.policy,
     timeout: record.timeout,
     submitted_at: record.submittedAt,
-    started_at: startedAt,
+    started_at: record.startedAt,
     finished_at: record.finishedAt,
     execution_time: ending?.execution_time ?? null,
     stdout: stdout.join(""),

@@ -1,6 +1,7 @@
 /** Owns the executions of a client: what was asked, how far it is, how it ended; their events are the journal's. */
 import type { TransactionPolicy } from "./protocol/client-message.ts";
-import { ErrorReason, type EventType, isTerminal } from "./protocol/event.ts";
+import type { JournalEvent } from "./journal-row.ts";
+import { ErrorReason, isTerminal } from "./protocol/event.ts";
 import type { ExecutionId, SessionName } from "./protocol/identity.ts";
 import type { ExecutionStatus } from "./protocol/rest.ts";
 import type { PendingInput } from "./protocol/server-message.ts";
@@ -134,19 +135,24 @@ export class Executions {
     return this.#unfinished.get(session)?.size ?? 0;
   }
 
-  noteStarted(id: ExecutionId, startedAt: number): void {
+  /** @returns whether that is news. */
+  noteStarted(id: ExecutionId, startedAt: number): boolean {
     const record = this.#held.get(id);
-    if (record === undefined) return;
-    record.startedAt = startedAt;
+    if (record === undefined || record.startedAt !== null) return false;
+    // Edge and runner need not agree about the time.
+    record.startedAt = Math.max(startedAt, record.submittedAt);
     this.#unwritten.add(record);
+    return true;
   }
 
   /** Takes an event to its execution. An execution that only the runner remembers is taken up again. */
-  noteEvent(session: SessionName, id: ExecutionId, type: EventType, seq: number, frame: string): ExecutionRecord {
+  noteEvent(session: SessionName, event: JournalEvent, startedAt?: number): ExecutionRecord {
+    const { executionId: id, type, seq, frame } = event;
     const record =
       this.#held.get(id) ??
       this.find(id) ??
       this.add({ executionId: id, session, policy: "commit_always", timeout: 0, code: null });
+    if (startedAt !== undefined) record.startedAt ??= Math.max(startedAt, record.submittedAt);
     record.firstSeq ??= seq;
     record.lastSeq = seq;
     this.#held.set(id, record);

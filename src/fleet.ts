@@ -63,13 +63,14 @@ export class Fleet extends createDurable({ autoPersist: true }) {
     return { runners: Object.keys(this.runners).length };
   }
 
-  place(affinity: string, exclude: string[]): { runner: Placement | null } {
+  place(affinity: string, exclude: string[]): { runner: Placement | null; isFull: boolean } {
     this.forgetSilent();
-    const chosen = chooseRunner(Object.values(this.runners), affinity, exclude);
-    if (chosen === null) return { runner: null };
+    const runners = Object.values(this.runners);
+    const chosen = chooseRunner(runners, affinity, exclude);
+    if (chosen === null) return { runner: null, isFull: runners.some((runner) => !runner.draining) };
     // Counted until the runner's next report, so that a burst spreads.
     chosen.sessions += 1;
-    return { runner: { id: chosen.id, url: chosen.url } };
+    return { runner: { id: chosen.id, url: chosen.url }, isFull: false };
   }
 
   list(): { runners: Runner[] } {
@@ -113,13 +114,18 @@ export async function recordHeartbeat(env: Bindings, report: Heartbeat): Promise
  *
  * @param affinity the same text tends to the same runner.
  * @param exclude ids of runners that just refused.
- * @returns null where no runner has room. With RUNNER_URL set, that runner.
+ * @returns `full` where those that live have no room, `none` where none lives. With RUNNER_URL set, that runner.
  */
-export async function placeRunner(env: Bindings, affinity: string, exclude: string[] = []): Promise<Placement | null> {
+export async function placeRunner(
+  env: Bindings,
+  affinity: string,
+  exclude: string[] = [],
+): Promise<Placement | "full" | "none"> {
   const fixedUrl = settingsOf(env).RUNNER_URL;
-  if (fixedUrl !== undefined) return exclude.length > 0 ? null : { id: FIXED_RUNNER_ID, url: fixedUrl };
-  const placed = await callFleet(env, "place", [affinity, exclude], z.object({ runner: Placement.nullable() }));
-  return placed.runner;
+  if (fixedUrl !== undefined) return exclude.length > 0 ? "none" : { id: FIXED_RUNNER_ID, url: fixedUrl };
+  const answer = z.object({ runner: Placement.nullable(), isFull: z.boolean() });
+  const { runner, isFull } = await callFleet(env, "place", [affinity, exclude], answer);
+  return runner ?? (isFull ? "full" : "none");
 }
 
 /** The runners that report; empty where RUNNER_URL names a fixed one. */

@@ -170,7 +170,10 @@ export class Incarnations {
     try {
       for (let placement = 0; placement < MAX_PLACEMENTS; placement += 1) {
         const placed = await placeRunner(parts.env, `${parts.ctx.id}:${record.name}`, refusedBy);
-        if (placed === null) break;
+        if (typeof placed === "string") {
+          if (placed === "full") refusal ??= new LinkError("pool_exhausted", "Every runner is full.");
+          break;
+        }
         refusedBy.push(placed.id);
         const incarnation: Incarnation = {
           key: newKey(),

@@ -1,4 +1,5 @@
 /** Owns how events lie packed in one row of the journal, and how they come out of it again. */
+import { byteLength } from "./byte-length.ts";
 import { EventType, isTerminal } from "./protocol/event.ts";
 import type { ExecutionId } from "./protocol/identity.ts";
 
@@ -9,6 +10,14 @@ export interface JournalEvent {
   type: EventType;
   executionId: ExecutionId;
   frame: string;
+  /** Of `frame` in UTF-8, where that is known. */
+  bytes?: number;
+}
+
+/** Bytes of an event's frame in UTF-8. */
+export function bytesOf(event: JournalEvent): number {
+  event.bytes ??= byteLength(event.frame);
+  return event.bytes;
 }
 
 /** Events that are no longer kept; `size` is what their frames had, in characters. */

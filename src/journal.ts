@@ -1,5 +1,6 @@
 /** Owns the events of one session in SQLite: buffers them, writes them in packed rows, reads them back in order, forgets the oldest output. */
 import {
+  bytesOf,
   cutText,
   gapOfRow,
   type JournalEntry,
@@ -134,14 +135,14 @@ export class Journal {
     return { entries, upTo };
   }
 
-  /** Characters of the frames with `after` < seq ≤ `upTo`. */
+  /** Bytes of the frames with `after` < seq ≤ `upTo`. */
   sizeBetween(after: number, upTo: number): number {
     let size = 0;
     let from = after;
     while (from < upTo) {
       const chunk = this.read(from, 16 * ROW_MAX_CHARS);
       for (const entry of chunk.entries) {
-        if (entry.kind === "event" && entry.seq <= upTo) size += entry.frame.length;
+        if (entry.kind === "event" && entry.seq <= upTo) size += bytesOf(entry);
       }
       if (chunk.upTo <= from) break;
       from = chunk.upTo;

@@ -5,7 +5,7 @@ import type { Incarnations } from "./incarnations.ts";
 import type { Journal } from "./journal.ts";
 import type { ObjectParts } from "./object-parts.ts";
 import type { ExecutionId } from "./protocol/identity.ts";
-import type { EventHeader, LinkReply } from "./protocol/link.ts";
+import type { LinkEvent, LinkReply } from "./protocol/link.ts";
 import type { LinkListener, Opened, RunnerLink } from "./runner-link.ts";
 import type { SessionRest } from "./session-rest.ts";
 import type { SessionRecord } from "./session-state.ts";
@@ -42,6 +42,7 @@ export class LinkEvents implements LinkListener {
   #backlog: (PromiseWithResolvers<void> & { until: number }) | null = null;
   #openedAtMs = 0;
   #stallTimer: ReturnType<typeof setTimeout> | null = null;
+  #toldFrameLimit = 0;
 
   constructor(host: LinkEventsHost) {
     this.#host = host;
@@ -54,15 +55,20 @@ export class LinkEvents implements LinkListener {
       record.incarnation.runnerVersion = opened.version;
     }
     parts.executions.setPendingInput(record.name, opened.pending_input);
+    if (opened.running !== null && opened.running_since !== null) {
+      this.#host.intake.noteStarted(opened.running, opened.running_since);
+    }
+    this.#toldFrameLimit = 0;
     this.#known = new Set([...opened.queued, ...(opened.running === null ? [] : [opened.running])]);
     this.#openedAtMs = Date.now();
     this.endBacklog();
     if (opened.last_seq > journal.lastSeq) this.#backlog = { ...Promise.withResolvers<void>(), until: opened.last_seq };
   }
 
-  event(link: RunnerLink, header: EventHeader, frame: string): void {
-    const [, seq, type, executionId] = header;
-    if (seq > this.#host.journal.lastSeq) this.#host.intake.take({ kind: "event", seq, type, executionId, frame });
+  event(link: RunnerLink, { seq, type, executionId, frame, bytes, startedAt }: LinkEvent): void {
+    if (seq > this.#host.journal.lastSeq) {
+      this.#host.intake.take({ kind: "event", seq, type, executionId, frame, bytes }, startedAt);
+    }
     if (this.#backlog !== null && seq >= this.#backlog.until) this.endBacklog();
     if (link.credit < CREDIT_LOW_CHARS) this.updateCredit();
   }
@@ -70,7 +76,7 @@ export class LinkEvents implements LinkListener {
   told(_link: RunnerLink, reply: LinkReply): void {
     switch (reply.type) {
       case "started":
-        this.#host.parts.executions.noteStarted(reply.execution_id, reply.started_at);
+        this.#host.intake.noteStarted(reply.execution_id, reply.started_at);
         return;
       case "session":
         this.#host.runnerSays(reply);
@@ -134,6 +140,9 @@ export class LinkEvents implements LinkListener {
     const { incarnations, delivery } = this.#host;
     const link = incarnations.ready;
     if (link === null) return;
+    const frameLimit = delivery.frameLimit();
+    if (frameLimit !== this.#toldFrameLimit) link.tell({ type: "frame_limit", bytes: frameLimit });
+    this.#toldFrameLimit = frameLimit;
     const nowMs = Date.now();
     const target = delivery.creditTarget(nowMs);
     const due = target - link.credit;

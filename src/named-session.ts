@@ -54,7 +54,7 @@ export class NamedSession implements IncarnationHost {
     this.journal = new Journal(parts.ctx.storage.sql, record.name, parts.settings.JOURNAL_MAX_BYTES);
     this.delivery = new Delivery({
       journal: this.journal,
-      unackedOutputChars: parts.settings.UNACKED_OUTPUT_BYTES,
+      unackedOutputBytes: parts.settings.UNACKED_OUTPUT_BYTES,
       answerAttach: (socket, id) => this.#answerAttach(socket, id),
       progressed: () => this.listener.updateCredit(),
     });

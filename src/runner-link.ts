@@ -1,7 +1,7 @@
 /** Owns one WebSocket to a runner: its opening, its requests with their deadlines, its end; what comes in goes to the listener. */
 import type { z } from "zod";
 import { noteReceived } from "./garbage.ts";
-import type { EventHeader, LinkOpen } from "./protocol/link.ts";
+import type { LinkEvent, LinkOpen } from "./protocol/link.ts";
 import { decodeEventFrame, LinkReply, type LinkRequest, type SessionKey } from "./protocol/link.ts";
 import type { ProblemCode } from "./protocol/problem.ts";
 
@@ -47,7 +47,7 @@ export class RequestFailed extends Error {
 export interface LinkListener {
   /** Called before any event, in the same turn in which the link counts as open. */
   opened(link: RunnerLink, opened: Opened): void;
-  event(link: RunnerLink, header: EventHeader, frame: string): void;
+  event(link: RunnerLink, event: LinkEvent): void;
   /** Replies that answer no request of ours. */
   told(link: RunnerLink, reply: LinkReply): void;
   /** Nothing came or went for the idle time. The link stays open unless the listener closes it. */
@@ -189,7 +189,7 @@ export class RunnerLink {
       if (event !== null) {
         this.credit -= event.frame.length;
         noteReceived(event.frame.length);
-        listener.event(this, event.header, event.frame);
+        listener.event(this, event);
         return;
       }
       const reply = LinkReply.parse(JSON.parse(text));

@@ -7,6 +7,7 @@ import type { NamedSession } from "./named-session.ts";
 import { CallProblem, notFound } from "./problem-outcome.ts";
 import type { TransactionPolicy } from "./protocol/client-message.ts";
 import type { CheckpointId, ExecutionId } from "./protocol/identity.ts";
+import { DEFAULT_LIMITS } from "./protocol/limits.ts";
 import type { ExecuteBody } from "./protocol/rest.ts";
 import type { Completeness, Completions, RestoreOutcome } from "./protocol/server-message.ts";
 import type { Answer } from "./runner-link.ts";
@@ -26,13 +27,13 @@ export interface ExecuteRequest {
 }
 
 /** What a message or a body asks for. */
-export function requestOf(asked: z.output<typeof ExecuteBody>): ExecuteRequest {
+export function requestOf(asked: z.output<typeof ExecuteBody>, maxTimeoutSeconds: number): ExecuteRequest {
   return {
     executionId: newExecutionId(asked.id),
     isClientsId: asked.id !== undefined,
     code: asked.code,
     policy: asked.transaction_policy,
-    timeout: asked.timeout,
+    timeout: asked.timeout ?? Math.min(DEFAULT_LIMITS.timeoutSeconds, maxTimeoutSeconds),
   };
 }
 

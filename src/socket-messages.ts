@@ -142,7 +142,7 @@ export class SocketMessages {
           socket.send(frameOf({ type: "completeness", id: message.id, data }));
         });
       case "ping":
-        socket.send(frameOf({ type: "pong", id: message.id }));
+        socket.send(frameOf({ type: "pong", id: message.id, data: {} }));
         return null;
       default:
         return message satisfies never;
@@ -151,9 +151,8 @@ export class SocketMessages {
 
   #execute(session: NamedSession, socket: ClientSocket, message: Message<"execute">): Promise<void> | null {
     this.#options.claim(session);
-    const submitted = actions.execute(session, actions.requestOf(message), (problem) =>
-      sendProblem(socket, problem, message.id),
-    );
+    const request = actions.requestOf(message, session.parts.settings.MAX_TIMEOUT_SECONDS);
+    const submitted = actions.execute(session, request, (problem) => sendProblem(socket, problem, message.id));
     if (!submitted.known) return submitted.sent;
     const { executionId, firstSeq } = submitted.record;
     if (firstSeq !== null) session.delivery.replay(socket, executionId, firstSeq - 1);

@@ -6,10 +6,20 @@ export interface ReplayJob {
   executionId: ExecutionId;
   after: number;
   until: number;
-  /** What a client that does not acknowledge has had of the budget, and how many bytes were withheld. */
-  used: number;
-  dropped: number;
+  /** What a client that does not acknowledge has had of it. */
+  budget: Budget;
 }
+
+/** How far a client that does not acknowledge has used up what it may have of one execution's output. */
+export interface Budget {
+  /** Bytes sent. */
+  used: number;
+  /** Bytes withheld, and the last event that was. */
+  dropped: number;
+  droppedSeq: number;
+}
+
+export const newBudget = (): Budget => ({ used: 0, dropped: 0, droppedSeq: 0 });
 
 interface Attachment {
   tenant: string;
@@ -23,8 +33,8 @@ interface Attachment {
   /** Bytes that may be unacknowledged; null: the client does not acknowledge. */
   window: number | null;
   acked: number;
-  /** What each running execution has had of its budget, and how many bytes were withheld. */
-  budgets: Record<ExecutionId, { used: number; dropped: number }>;
+  /** Of each running execution. */
+  budgets: Record<ExecutionId, Budget>;
   jobs: ReplayJob[];
   /** An `attach` whose replay is not through yet. */
   attaching: { id?: MessageId } | null;
@@ -42,10 +52,10 @@ export class ClientSocket {
   isBehind: boolean;
   /** True while the object gets from the runner what an `attach` must send first. */
   isHeld = false;
-  /** Characters that wait for it in the journal, as far as they came while the object was awake. */
+  /** Bytes that wait for it in the journal, as far as they came while the object was awake. */
   lag = 0;
-  #inFlight: { seq: number; chars: number }[] = [];
-  #inFlightChars = 0;
+  #inFlight: { seq: number; bytes: number }[] = [];
+  #inFlightBytes = 0;
   #postponed: string[] = [];
 
   private constructor(ws: WebSocket, state: Attachment) {
@@ -81,9 +91,9 @@ export class ClientSocket {
     return this.#ws;
   }
 
-  /** Characters on the way to a client that acknowledges. */
-  get inFlightChars(): number {
-    return this.#inFlightChars;
+  /** Bytes on the way to a client that acknowledges. */
+  get inFlightBytes(): number {
+    return this.#inFlightBytes;
   }
 
   /** Keeps the state in the attachment; due after every change. */
@@ -102,17 +112,17 @@ export class ClientSocket {
   }
 
   /** Sends an event and counts it as on the way. */
-  sendEvent(seq: number, frame: string): void {
+  sendEvent(seq: number, frame: string, bytes: number): void {
     this.send(frame);
     if (this.state.window === null) return;
-    this.#inFlight.push({ seq, chars: frame.length });
-    this.#inFlightChars += frame.length;
+    this.#inFlight.push({ seq, bytes });
+    this.#inFlightBytes += bytes;
   }
 
   /** Whether the window lets this many characters through. One frame always fits where nothing is on the way. */
-  hasRoomFor(chars: number): boolean {
+  hasRoomFor(bytes: number): boolean {
     const { window } = this.state;
-    return window === null || this.#inFlightChars === 0 || this.#inFlightChars + chars <= window;
+    return window === null || this.#inFlightBytes === 0 || this.#inFlightBytes + bytes <= window;
   }
 
   /** Keeps a message that is no event until the events before it are out; of many, the newest. */
@@ -129,7 +139,7 @@ export class ClientSocket {
     let taken = 0;
     for (const one of this.#inFlight) {
       if (one.seq > seq) break;
-      this.#inFlightChars -= one.chars;
+      this.#inFlightBytes -= one.bytes;
       taken += 1;
     }
     this.#inFlight.splice(0, taken);
@@ -140,10 +150,10 @@ export class ClientSocket {
   }
 
   /** After waking: what the client has not acknowledged counts as on the way. */
-  assumeInFlight(chars: number): void {
-    if (chars === 0) return;
-    this.#inFlight = [{ seq: this.state.cursor, chars }];
-    this.#inFlightChars = chars;
+  assumeInFlight(bytes: number): void {
+    if (bytes === 0) return;
+    this.#inFlight = [{ seq: this.state.cursor, bytes }];
+    this.#inFlightBytes = bytes;
   }
 
   /** The session it was for is no more; the next one counts from the beginning. */
@@ -156,7 +166,7 @@ export class ClientSocket {
       attaching: null,
     } satisfies Partial<Attachment>);
     this.#inFlight = [];
-    this.#inFlightChars = 0;
+    this.#inFlightBytes = 0;
     this.isBehind = false;
     this.save();
   }
@@ -176,7 +186,7 @@ export class ClientSocket {
     this.state.attaching = id === undefined ? {} : { id };
     this.state.jobs = [];
     this.#inFlight = [];
-    this.#inFlightChars = 0;
+    this.#inFlightBytes = 0;
     if (after !== undefined) {
       this.state.cursor = after;
       this.state.acked = after;

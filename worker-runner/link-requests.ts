@@ -6,7 +6,7 @@ import { SessionError } from "./session-error.ts";
 import { describeFailure } from "./session-problem.ts";
 import { describeStatus } from "./session-status.ts";
 
-export type SessionRequest = Exclude<LinkRequest, { type: "open" | "durable" | "credit" }>;
+export type SessionRequest = Exclude<LinkRequest, { type: "open" | "durable" | "credit" | "frame_limit" }>;
 type RestoreRequest = Extract<LinkRequest, { type: "restore" }>;
 type Reply = (reply: LinkReply) => void;
 

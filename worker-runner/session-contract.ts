@@ -1,24 +1,18 @@
 /** Owns the shapes that a session of the runner offers to whoever uses it: the local library's user, and the link to the edge. */
 import type { z } from "zod";
 import type { ExecuteMessage } from "../src/protocol/client-message.ts";
-import type { EventType, ExecutionEvent } from "../src/protocol/event.ts";
+import type { ExecutionEvent } from "../src/protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../src/protocol/identity.ts";
-import type { RunnerSessionState } from "../src/protocol/link.ts";
+import type { LinkEvent, RunnerSessionState } from "../src/protocol/link.ts";
 import type { Completeness, Completions, Missing, PendingInput } from "../src/protocol/server-message.ts";
 
 /** One event with its place in the session's life, as the very text that clients get. */
-export interface NumberedEvent {
-  seq: number;
-  type: EventType;
-  executionId: ExecutionId;
-  /** Client-ready JSON. */
-  frame: string;
-}
+export type NumberedEvent = LinkEvent;
 
 /** What a session tells its listeners; calls come in order and must not throw. */
 export interface SessionListener {
   event?(event: NumberedEvent): void;
-  /** An execution that had to wait in the queue begins. */
+  /** An execution has begun a moment ago and said nothing yet; otherwise its first event tells. */
   started?(executionId: ExecutionId, startedAt: number): void;
   state?(state: "ready" | "busy" | "restored" | "reset" | "ended", reason: string): void;
 }
@@ -41,6 +35,8 @@ export interface SessionStatus {
   state: z.infer<typeof RunnerSessionState>;
   lastSeq: number;
   running: ExecutionId | null;
+  /** Unix seconds at which that began. */
+  runningSince: number | null;
   queued: ExecutionId[];
   pendingInput: PendingInput | null;
   residentBytes: number | null;
@@ -67,6 +63,8 @@ export interface SessionContract {
   /** Stops, or goes on, reading what Python writes; a paused session blocks Python in `write`. */
   pauseOutput(): void;
   resumeOutput(): void;
+  /** Makes output come in frames of at most so many bytes, as far as that can be done; 0 lifts the limit. */
+  limitFrames(bytes: number): void;
   /** @returns false where nothing waits for `inputId`. */
   inputResponse(inputId: string, value: string | null): boolean;
   /** @returns the execution that got the signal, or null where nothing runs. */

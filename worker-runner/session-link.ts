@@ -65,7 +65,7 @@ export class SessionLink implements LinkPort {
       if (needsCredit(event.type) && (this.#credit <= 0 || this.#isCongested)) return;
       this.#sentSeq = event.seq;
       this.#credit -= event.frame.length;
-      this.#send(encodeEventFrame(event.seq, event.type, event.executionId, event.frame));
+      this.#send(encodeEventFrame(event));
     }
   }
 
@@ -122,6 +122,8 @@ export class SessionLink implements LinkPort {
     if (request.type === "credit") {
       this.#credit += request.bytes;
       this.pump();
+    } else if (request.type === "frame_limit") {
+      hosted.session.limitFrames(request.bytes);
     } else if (request.type === "durable") {
       hosted.markDurable(request.seq);
     } else {

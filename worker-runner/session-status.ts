@@ -7,11 +7,12 @@ type Opened = Extract<LinkReply, { type: "opened" }>;
 /** The fields that `opened` and `status` share. */
 export function describeStatus(
   status: SessionStatus,
-): Pick<Opened, "state" | "last_seq" | "running" | "queued" | "pending_input"> {
+): Pick<Opened, "state" | "last_seq" | "running" | "running_since" | "queued" | "pending_input"> {
   return {
     state: status.state,
     last_seq: status.lastSeq,
     running: status.running,
+    running_since: status.runningSince,
     queued: status.queued,
     pending_input: status.pendingInput,
   };

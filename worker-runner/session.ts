@@ -154,6 +154,10 @@ export class Session implements SessionContract {
     this.#gate.release(this);
   }
 
+  limitFrames(bytes: number): void {
+    this.#executions.limitFrames(bytes);
+  }
+
   inputResponse(inputId: string, value: string | null): boolean {
     return this.#executions.openRun?.answerInput(inputId, value) ?? false;
   }
@@ -214,6 +218,7 @@ export class Session implements SessionContract {
       state: this.#ended ? "ended" : this.#queue.isIdle ? "ready" : "busy",
       lastSeq: this.#executions.lastSeq,
       running: this.#executions.current?.executionId ?? null,
+      runningSince: this.#executions.current?.execution.startedAt ?? null,
       queued: this.#queue.waitingExecutions,
       pendingInput: this.#executions.openRun?.pendingInput ?? null,
       residentBytes,

@@ -1,13 +1,12 @@
 /** Owns every message that a client sends over the WebSocket (protocol, section 4). */
 import { z } from "zod";
 import { CheckpointId, ExecutionId, MessageId } from "./identity.ts";
-import { DEFAULT_LIMITS } from "./limits.ts";
 
 /** What happens to the session's state when an execution ends. */
 export const TransactionPolicy = z.enum(["commit_always", "rollback_on_failure", "rollback_always"]);
 export type TransactionPolicy = z.infer<typeof TransactionPolicy>;
 
-/** Seconds until an execution is interrupted, then killed. The edge also holds it to its configured maximum. */
+/** Seconds until an execution is interrupted, then killed. The edge also holds it to its configured maximum; absent: 30, or that maximum. */
 export const TimeoutSeconds = z.number().positive();
 
 const id = MessageId.optional();
@@ -17,7 +16,7 @@ export const ExecuteMessage = z.object({
   id,
   code: z.string(),
   transaction_policy: TransactionPolicy.default("commit_always"),
-  timeout: TimeoutSeconds.default(DEFAULT_LIMITS.timeoutSeconds),
+  timeout: TimeoutSeconds.optional(),
 });
 export type ExecuteMessage = z.infer<typeof ExecuteMessage>;
 
@@ -53,7 +52,7 @@ export const AttachMessage = z.object({
   /** Events with a greater seq are sent again; absent: none. */
   after: z.int().nonnegative().optional(),
   /** Bytes that may be on the way without an `ack`; absent: the client does not acknowledge. */
-  window: z.int().min(1024).optional(),
+  window: z.int().positive().optional(),
 });
 
 export const AckMessage = z.object({ type: z.literal("ack"), id, seq: z.int().nonnegative() });

@@ -88,11 +88,10 @@ const envelope = { seq: Seq, id: z.string().optional() };
 export const OutputEvent = z.object({ type: z.literal("output"), ...envelope, data: OutputData });
 export const DisplayEvent = z.object({ type: z.literal("display"), ...envelope, data: DisplayData });
 export const InputEvent = z.object({ type: z.literal("input"), ...envelope, data: InputData });
+/** One that a single socket gets, about output withheld from it, has the seq of the last event withheld. */
 export const OutputTruncatedEvent = z.object({
   type: z.literal("output_truncated"),
   ...envelope,
-  /** A notice to one socket about output that it was not sent has no place in the journal, hence no seq. */
-  seq: Seq.optional(),
   data: OutputTruncatedData,
 });
 export const ResultEvent = z.object({ type: z.literal("result"), ...envelope, data: ResultData });

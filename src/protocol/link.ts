@@ -3,7 +3,7 @@ import { z } from "zod";
 import { RunnerCapabilities } from "./capabilities.ts";
 import { TransactionPolicy } from "./client-message.ts";
 import { EventType } from "./event.ts";
-import { CheckpointId, ExecutionId, Seq, SessionName } from "./identity.ts";
+import { CheckpointId, ExecutionId, Seq, SessionName, Timestamp } from "./identity.ts";
 import { ProblemCode } from "./problem.ts";
 import { Completeness, Completions, Missing, PendingInput } from "./server-message.ts";
 
@@ -36,6 +36,8 @@ export const LinkRequest = z.discriminatedUnion("type", [
   LinkOpen,
   z.object({ type: z.literal("durable"), seq: Seq }),
   z.object({ type: z.literal("credit"), bytes: z.int().positive() }),
+  /** Output comes in frames of at most so many bytes from here on, as far as that can be done; 0 lifts the limit. */
+  z.object({ type: z.literal("frame_limit"), bytes: z.int().nonnegative() }),
   z.object({
     type: z.literal("execute"),
     execution_id: ExecutionId,
@@ -71,6 +73,8 @@ const status = {
   state: RunnerSessionState,
   last_seq: Seq,
   running: ExecutionId.nullable(),
+  /** When that began; null where nothing runs. */
+  running_since: Timestamp.nullable(),
   queued: z.array(ExecutionId),
   pending_input: PendingInput.nullable(),
 };
@@ -83,7 +87,7 @@ export const LinkReply = z.discriminatedUnion("type", [
     detail: z.string(),
     retry_after: z.number().optional(),
   }),
-  /** The execution left the queue: from here on it may have had effects. */
+  /** An execution that has begun a moment ago and said nothing yet. */
   z.object({ type: z.literal("started"), execution_id: ExecutionId, started_at: z.number() }),
   /** Whether it is busy is not among it: the edge knows that from the executions. */
   z.object({
@@ -127,15 +131,29 @@ export const LinkReply = z.discriminatedUnion("type", [
 ]);
 export type LinkReply = z.infer<typeof LinkReply>;
 
-/** The line in front of an event frame. */
-export const EventHeader = z.tuple([z.literal("E"), Seq, EventType, ExecutionId]);
+/** The line in front of an event frame: its seq, type and execution, its bytes in UTF-8, and with an execution's first event when that began. */
+export const EventHeader = z.tuple([z.literal("E"), Seq, EventType, ExecutionId, z.int().nonnegative(), Timestamp.optional()]);
 export type EventHeader = z.infer<typeof EventHeader>;
+
+/** An event on its way over the link. */
+export interface LinkEvent {
+  seq: number;
+  type: EventType;
+  executionId: ExecutionId;
+  /** What clients get. */
+  frame: string;
+  /** Of `frame` in UTF-8. */
+  bytes: number;
+  /** Unix seconds at which the execution began; on its first event. */
+  startedAt?: number | undefined;
+}
 
 const EVENT_TYPES: ReadonlySet<string> = new Set(EventType.options);
 
-/** Puts an event behind its header line. `frame` is what clients get, unchanged. */
-export function encodeEventFrame(seq: number, type: EventType, executionId: ExecutionId, frame: string): string {
-  return `["E",${seq},"${type}",${JSON.stringify(executionId)}]\n${frame}`;
+/** Puts an event behind its header line; `frame` stays as it is. */
+export function encodeEventFrame({ seq, type, executionId, frame, bytes, startedAt }: LinkEvent): string {
+  const began = startedAt === undefined ? "" : `,${startedAt}`;
+  return `["E",${seq},"${type}",${JSON.stringify(executionId)},${bytes}${began}]\n${frame}`;
 }
 
 /**
@@ -144,17 +162,26 @@ export function encodeEventFrame(seq: number, type: EventType, executionId: Exec
  * @returns null for a frame that is no event (a `LinkReply`).
  * @throws SyntaxError where the header is malformed.
  */
-export function decodeEventFrame(text: string): { header: EventHeader; frame: string } | null {
+export function decodeEventFrame(text: string): LinkEvent | null {
   if (text.charCodeAt(0) !== 0x5b) return null;
   const end = text.indexOf("\n");
   // By hand, since this runs for every event: a schema would cost more than all the rest of the way.
   const header = JSON.parse(text.slice(0, end)) as EventHeader;
-  const [mark, seq, type, executionId] = header;
-  const isWhole = header.length === 4 && typeof executionId === "string" && executionId !== "";
-  if (mark !== "E" || !Number.isSafeInteger(seq) || seq < 0 || !EVENT_TYPES.has(type) || !isWhole) {
-    throw new SyntaxError("an event's header is malformed");
-  }
-  return { header, frame: text.slice(end + 1) };
+  const [mark, seq, type, executionId, bytes, startedAt] = header;
+  const isWhole =
+    mark === "E" &&
+    isCount(seq) &&
+    EVENT_TYPES.has(type) &&
+    typeof executionId === "string" &&
+    executionId !== "" &&
+    isCount(bytes) &&
+    (startedAt === undefined || typeof startedAt === "number");
+  if (!isWhole) throw new SyntaxError("an event's header is malformed");
+  return { seq, type, executionId, frame: text.slice(end + 1), bytes, startedAt };
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 /** `POST /internal/v1/heartbeat`. */

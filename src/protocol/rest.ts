@@ -3,7 +3,6 @@ import { z } from "zod";
 import { TimeoutSeconds, TransactionPolicy } from "./client-message.ts";
 import { ErrorData, ResultData } from "./event.ts";
 import { ExecutionId, MessageId, Seq, SessionName, Timestamp } from "./identity.ts";
-import { DEFAULT_LIMITS } from "./limits.ts";
 import { Checkpoint, PendingInput, SessionState } from "./server-message.ts";
 
 const session = SessionName.optional();
@@ -11,7 +10,7 @@ const session = SessionName.optional();
 export const ExecuteBody = z.object({
   code: z.string(),
   transaction_policy: TransactionPolicy.default("commit_always"),
-  timeout: TimeoutSeconds.default(DEFAULT_LIMITS.timeoutSeconds),
+  timeout: TimeoutSeconds.optional(),
   id: MessageId.optional(),
   session,
 });

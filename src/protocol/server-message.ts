@@ -125,7 +125,7 @@ export const Completeness = z.object({
 });
 export const CompletenessMessage = z.object({ type: z.literal("completeness"), id, data: Completeness });
 
-export const PongMessage = z.object({ type: z.literal("pong"), id, data: z.object({}).optional() });
+export const PongMessage = z.object({ type: z.literal("pong"), id, data: z.object({}) });
 export const ProblemMessage = z.object({ type: z.literal("problem"), id, data: Problem });
 
 /** Every message from server to client, told apart by `type`. */

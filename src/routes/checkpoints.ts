@@ -21,11 +21,13 @@ import { callSession, maxBodyBytes } from "../session-stub.ts";
 import { CHECKPOINT } from "./examples.ts";
 
 const tags = ["Checkpoints"];
-const CheckpointPath = z.object({ id: z.string().meta({ example: CHECKPOINT.checkpoint_id }) });
+const checkpointInPath = z.string().meta({ example: CHECKPOINT.checkpoint_id });
+const CheckpointPath = z.object({ id: checkpointInPath });
+const RestorePath = z.object({ checkpoint_id: checkpointInPath });
 
 /** The checkpoint that the path names; a name that none can have is one that does not exist. */
-function checkpointOfPath(context: FrontContext): CheckpointId {
-  const parsed = CheckpointId.safeParse(context.req.param("id"));
+function checkpointOfPath(context: FrontContext, parameter: "id" | "checkpoint_id" = "id"): CheckpointId {
+  const parsed = CheckpointId.safeParse(context.req.param(parameter));
   if (parsed.success) return parsed.data;
   throw new ProblemError({ code: "not_found", detail: "There is no such checkpoint." });
 }
@@ -120,14 +122,14 @@ export function addCheckpointRoutes(app: FrontApp): void {
     app,
     {
       method: "post",
-      path: "/api/v1/restore/{id}",
+      path: "/api/v1/restore/{checkpoint_id}",
       operationId: "restore",
       summary: "Go back to a checkpoint",
       description: "With `clear_existing: false`, names that the checkpoint lacks stay.",
       tags,
       request: {
         headers: ClientHeader,
-        params: CheckpointPath,
+        params: RestorePath,
         query: SessionQuery,
         body: jsonBody(RestoreBody, { clear_existing: true }, false),
       },
@@ -148,7 +150,7 @@ export function addCheckpointRoutes(app: FrontApp): void {
       },
     },
     async (context) => {
-      const id = checkpointOfPath(context);
+      const id = checkpointOfPath(context, "checkpoint_id");
       const query = readQuery(context.req.raw, SessionQuery);
       const body = await readBody(context.req.raw, RestoreBody, maxBodyBytes(context));
       const session = body.session ?? query.session ?? DEFAULT_SESSION;

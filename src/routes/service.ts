@@ -2,7 +2,6 @@
 import { z } from "@hono/zod-openapi";
 import packageJson from "../../package.json" with { type: "json" };
 import { addRoute, ClientHeader, COMMON_PROBLEMS, type FrontApp, jsonAnswer, problems } from "../api-docs.ts";
-import { clientOfRest } from "../identity.ts";
 import { ProblemError } from "../problem.ts";
 import { Capabilities } from "../protocol/capabilities.ts";
 import { TransactionPolicy } from "../protocol/client-message.ts";
@@ -65,7 +64,6 @@ export function addServiceRoutes(app: FrontApp): void {
       },
     },
     async (context) => {
-      clientOfRest(context.req.raw);
       const capabilities = await runnerCapabilities(context.env);
       if (capabilities === null) throw noRunner();
       return context.json({

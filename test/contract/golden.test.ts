@@ -121,17 +121,23 @@ describe("the event frame of the link", () => {
     for (const message of Object.values(server)) {
       if (!("seq" in message)) continue;
       const frame = JSON.stringify(message);
-      const text = link.encodeEventFrame(message.seq ?? 0, "output", 'run "1"\n' as never, frame);
-      expect(link.decodeEventFrame(text)).toEqual({ header: ["E", message.seq, "output", 'run "1"\n'], frame });
+      const bytes = Buffer.byteLength(frame);
+      const event = { seq: message.seq ?? 0, type: "output", executionId: 'run "1"\n' as never, frame, bytes } as const;
+      for (const startedAt of [undefined, 1780000000.25]) {
+        expect(link.decodeEventFrame(link.encodeEventFrame({ ...event, startedAt }))).toEqual({ ...event, startedAt });
+      }
     }
     expect(link.decodeEventFrame('{"type":"draining"}')).toBeNull();
   });
 
   it.each([
     '["E"]\n{}',
-    '["E",-1,"output","x"]\n{}',
-    '["E",1,"other","x"]\n{}',
-    '["F",1,"output","x"]\n{}',
+    '["E",-1,"output","x",2]\n{}',
+    '["E",1,"other","x",2]\n{}',
+    '["F",1,"output","x",2]\n{}',
+    '["E",1,"output","x"]\n{}',
+    '["E",1,"output","x",-2]\n{}',
+    '["E",1,"output","x",2,"now"]\n{}',
     "[",
     "[]\n",
   ])("refuses the header of %j", (text) => {
@@ -145,12 +151,10 @@ describe("defaults", () => {
       type: "execute",
       code: "1",
       transaction_policy: "commit_always",
-      timeout: 30,
     });
     expect(rest.ExecuteBody.parse({ code: "1" })).toEqual({
       code: "1",
       transaction_policy: "commit_always",
-      timeout: 30,
     });
     expect(rest.RestoreBody.parse({})).toEqual({ clear_existing: true });
   });

@@ -83,30 +83,30 @@ describe("the choice among runners", () => {
 
 describe("the Fleet", () => {
   it("has no runner at first, then places where one reports", async () => {
-    expect(await placeRunner(env, "a")).toBeNull();
+    expect(await placeRunner(env, "a")).toBe("none");
     await recordHeartbeat(env, heartbeat("r1"));
     expect(await placeRunner(env, "a")).toEqual({ id: "r1", url: "http://r1.test:8788" });
-    expect(await placeRunner(env, "a", ["r1"])).toBeNull();
+    expect(await placeRunner(env, "a", ["r1"])).toBe("full");
   });
 
   it("counts what it placed until the next report, so that a burst does not overfill", async () => {
     await recordHeartbeat(env, heartbeat("r1", { capacity: 3 }));
-    for (let index = 0; index < 3; index += 1) expect(await placeRunner(env, `c${index}`)).not.toBeNull();
-    expect(await placeRunner(env, "c4")).toBeNull();
+    for (let index = 0; index < 3; index += 1) expect(await placeRunner(env, `c${index}`)).toMatchObject({ id: "r1" });
+    expect(await placeRunner(env, "c4")).toBe("full");
     await recordHeartbeat(env, heartbeat("r1", { capacity: 3, sessions: 2 }));
-    expect(await placeRunner(env, "c4")).not.toBeNull();
+    expect(await placeRunner(env, "c4")).toMatchObject({ id: "r1" });
   });
 
   it("does not place on a draining runner, and forgets one that is silent", async () => {
     await recordHeartbeat(env, heartbeat("r1"));
     await recordHeartbeat(env, heartbeat("r2", { draining: true }));
     await age("r1", FORGET_AFTER_MS - 1000);
-    expect((await placeRunner(env, "a"))?.id).toBe("r1");
+    expect(await placeRunner(env, "a")).toMatchObject({ id: "r1" });
     await age("r1", 1001);
-    expect(await placeRunner(env, "a")).toBeNull();
+    expect(await placeRunner(env, "a")).toBe("none");
     expect((await fleetStatus(env)).map((runner) => runner.id)).toEqual(["r2"]);
     await recordHeartbeat(env, heartbeat("r1"));
-    expect((await placeRunner(env, "a"))?.id).toBe("r1");
+    expect(await placeRunner(env, "a")).toMatchObject({ id: "r1" });
   });
 
   it("remembers across eviction, down to what a runner says about itself", async () => {
@@ -131,7 +131,7 @@ describe("the Fleet", () => {
   it("is not asked where the settings name one runner", async () => {
     const fixed = { ...env, RUNNER_URL: "http://fixed.test:1", FLEET: undefined } as unknown as Bindings;
     expect(await placeRunner(fixed, "a")).toEqual({ id: "fixed", url: "http://fixed.test:1" });
-    expect(await placeRunner(fixed, "a", ["some-runner"])).toBeNull();
+    expect(await placeRunner(fixed, "a", ["some-runner"])).toBe("none");
     expect(await fleetStatus(fixed)).toEqual([]);
   });
 });

@@ -26,7 +26,7 @@ const CALLS = [
   "POST /api/v1/executions/{id}/cancel",
   "POST /api/v1/executions/{id}/input",
   "POST /api/v1/is-complete",
-  "POST /api/v1/restore/{id}",
+  "POST /api/v1/restore/{checkpoint_id}",
   "POST /api/v1/session/interrupt",
   "POST /api/v1/session/reset",
 ];

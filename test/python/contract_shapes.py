@@ -150,7 +150,7 @@ SERVER = by_type(
             _data("display", mime=table(text), metadata=table(anything), display_id=(text,), update=(flag,)),
         ),
         "input": _event("input", _data("input", input_id=text, prompt=text, password=flag, timeout=number)),
-        "output_truncated": record(type=one_of("output_truncated"), seq=(seq,), id=(text,), data=truncated_data),
+        "output_truncated": _event("output_truncated", truncated_data),
         "result": _event("result", result_data),
         "error": _event("error", error_data),
         "attached": _message(
@@ -183,7 +183,7 @@ SERVER = by_type(
         "interrupted": _message("interrupted", data=record(execution_id=maybe(identifier))),
         "completions": _message("completions", data=completions),
         "completeness": _message("completeness", data=completeness),
-        "pong": _message("pong", data=(record(),)),
+        "pong": _message("pong", data=record()),
         "problem": _message("problem", data=problem),
     }
 )

@@ -28,14 +28,16 @@ def _frame(kind: str, **fields: Shape | tuple[Shape]) -> Shape:
 
 
 def _event_header(value: Any, path: str) -> list[str]:
-    if not isinstance(value, list) or len(value) != 4:  # pyright: ignore[reportUnknownArgumentType]
-        return [f"{path}: wants a list of four"]
-    mark, number_, kind, execution = value  # pyright: ignore[reportUnknownVariableType]
+    if not isinstance(value, list) or len(value) not in (5, 6):  # pyright: ignore[reportUnknownArgumentType]
+        return [f"{path}: wants a list of five or six"]
+    mark, number_, kind, execution, length, *began = value  # pyright: ignore[reportUnknownVariableType]
     return (
         one_of("E")(mark, path + "[0]")
         + seq(number_, path + "[1]")
         + event_type(kind, path + "[2]")
         + identifier(execution, path + "[3]")
+        + integer(0)(length, path + "[4]")
+        + [fault for each in began for fault in number(each, path + "[5]")]
     )
 
 
@@ -44,6 +46,7 @@ REQUEST = by_type(
         "open": _frame("open", session=session_name, after=seq, base=seq, create=flag, credit=integer(0), object=text),
         "durable": _frame("durable", seq=seq),
         "credit": _frame("credit", bytes=integer(1)),
+        "frame_limit": _frame("frame_limit", bytes=integer(0)),
         "execute": _frame("execute", execution_id=identifier, code=text, transaction_policy=policy, timeout=above_zero),
         "input_response": _frame("input_response", ref=ref, input_id=text, value=maybe(text)),
         "cancel": _frame("cancel", ref=ref, execution_id=identifier),
@@ -62,6 +65,7 @@ status: dict[str, Shape] = {
     "state": one_of("starting", "ready", "busy", "ended"),
     "last_seq": seq,
     "running": maybe(identifier),
+    "running_since": maybe(number),
     "queued": many(identifier),
     "pending_input": maybe(pending_input),
 }

@@ -24,7 +24,9 @@ export class EdgeEnd {
       const text = message.toString();
       const event = decodeEventFrame(text);
       this.received.push(
-        event === null ? { reply: LinkReply.parse(JSON.parse(text)) } : { event: event.header, frame: event.frame },
+        event === null
+          ? { reply: LinkReply.parse(JSON.parse(text)) }
+          : { event: ["E", event.seq, event.type, event.executionId, event.bytes], frame: event.frame },
       );
       this.#wake?.();
     });

@@ -4,7 +4,7 @@ import { EventRing } from "../../worker-runner/event-ring.ts";
 import type { NumberedEvent } from "../../worker-runner/session-contract.ts";
 
 function event(seq: number, length = 10): NumberedEvent {
-  return { seq, type: "output", executionId: "e" as ExecutionId, frame: "x".repeat(length) };
+  return { seq, type: "output", executionId: "e" as ExecutionId, frame: "x".repeat(length), bytes: length };
 }
 
 function seqsAfter(ring: EventRing, seq: number): number[] {

@@ -30,7 +30,8 @@ export class ScriptedSession implements SessionContract {
   emit(type: EventType, executionId: string, fields: Record<string, unknown> = {}): NumberedEvent {
     this.#seq += 1;
     const frame = JSON.stringify({ type, seq: this.#seq, data: { execution_id: executionId, ...fields } });
-    const event = { seq: this.#seq, type, executionId: executionId as ExecutionId, frame };
+    const bytes = Buffer.byteLength(frame);
+    const event = { seq: this.#seq, type, executionId: executionId as ExecutionId, frame, bytes };
     for (const listener of this.#listeners) listener.event?.(event);
     return event;
   }
@@ -75,6 +76,10 @@ export class ScriptedSession implements SessionContract {
   resumeOutput(): void {
     this.calls.push("resume");
     this.isPaused = false;
+  }
+
+  limitFrames(bytes: number): void {
+    this.calls.push(`frames of ${bytes}`);
   }
 
   inputResponse(inputId: string, value: string | null): boolean {
@@ -132,6 +137,7 @@ export class ScriptedSession implements SessionContract {
       state: this.isEnded ? "ended" : "ready",
       lastSeq: this.#seq,
       running: this.running,
+      runningSince: this.running === null ? null : 1,
       queued: [],
       pendingInput: null,
       residentBytes: 1,

@@ -2,20 +2,16 @@
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type WebSocket, WebSocketServer } from "ws";
-import { encodeEventFrame, LinkRequest } from "../../src/protocol/link.ts";
+import { encodeEventFrame, type LinkEvent, LinkRequest } from "../../src/protocol/link.ts";
 
 type Request = LinkRequest;
-type EventType = Parameters<typeof encodeEventFrame>[1];
-type ExecutionId = Parameters<typeof encodeEventFrame>[2];
-interface RingEvent {
-  seq: number;
-  type: EventType;
-  executionId: ExecutionId;
-  frame: string;
-}
+type EventType = LinkEvent["type"];
+type ExecutionId = LinkEvent["executionId"];
 interface Waiting {
   executionId: ExecutionId;
   lines: string[];
+  /** Unix seconds; told with its first event. */
+  startedAt: number | null;
 }
 
 /** One session: its state is the list of values that scripts have pushed. */
@@ -27,7 +23,8 @@ class ScriptedSession {
   state: unknown[] = [];
   snapshots = new Map<string, unknown[]>();
   blobs = new Map<string, Buffer>();
-  ring: RingEvent[] = [];
+  ring: LinkEvent[] = [];
+  frameLimit = 0;
   seq: number;
   link: WebSocket | null = null;
   links = 0;
@@ -60,7 +57,9 @@ class ScriptedSession {
         ...data,
       },
     });
-    this.ring.push({ seq: this.seq, type, executionId, frame });
+    const startedAt = this.running?.startedAt ?? undefined;
+    if (this.running !== null) this.running.startedAt = null;
+    this.ring.push({ seq: this.seq, type, executionId, frame, bytes: Buffer.byteLength(frame), startedAt });
     this.pump();
   }
 
@@ -71,7 +70,7 @@ class ScriptedSession {
       if ((event.type === "output" || event.type === "display") && this.credit <= 0) return;
       this.sent = event.seq;
       this.credit -= event.frame.length;
-      this.link.send(encodeEventFrame(event.seq, event.type, event.executionId, event.frame));
+      this.link.send(encodeEventFrame(event));
     }
   }
 
@@ -79,7 +78,7 @@ class ScriptedSession {
     if (this.known.has(executionId)) return;
     this.known.set(executionId, code);
     this.ran.push(executionId);
-    this.queue.push({ executionId, lines: code.split("\n") });
+    this.queue.push({ executionId, lines: code.split("\n"), startedAt: null });
     this.next();
   }
 
@@ -88,6 +87,7 @@ class ScriptedSession {
       const next = this.queue.shift();
       if (next === undefined) return;
       this.running = next;
+      next.startedAt = Date.now() / 1000;
       this.step();
     }
   }
@@ -122,9 +122,9 @@ class ScriptedSession {
         return;
       }
     }
-    this.running = null;
     const transaction = "committed";
     this.emit("result", id, { value, repr: JSON.stringify(value), execution_time: 0.001, transaction });
+    this.running = null;
   }
 
   fail(reason: string, message: string): void {
@@ -151,6 +151,7 @@ class ScriptedSession {
       state: this.running === null ? "ready" : "busy",
       last_seq: this.seq,
       running: this.running?.executionId ?? null,
+      running_since: this.running === null ? null : Date.now() / 1000,
       queued: this.queue.map((one) => one.executionId),
       pending_input: this.input,
     };
@@ -287,6 +288,9 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
         tell({ type: "restored", ref: request.ref, checkpoint_id: request.checkpoint_id, source, missing: [] });
         return;
       }
+      case "frame_limit":
+        session.frameLimit = request.bytes;
+        return;
       case "drop_checkpoint":
         session.snapshots.delete(request.checkpoint_id);
         return;

@@ -32,13 +32,29 @@ export interface ErrorFields {
   lost_executions?: ExecutionId[];
 }
 
+/** Of an output frame around its text, the ids apart. */
+const OUTPUT_ENVELOPE_BYTES = 192;
+
 function open(type: string, seq: number, { escapedId }: FrameContext): string {
-  const timestamp = Date.now() / 1000;
+  // Always with a fraction: some languages tell 1 from 1.0.
+  const timestamp = (Date.now() / 1000).toFixed(3);
   return `{"type":"${type}","seq":${seq},"id":"${escapedId}","data":{"id":"${escapedId}.${seq}","timestamp":${timestamp},"type":"${type}","execution_id":"${escapedId}"`;
 }
 
 export function outputFrame(seq: number, context: FrameContext, text: string, stream: StreamName): string {
   return `${open("output", seq, context)},"data":${JSON.stringify(text)},"stream":"${stream}"}}`;
+}
+
+/** Bytes of the frame that `outputFrame` makes, or a few more. */
+export function outputFrameBytes({ escapedId }: FrameContext, text: string): number {
+  return OUTPUT_ENVELOPE_BYTES + 3 * Buffer.byteLength(escapedId) + Buffer.byteLength(JSON.stringify(text));
+}
+
+/** Where a text of two characters or more is cut in half, not between the halves of a character. */
+export function middleOf(text: string): number {
+  const middle = text.length >>> 1;
+  const unit = text.charCodeAt(middle);
+  return unit >= 0xdc00 && unit <= 0xdfff && middle > 1 ? middle - 1 : middle;
 }
 
 /** @param message its `value` is JSON text as `jsonText` returned it, and stands in the frame as it is. */

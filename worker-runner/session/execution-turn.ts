@@ -15,6 +15,8 @@ export interface ExecutionTurnDuties {
   recovery: Recovery;
   gate: OutputGate;
   emit(execution: Execution, type: EventType, makeFrame: (seq: number) => string): void;
+  /** Bytes that a frame of output may have; 0: any number. */
+  frameLimit(): number;
   hasRunOutOfMemory(): Promise<boolean>;
   /** The state was replaced between executions. */
   noteReplaced(back: BroughtBack, reason: string): void;
@@ -35,8 +37,6 @@ interface Aftermath {
 
 export class ExecutionTurn implements Turn {
   readonly execution: Execution;
-  /** Called when the turn comes, where somebody wants to know. */
-  onBegin: (() => void) | null = null;
   readonly #duties: ExecutionTurnDuties;
   #run: Run | null = null;
   #earlyStop: StopReason | null = null;
@@ -58,8 +58,8 @@ export class ExecutionTurn implements Turn {
 
   begin(): void {
     this.execution.state = "running";
+    this.execution.startedAt = Date.now() / 1000;
     this.#duties.begun(this);
-    this.onBegin?.();
     if (this.#isReady()) this.#start();
     else void this.#prepare();
   }
@@ -138,6 +138,7 @@ export class ExecutionTurn implements Turn {
       interpreter: recovery.interpreter,
       graceMs: settings.interruptGraceMs,
       maxOutputCharacters: settings.outputMaxCharacters,
+      frameLimit: () => this.#duties.frameLimit(),
       emit: (type, makeFrame) => this.#duties.emit(this.execution, type, makeFrame),
       hasRunOutOfMemory: this.#duties.hasRunOutOfMemory,
       over: (last, stop, isAlive) => this.#over(last, stop, isAlive),

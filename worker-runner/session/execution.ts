@@ -3,6 +3,7 @@ import { hash } from "node:crypto";
 import type { ExecuteMessage } from "../../src/protocol/client-message.ts";
 import { type EventType, isTerminal } from "../../src/protocol/event.ts";
 import type { ExecutionId } from "../../src/protocol/identity.ts";
+import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
 import type { NumberedEvent } from "../session-contract.ts";
 import { type FrameContext, frameContext } from "./event-frame.ts";
 import type { EventStream } from "./event-stream.ts";
@@ -18,6 +19,10 @@ export class Execution {
   /** Emptied once the code has been sent. */
   code: string;
   state: "queued" | "running" | "ended" = "queued";
+  /** Unix seconds; null while it waits. */
+  startedAt: number | null = null;
+  /** Whether anybody has been told when it began. */
+  isStartTold = false;
   /** Characters of output so far. */
   outputCharacters = 0;
   readonly #maxCharacters: number;
@@ -30,7 +35,7 @@ export class Execution {
     this.id = id;
     this.code = request.code;
     this.policy = request.transaction_policy;
-    this.timeoutSeconds = request.timeout;
+    this.timeoutSeconds = request.timeout ?? DEFAULT_LIMITS.timeoutSeconds;
     this.context = frameContext(id);
     this.fingerprint = fingerprint(request.code);
     this.#maxCharacters = maxCharacters;
@@ -42,7 +47,9 @@ export class Execution {
   }
 
   record(seq: number, type: EventType, frame: string): NumberedEvent {
-    const event = { seq, type, executionId: this.id, frame };
+    const startedAt = this.isStartTold ? undefined : (this.startedAt ?? undefined);
+    this.isStartTold ||= startedAt !== undefined;
+    const event = { seq, type, executionId: this.id, frame, bytes: Buffer.byteLength(frame), startedAt };
     this.#characters += frame.length;
     if (isTerminal(type)) this.state = "ended";
     if (this.#characters <= this.#maxCharacters) this.#events.push(event);

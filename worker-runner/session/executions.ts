@@ -13,6 +13,8 @@ import { RecentExecutions } from "./recent-executions.ts";
 import type { Run } from "./run.ts";
 import type { TurnQueue } from "./turn-queue.ts";
 
+const TELL_START_AFTER_MS = 20;
+
 export interface ExecutionsDuties
   extends Pick<ExecutionTurnDuties, "recovery" | "hasRunOutOfMemory" | "noteReplaced" | "fail"> {
   settings: SessionSettings;
@@ -28,6 +30,8 @@ export class Executions {
   readonly #waiting = new Map<ExecutionId, ExecutionTurn>();
   #current: ExecutionTurn | null = null;
   #seq = 0;
+  #frameLimit = 0;
+  #startTimer: NodeJS.Timeout | undefined;
 
   constructor(duties: ExecutionsDuties) {
     const { settings, queue } = duties;
@@ -36,11 +40,14 @@ export class Executions {
     this.#turnDuties = {
       ...duties,
       emit: (execution, type, makeFrame) => this.#emit(execution, type, makeFrame),
+      frameLimit: () => this.#frameLimit,
       begun: (turn) => {
         this.#waiting.delete(turn.executionId);
         this.#current = turn;
+        this.#tellStartLater(turn.execution);
       },
       end: (turn) => {
+        clearTimeout(this.#startTimer);
         this.#current = null;
         queue.end(turn);
       },
@@ -55,6 +62,11 @@ export class Executions {
   numberFrom(base: number): void {
     if (this.#seq !== 0) throw new SessionError("invalid_call", "the session's events are numbered already");
     this.#seq = base;
+  }
+
+  /** Output comes in frames of at most so many bytes; 0: of any number. */
+  limitFrames(bytes: number): void {
+    this.#frameLimit = bytes;
   }
 
   /** The execution whose turn it is. */
@@ -94,14 +106,17 @@ export class Executions {
   enqueue(execution: Execution): void {
     const turn = new ExecutionTurn(execution, this.#turnDuties);
     this.#waiting.set(execution.id, turn);
-    const { queue, listeners } = this.#duties;
-    queue.push(turn);
-    if (this.#waiting.has(execution.id)) {
-      turn.onBegin = () => {
-        const startedAt = Date.now() / 1000;
-        for (const listener of listeners) listener.started?.(execution.id, startedAt);
-      };
-    }
+    this.#duties.queue.push(turn);
+  }
+
+  /** The first event says when the execution began; where it is long in coming, it is said without one. */
+  #tellStartLater(execution: Execution): void {
+    this.#startTimer = setTimeout(() => {
+      const { startedAt } = execution;
+      if (execution.isStartTold || startedAt === null) return;
+      execution.isStartTold = true;
+      for (const listener of this.#duties.listeners) listener.started?.(execution.id, startedAt);
+    }, TELL_START_AFTER_MS);
   }
 
   interrupt(): ExecutionId | null {

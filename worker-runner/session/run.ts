@@ -5,7 +5,7 @@ import { ChannelViolation } from "../channel.ts";
 import type { ExecutionMessage, LiveEnd } from "../interpreter/live-process.ts";
 import type { StreamName } from "../interpreter/output-cursor.ts";
 import type { Interpreter } from "../interpreter.ts";
-import { displayFrame, inputFrame, jsonText, outputFrame, truncatedFrame } from "./event-frame.ts";
+import { displayFrame, inputFrame, jsonText, middleOf, outputFrame, outputFrameBytes, truncatedFrame } from "./event-frame.ts";
 import type { Execution } from "./execution.ts";
 import type { LastWord, StopReason } from "./outcome.ts";
 
@@ -16,6 +16,8 @@ const SIGINT = 2;
  */
 const EARLY_MS = 30;
 const SIGNAL_AGAIN_MS = [40, 120, 300];
+/** Until the code begins; nobody shall be stopped before their time. */
+const ON_THE_WAY_MS = 5;
 /** setTimeout's longest wait. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** What may still be read of a process that was told to stop while its output was held back. */
@@ -27,6 +29,8 @@ export interface RunDuties {
   interpreter: Interpreter;
   graceMs: number;
   maxOutputCharacters: number;
+  /** Bytes that a frame of output may have; 0: any number. */
+  frameLimit(): number;
   emit(type: EventType, makeFrame: (seq: number) => string): void;
   /** Whether the kernel has ended a process of this sandbox for memory since this was last asked. */
   hasRunOutOfMemory(): Promise<boolean>;
@@ -52,7 +56,7 @@ export class Run {
   constructor(execution: Execution, duties: RunDuties) {
     this.execution = execution;
     this.#duties = duties;
-    const timeoutMs = Math.min(execution.timeoutSeconds * 1000, LONGEST_TIMER_MS);
+    const timeoutMs = Math.min(execution.timeoutSeconds * 1000 + ON_THE_WAY_MS, LONGEST_TIMER_MS);
     this.#timeout = setTimeout(() => this.stop("timeout"), timeoutMs);
     duties.interpreter.live?.execute(execution.id, execution.code);
   }
@@ -198,6 +202,13 @@ export class Run {
 
   #emitOutput(text: string, stream: StreamName): void {
     const { context } = this.execution;
+    const limit = this.#duties.frameLimit();
+    if (limit > 0 && text.length > 1 && outputFrameBytes(context, text) > limit) {
+      const middle = middleOf(text);
+      this.#emitOutput(text.slice(0, middle), stream);
+      this.#emitOutput(text.slice(middle), stream);
+      return;
+    }
     this.#duties.emit("output", (seq) => outputFrame(seq, context, text, stream));
   }
 

@@ -23,7 +23,7 @@ describe("POST /execute", () => {
     const accepted = await problemOf(response);
     expect(accepted).toEqual({ execution_id: expect.any(String), status: "running", session: "default" });
     expect(response.headers.get("location")).toBe(`/api/v1/executions/${accepted.execution_id}`);
-    expect(bodyOf(front)).toMatchObject({ code: "x = 100", transaction_policy: "commit_always", timeout: 30 });
+    expect(bodyOf(front)).toMatchObject({ code: "x = 100", transaction_policy: "commit_always" });
   });
 
   it.each([undefined, "text/plain", "application/json; charset=utf-8", "application/x-www-form-urlencoded"])(
@@ -94,7 +94,7 @@ describe("POST /execute", () => {
     const front = testFront({}, accepting);
     const body = '{"code":"1","__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}},"extra":1}';
     expect((await call(front, "POST", "/api/v1/execute", body)).status).toBe(202);
-    expect(Object.keys(bodyOf(front)).sort()).toEqual(["code", "id", "timeout", "transaction_policy"]);
+    expect(Object.keys(bodyOf(front)).sort()).toEqual(["code", "id", "transaction_policy"]);
     expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
   });
 
