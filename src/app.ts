@@ -72,7 +72,8 @@ export function buildApp(): FrontApp {
   });
   for (const path of API_PATHS) {
     app.use(path, async (context, next) => {
-      const page = checkOrigin(context.req.raw, context.get("settings").ALLOWED_ORIGINS);
+      const settings = context.get("settings");
+      const page = checkOrigin(context.req.raw, settings.ALLOWED_ORIGINS, settings.LOCAL);
       if (page !== null && context.req.method === "OPTIONS") {
         context.res = preflightResponse(page.origin);
         return;

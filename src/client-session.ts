@@ -95,7 +95,11 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     return this.#call(caller, async () => {
       const session = this.#book.open(body.session ?? DEFAULT_SESSION);
       this.#book.claim(session);
-      const submitted = actions.execute(session, actions.requestOf(body, this.#parts.settings.MAX_TIMEOUT_SECONDS), () => undefined);
+      const submitted = actions.execute(
+        session,
+        actions.requestOf(body, this.#parts.settings.MAX_TIMEOUT_SECONDS),
+        () => undefined,
+      );
       if (!submitted.known) await submitted.sent;
       // In SQLite before the answer goes out: whoever asks later finds it.
       session.flush();

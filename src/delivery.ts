@@ -175,7 +175,8 @@ export class Delivery {
       while (job.after < job.until) {
         const { entries, upTo } = journal.read(job.after, READ_CHARS, job.executionId);
         for (const entry of entries) {
-          if (entry.kind === "gap") socket.send(gapFrame(Math.max(entry.from, job.after + 1), Math.min(entry.to, job.until)));
+          if (entry.kind === "gap")
+            socket.send(gapFrame(Math.max(entry.from, job.after + 1), Math.min(entry.to, job.until)));
           else if (entry.seq <= job.until && !this.#resend(socket, entry, job)) return false;
           job.after = Math.min(job.until, entry.kind === "gap" ? entry.to : entry.seq);
         }
@@ -207,7 +208,8 @@ export class Delivery {
     const { state } = socket;
     if (event.seq <= state.cursor) return true;
     if (!socket.hasRoomFor(bytesOf(event))) return false;
-    if (state.window !== null || this.#fitsBudget(socket, event)) socket.sendEvent(event.seq, event.frame, bytesOf(event));
+    if (state.window !== null || this.#fitsBudget(socket, event))
+      socket.sendEvent(event.seq, event.frame, bytesOf(event));
     state.cursor = event.seq;
     socket.save();
     return true;

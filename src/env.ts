@@ -16,7 +16,7 @@ const text = z.string().min(1).optional();
 
 /** Variables by their configuration names; an empty one counts as absent. */
 const Variables = z.object({
-  JWT_SECRET: z.string().min(32, "must have at least 32 characters").optional(),
+  JWT_SECRET: text,
   JWKS_URL: z.url().optional(),
   JWT_ISSUER: text,
   JWT_AUDIENCE: text,
@@ -42,6 +42,8 @@ const Variables = z.object({
   CHECKPOINT_KEY: z.string().min(32, "must have at least 32 characters"),
   RUNNER_TOKEN: z.string().min(16, "must have at least 16 characters"),
   RUNNER_URL: z.url().optional(),
+  /** Set by `npm start`, which listens on this machine's own address. */
+  LOCAL: z.stringbool().default(false),
 });
 export type Settings = z.infer<typeof Variables>;
 

@@ -1,6 +1,7 @@
 /** Owns the executions of a client: what was asked, how far it is, how it ended; their events are the journal's. */
-import type { TransactionPolicy } from "./protocol/client-message.ts";
+
 import type { JournalEvent } from "./journal-row.ts";
+import type { TransactionPolicy } from "./protocol/client-message.ts";
 import { ErrorReason, isTerminal } from "./protocol/event.ts";
 import type { ExecutionId, SessionName } from "./protocol/identity.ts";
 import type { ExecutionStatus } from "./protocol/rest.ts";

@@ -13,7 +13,7 @@ import type { Completeness, Completions, RestoreOutcome } from "./protocol/serve
 import type { Answer } from "./runner-link.ts";
 import { newExecutionId, type ProblemInit } from "./session-calls.ts";
 
-/** For what the runner answers at once, whatever runs. */
+/** For what the runner answers at once, on top of the turn that a question has to wait for. */
 const PROMPT_DEADLINE_MS = 10_000;
 const RESET_DEADLINE_MS = 60_000;
 
@@ -172,7 +172,7 @@ export async function complete(
 ): Promise<z.infer<typeof Completions>> {
   const link = await session.incarnations.ensure();
   session.touch();
-  const answer = await link.ask({ type: "complete", code, cursor }, PROMPT_DEADLINE_MS);
+  const answer = await link.ask({ type: "complete", code, cursor }, PROMPT_DEADLINE_MS + session.queueMs());
   if (answer.type === "completions") return answer.data;
   throw unexpected(answer);
 }
@@ -180,7 +180,7 @@ export async function complete(
 export async function isComplete(session: NamedSession, code: string): Promise<z.infer<typeof Completeness>> {
   const link = await session.incarnations.ensure();
   session.touch();
-  const answer = await link.ask({ type: "is_complete", code }, PROMPT_DEADLINE_MS);
+  const answer = await link.ask({ type: "is_complete", code }, PROMPT_DEADLINE_MS + session.queueMs());
   if (answer.type === "completeness") return answer.data;
   throw unexpected(answer);
 }

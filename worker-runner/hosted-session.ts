@@ -127,6 +127,11 @@ export class HostedSession {
     else this.#ringIfNeeded();
   }
 
+  /** There is little time left to take the session over: what runs has to end, so that its state can be stored. */
+  hurry(): void {
+    if (this.#phase === "live") this.session.cancelAll();
+  }
+
   /** Ends the interpreter, which may have last words for the link, then forgets the session with all its events. */
   async shutdown(): Promise<void> {
     if (this.#phase === "live") this.#phase = "ending";

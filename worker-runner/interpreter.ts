@@ -142,6 +142,15 @@ export class Interpreter {
       });
   }
 
+  /** Whether the running code has taken notice of an interrupt: false while it is busy in C or ignores the signal. */
+  async hasNoticedInterrupt(): Promise<boolean> {
+    try {
+      return (await this.#housing.keeper.interrupts(this.#options.answerDeadlineMs)) > 0;
+    } catch {
+      return false; // Without a keeper there is nobody to spare.
+    }
+  }
+
   /** Kills the live process and all that it started, unless it is ending anyway; `liveEnded` follows. */
   killLive(): void {
     if (this.#isLiveRetired || !this.live) return;

@@ -123,7 +123,7 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
   async function stop(maxGraceMs: number): Promise<void> {
     const graceMs = edge === null && registry.links === 0 ? 0 : maxGraceMs;
     log.info({ sessions: registry.size }, "stopping: the edge takes the sessions over");
-    const drained = registry.drain(AbortSignal.timeout(graceMs));
+    const drained = registry.drain(graceMs);
     heartbeat?.beat();
     await drained;
     if (registry.size > 0) log.warn({ sessions: registry.size }, "the edge did not take every session in time");

@@ -24,6 +24,8 @@ export interface SessionOptions {
   outputMaxCharacters?: number;
   /** How long code may take to react to an interrupt or a timeout before it is killed. */
   interruptGraceMs?: number;
+  /** How much longer code may take that has noticed an interrupt or a cancel: it is cleaning up (5,000). */
+  noticedInterruptGraceMs?: number;
   /** Above this resident size no recovery snapshot is taken; 0 takes none at all. */
   recoveryMaxResidentBytes?: number;
   /**
@@ -39,8 +41,10 @@ export interface SessionOptions {
   checkpointMaxWorkspaceBytes?: number;
   /** Longest pause between two pieces of a checkpoint's blob; past it the checkpoint has failed (30,000). */
   checkpointSilenceMs?: number;
-  /** How long `complete` and `isComplete` wait for a busy session. */
+  /** How long `complete` and `isComplete` wait for a busy session (as long as the longest execution may take). */
   completionWaitMs?: number;
+  /** How long they then wait for the answer, which an object's own code can hold up (5,000). */
+  completionAnswerMs?: number;
   /** Finished executions whose ids are remembered. */
   rememberedExecutions?: number;
   /** UTF-16 units of finished executions' events that are kept to be told again. */
@@ -77,13 +81,15 @@ export function settleOptions(options: SessionOptions): SessionSettings {
     codeMaxBytes: options.codeMaxBytes ?? DEFAULT_LIMITS.codeMaxBytes,
     outputMaxCharacters: options.outputMaxCharacters ?? Number.POSITIVE_INFINITY,
     interruptGraceMs: options.interruptGraceMs ?? 750,
+    noticedInterruptGraceMs: options.noticedInterruptGraceMs ?? 5_000,
     recoveryMaxResidentBytes: options.recoveryMaxResidentBytes ?? 512 * MIB,
     recoveryCopiesPerSecond: options.recoveryCopiesPerSecond ?? 50,
     recoveryCopiesBurst: options.recoveryCopiesBurst ?? 200,
     maxSnapshots: options.maxSnapshots ?? DEFAULT_LIMITS.snapshotsPerSession,
     checkpointMaxBytes: options.checkpointMaxBytes ?? 256 * MIB,
     checkpointMaxWorkspaceBytes: options.checkpointMaxWorkspaceBytes ?? 64 * MIB,
-    completionWaitMs: options.completionWaitMs ?? 5_000,
+    completionAnswerMs: options.completionAnswerMs ?? 5_000,
+    completionWaitMs: options.completionWaitMs ?? DEFAULT_LIMITS.maxTimeoutSeconds * 1_000,
     rememberedExecutions: options.rememberedExecutions ?? 1_000,
     replayMaxCharacters: options.replayMaxCharacters ?? MIB,
     metrics: options.metrics ?? {},

@@ -31,6 +31,9 @@ export interface SessionRegistryOptions {
 /** Seconds after which the edge may ask a full runner again. */
 const RETRY_AFTER_SECONDS = 1;
 
+/** What runs when the runner is told to stop has this share of the time; storing the state needs the rest. */
+const HURRY_SHARE = 0.4;
+
 export class SessionRegistry {
   readonly #options: SessionRegistryOptions;
   readonly #hosted = new Map<SessionKey, HostedSession>();
@@ -92,11 +95,15 @@ export class SessionRegistry {
   /**
    * Takes no new sessions, tells the edge about those that are here, and waits until it has taken each of them away.
    *
-   * @param deadline ends the waiting.
+   * @param graceMs ends the waiting; what still runs after a good part of it is interrupted, lest the state be lost with it.
    */
-  async drain(deadline: AbortSignal): Promise<void> {
+  async drain(graceMs: number): Promise<void> {
     this.#isDraining = true;
     if (this.size === 0) return;
+    const deadline = AbortSignal.timeout(graceMs);
+    const hurry = setTimeout(() => {
+      for (const hosted of this.#hosted.values()) hosted.hurry();
+    }, graceMs * HURRY_SHARE);
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
       deadline.addEventListener("abort", () => resolve(), { once: true });
@@ -104,6 +111,7 @@ export class SessionRegistry {
     });
     for (const hosted of this.#hosted.values()) hosted.drain();
     await empty;
+    clearTimeout(hurry);
   }
 
   /** Ends every session. */

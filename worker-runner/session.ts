@@ -74,6 +74,7 @@ export class Session implements SessionContract {
       queue: this.#queue,
       recovery: this.#recovery,
       waitMs: settings.completionWaitMs,
+      answerMs: settings.completionAnswerMs,
       revive: () => this.#revive("the interpreter had ended"),
     });
   }
@@ -170,8 +171,12 @@ export class Session implements SessionContract {
     return this.#executions.cancel(executionId);
   }
 
+  cancelAll(): void {
+    this.#executions.cancelAll(false);
+  }
+
   async reset(): Promise<void> {
-    this.#executions.cancelAll();
+    this.#executions.cancelAll(true);
     const startOver = async () => {
       this.#recovery.noteFresh();
       await this.#recovery.bringBack();

@@ -21,6 +21,7 @@ export const EDGE_VARIABLES = [
   "CHECKPOINT_KEY",
   "RUNNER_TOKEN",
   "RUNNER_URL",
+  "LOCAL",
 ] as const;
 
 /** Those that are set and not empty. */

@@ -10,6 +10,7 @@ import { loadSecrets, type Secrets, takeStateDir } from "./state-dir.ts";
 
 /** npm passes Ctrl-C on to a program that the terminal has told already; a person takes longer for the second one. */
 const SECOND_SIGNAL_MS = 1000;
+const SECRET_BYTES = 32;
 
 async function start(startedAt: number): Promise<void> {
   const settings = parseStartSettings(process.env);
@@ -17,6 +18,7 @@ async function start(startedAt: number): Promise<void> {
   const secrets = await loadSecrets(settings.STATE_DIR, process.env);
   const runnerConfig = parseConfig({ ...process.env, ...secrets });
   const log = createStartLog(settings, runnerConfig.LOG_LEVEL);
+  warnOfShortSecret(log);
   const [port = 0, ...runnerPorts] = await claimPorts([
     { port: settings.PORT, variable: "PORT" },
     ...Array.from({ length: settings.RUNNERS }, (_, index) => ({
@@ -35,7 +37,7 @@ async function start(startedAt: number): Promise<void> {
   const edgeStart = startEdge({
     port,
     stateDir: settings.STATE_DIR,
-    variables: { ...pickEdgeVariables(process.env), ...secrets },
+    variables: { ...pickEdgeVariables(process.env), ...secrets, LOCAL: "true" },
     log: log.named("edge"),
   });
   const everythingStarted = Promise.all([edgeStart, ...runners.map((runner) => runner.start())]);
@@ -52,6 +54,14 @@ async function start(startedAt: number): Promise<void> {
     await edgeStart.then((edge) => edge.stop()).catch(() => undefined);
   }
   log.named("start").info("stopped; the next start finds every session again");
+}
+
+/** RFC 7518, section 3.2: a key of HS256 has at least as many bits as the hash. */
+function warnOfShortSecret(log: StartLog): void {
+  const { JWT_SECRET = "" } = process.env;
+  const bytes = Buffer.byteLength(JWT_SECRET);
+  if (bytes === 0 || bytes >= SECRET_BYTES) return;
+  log.named("start").warn(`JWT_SECRET has ${bytes} bytes, so that it may be guessed: give it ${SECRET_BYTES} or more`);
 }
 
 function runnerEnvironment(id: string, port: number, edgeUrl: string, secrets: Secrets): NodeJS.ProcessEnv {

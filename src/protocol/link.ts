@@ -132,7 +132,14 @@ export const LinkReply = z.discriminatedUnion("type", [
 export type LinkReply = z.infer<typeof LinkReply>;
 
 /** The line in front of an event frame: its seq, type and execution, its bytes in UTF-8, and with an execution's first event when that began. */
-export const EventHeader = z.tuple([z.literal("E"), Seq, EventType, ExecutionId, z.int().nonnegative(), Timestamp.optional()]);
+export const EventHeader = z.tuple([
+  z.literal("E"),
+  Seq,
+  EventType,
+  ExecutionId,
+  z.int().nonnegative(),
+  Timestamp.optional(),
+]);
 export type EventHeader = z.infer<typeof EventHeader>;
 
 /** An event on its way over the link. */

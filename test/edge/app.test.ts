@@ -103,10 +103,10 @@ describe("problems", () => {
 
   it("says internal, and logs which setting is wrong, where the configuration is", async () => {
     const logged = vi.spyOn(console, "error").mockReturnValue(undefined);
-    const response = await testFront({ JWT_SECRET: "short" }).fetch("/health");
+    const response = await testFront({ CHECKPOINT_KEY: "short" }).fetch("/health");
     expect(response.status).toBe(500);
-    expect(await response.text()).not.toContain("JWT_SECRET");
-    expect(String(logged.mock.calls[0]?.[0])).toContain("JWT_SECRET");
+    expect(await response.text()).not.toContain("CHECKPOINT_KEY");
+    expect(String(logged.mock.calls[0]?.[0])).toContain("CHECKPOINT_KEY");
   });
 });
 

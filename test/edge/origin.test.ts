@@ -55,3 +55,18 @@ it("answers a preflight of allowed origins without asking for a token", async ()
   }
   expect((await preflight("https://evil.test")).status).toBe(403);
 });
+
+it("takes no page for its own that has reached this machine by another name", async () => {
+  const asked = async (host: string, LOCAL: string) => {
+    const front = testFront({ LOCAL }, answers);
+    const url = `http://${host}/api/v1/sessions`;
+    return (await front.fetch(url, { headers: { "client-id": "ada", origin: `http://${host}` } })).status;
+  };
+  for (const host of ["127.0.0.1:8787", "localhost:8787", "[::1]:8787", "edge.localhost"]) {
+    expect(await asked(host, "true")).toBe(200);
+  }
+  for (const host of ["rebound.test:8787", "localhost.rebound.test", "127.0.0.1.rebound.test"]) {
+    expect(await asked(host, "true")).toBe(403);
+    expect(await asked(host, "false")).toBe(200);
+  }
+});

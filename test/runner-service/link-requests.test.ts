@@ -59,6 +59,7 @@ it("answers complete, is_complete and status", async () => {
     state: "ready",
     last_seq: 0,
     running: null,
+    running_since: null,
     queued: [],
     pending_input: null,
     resident_bytes: 1,

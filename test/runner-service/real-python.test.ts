@@ -22,7 +22,7 @@ it("sends output and result of real code, numbered from the base", async () => {
     data: { data: "hi\n", stream: "stdout" },
   });
   const result = await edge.event("result");
-  expect(result.header).toEqual(["E", 102, "result", "e1"]);
+  expect(result.header).toEqual(["E", 102, "result", "e1", Buffer.byteLength(result.frame)]);
   expect(value(result.frame)).toBe(42);
   edge.execute("e2", "input('name? ')");
   const { data } = JSON.parse((await edge.event("input")).frame);

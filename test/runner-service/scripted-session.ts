@@ -95,6 +95,10 @@ export class ScriptedSession implements SessionContract {
     return this.codes.has(executionId);
   }
 
+  cancelAll(): void {
+    this.calls.push("cancel all");
+  }
+
   reset(): Promise<void> {
     this.calls.push("reset");
     return Promise.resolve();

@@ -16,7 +16,7 @@ it("makes a session for a new key, numbered from the base that the edge gives", 
   expect(opened).toMatchObject({ created: true, runner_id: "r1", version: "0.3.0", state: "ready", last_seq: 40 });
   const { frame } = runner.pool.only.emit("output", "e1", { data: "hi" });
   await edge.settle();
-  expect(edge.received).toEqual([{ event: ["E", 41, "output", "e1"], frame }]);
+  expect(edge.received).toEqual([{ event: ["E", 41, "output", "e1", frame.length], frame }]);
 });
 
 it("refuses an unknown key that it may not create", async () => {

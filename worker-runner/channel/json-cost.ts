@@ -20,7 +20,7 @@ const CLOSE_BRACE = 0x7d;
  *
  * @throws ChannelViolation where it has too many parts or is nested too deep.
  */
-export function assertCheapJson(payload: Uint8Array): void {
+export function assertCheapJson(payload: Uint8Array, maxParts: number = MAX_PARTS): void {
   let parts = 0;
   let depth = 0;
   for (let at = 0; at < payload.length; at += 1) {
@@ -43,7 +43,7 @@ export function assertCheapJson(payload: Uint8Array): void {
         depth -= 1;
         break;
     }
-    if (parts > MAX_PARTS) throw new ChannelViolation("a message has too many parts");
+    if (parts > maxParts) throw new ChannelViolation("a message has too many parts");
   }
 }
 

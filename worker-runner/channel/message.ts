@@ -45,6 +45,7 @@ export const KeeperMessage = z.discriminatedUnion("type", [
   z.object({ type: z.literal("exited"), pid, code: z.int().nullable(), signal: z.int().nullable() }),
   z.object({ type: z.literal("signalled"), id, delivered: z.boolean() }),
   z.object({ type: z.literal("swept"), id, killed: z.int().nonnegative() }),
+  z.object({ type: z.literal("interrupts"), id, count: z.number().nonnegative() }),
   UnencodableOutput,
 ]);
 export type KeeperMessage = z.infer<typeof KeeperMessage>;
@@ -124,6 +125,7 @@ export type RunnerMessage =
   | { type: "spawn"; token: string; snapshot_token?: string }
   | { type: "signal"; id: string; pid: number; signal: number }
   | { type: "sweep"; id: string; keep: number[] }
+  | { type: "interrupts"; id: string }
   | { type: "execute"; execution_id: string; code: string }
   | { type: "input_response"; input_id: string; value: string | null }
   | { type: "snapshot"; id: string; token: string; drop: number[]; max_resident_bytes?: number }

@@ -56,6 +56,14 @@ export class Keeper {
     return answer.type === "signalled" && answer.delivered;
   }
 
+  /** How many interrupts the running code has taken notice of; it could forge that. */
+  async interrupts(deadlineMs: number): Promise<number> {
+    const answer = await this.#answers.ask("interrupts", deadlineMs, (id) => {
+      this.#connection.send({ type: "interrupts", id });
+    });
+    return answer.type === "interrupts" ? answer.count : 0;
+  }
+
   /** Ends every process of the sandbox but these; their ends have been told when it resolves. */
   async sweep(keep: number[], deadlineMs: number): Promise<void> {
     await this.#answers.ask("sweep", deadlineMs, (id) => {
@@ -87,6 +95,7 @@ export class Keeper {
       }
       case "signalled":
       case "swept":
+      case "interrupts":
         this.#answers.settle(message);
         return;
       default:

@@ -41,6 +41,8 @@ export class ExecutionTurn implements Turn {
   #run: Run | null = null;
   #earlyStop: StopReason | null = null;
   #isAbandoned = false;
+  /** The session starts over: whatever the state is at the end of this, it will not stay. */
+  #isStateGoing = false;
 
   constructor(execution: Execution, duties: ExecutionTurnDuties) {
     this.execution = execution;
@@ -62,6 +64,10 @@ export class ExecutionTurn implements Turn {
     this.#duties.begun(this);
     if (this.#isReady()) this.#start();
     else void this.#prepare();
+  }
+
+  forgetState(): void {
+    this.#isStateGoing = true;
   }
 
   /** Interrupts it, or sees to it that it does not begin. */
@@ -137,6 +143,7 @@ export class ExecutionTurn implements Turn {
     this.#run = new Run(this.execution, {
       interpreter: recovery.interpreter,
       graceMs: settings.interruptGraceMs,
+      noticedGraceMs: settings.noticedInterruptGraceMs,
       maxOutputCharacters: settings.outputMaxCharacters,
       frameLimit: () => this.#duties.frameLimit(),
       emit: (type, makeFrame) => this.#duties.emit(this.execution, type, makeFrame),
@@ -194,10 +201,9 @@ export class ExecutionTurn implements Turn {
     }
     const fields = {
       ...outcome.failure,
-      transaction,
-      state,
-      ...(back?.checkpointId ? { state_checkpoint_id: back.checkpointId } : {}),
-      ...(back?.lostExecutions ? { lost_executions: back.lostExecutions } : {}),
+      ...(this.#isStateGoing ? ({ transaction: "rolled_back", state: "fresh" } as const) : { transaction, state }),
+      ...(back?.checkpointId && !this.#isStateGoing ? { state_checkpoint_id: back.checkpointId } : {}),
+      ...(back?.lostExecutions && !this.#isStateGoing ? { lost_executions: back.lostExecutions } : {}),
     };
     this.#duties.emit(execution, "error", (seq) => errorFrame(seq, execution.context, fields));
     this.#duties.settings.metrics.executionEnded?.(fields.reason, fields.execution_time);

@@ -137,7 +137,9 @@ export class Executions {
     return true;
   }
 
-  cancelAll(): void {
+  /** Ends what waits without running it, and interrupts what runs; `isStateGoing`: nothing of what they did will stay. */
+  cancelAll(isStateGoing: boolean): void {
+    if (isStateGoing) for (const turn of [...this.#waiting.values(), this.#current]) turn?.forgetState();
     for (const executionId of [...this.#waiting.keys()]) this.cancel(executionId);
     this.#current?.stop("cancelled");
   }

@@ -9,8 +9,10 @@ import type { TurnQueue } from "./turn-queue.ts";
 export interface QuestionsDuties {
   queue: TurnQueue;
   recovery: Recovery;
-  /** How long a question waits for its turn, and then for its answer. */
+  /** How long a question waits for its turn. */
   waitMs: number;
+  /** How long it then waits for its answer. */
+  answerMs: number;
   /** Sees to it that there is a live process. */
   revive(): Promise<void>;
 }
@@ -35,13 +37,13 @@ export class Questions {
   }
 
   #ask<T>(question: (live: LiveProcess, deadlineMs: number) => Promise<T>): Promise<T> {
-    const { queue, recovery, revive, waitMs } = this.#duties;
+    const { queue, recovery, revive, waitMs, answerMs } = this.#duties;
     const ask = async () => {
       await revive();
       const { live } = recovery.interpreter;
       if (!live) throw new SessionError("interpreter_failed", "there is no interpreter");
       try {
-        return await question(live, waitMs);
+        return await question(live, answerMs);
       } catch (cause) {
         // It completes a name of an object whose `__dir__` hangs, or the like.
         recovery.interpreter.killLive();

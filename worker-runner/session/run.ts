@@ -5,7 +5,15 @@ import { ChannelViolation } from "../channel.ts";
 import type { ExecutionMessage, LiveEnd } from "../interpreter/live-process.ts";
 import type { StreamName } from "../interpreter/output-cursor.ts";
 import type { Interpreter } from "../interpreter.ts";
-import { displayFrame, inputFrame, jsonText, middleOf, outputFrame, outputFrameBytes, truncatedFrame } from "./event-frame.ts";
+import {
+  displayFrame,
+  inputFrame,
+  jsonText,
+  middleOf,
+  outputFrame,
+  outputFrameBytes,
+  truncatedFrame,
+} from "./event-frame.ts";
 import type { Execution } from "./execution.ts";
 import type { LastWord, StopReason } from "./outcome.ts";
 
@@ -28,6 +36,8 @@ const INPUT_CHARACTERS = 256;
 export interface RunDuties {
   interpreter: Interpreter;
   graceMs: number;
+  /** How much longer code may take that has noticed an interrupt. */
+  noticedGraceMs: number;
   maxOutputCharacters: number;
   /** Bytes that a frame of output may have; 0: any number. */
   frameLimit(): number;
@@ -131,20 +141,34 @@ export class Run {
     return true;
   }
 
-  /** Interrupts it, and kills what does not react; once is enough, the first reason counts. */
+  /** Interrupts it, and kills what does not react. The first reason counts; another one is another interrupt. */
   stop(reason: StopReason): void {
-    if (this.#phase !== "running") return;
-    this.#phase = "stopping";
-    this.#stop = reason;
-    clearTimeout(this.#timeout);
+    if (this.#phase !== "running" && this.#phase !== "stopping") return;
     const { interpreter, graceMs } = this.#duties;
     interpreter.live?.allow(STOPPING_ALLOWANCE_CHARACTERS);
     interpreter.signalLive(SIGINT);
+    if (this.#phase === "stopping") return;
+    this.#phase = "stopping";
+    this.#stop = reason;
+    clearTimeout(this.#timeout);
     if (!this.#isHeard && performance.now() - this.#startedAt < EARLY_MS) this.#signalAgain(0);
-    this.#grace = setTimeout(() => {
-      this.#phase = "killing";
-      interpreter.killLive();
-    }, graceMs);
+    this.#grace = setTimeout(() => void this.#endGrace(), graceMs);
+  }
+
+  /** Code that has noticed an interrupt, or a cancel, may take its time to clean up; its time limit knows no such mercy. */
+  async #endGrace(): Promise<void> {
+    const { interpreter, noticedGraceMs } = this.#duties;
+    const mayGoOn = this.#stop === "interrupted" || this.#stop === "cancelled";
+    if (mayGoOn && (await interpreter.hasNoticedInterrupt())) {
+      if (this.#phase === "stopping") this.#grace = setTimeout(() => this.#kill(), noticedGraceMs);
+    } else if (this.#phase === "stopping") {
+      this.#kill();
+    }
+  }
+
+  #kill(): void {
+    this.#phase = "killing";
+    this.#duties.interpreter.killLive();
   }
 
   #signalAgain(attempt: number): void {

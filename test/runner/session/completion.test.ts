@@ -29,7 +29,7 @@ it("waits for a busy session as long as it may, and no longer", async () => {
 });
 
 it("does not hang where an object's own code does", async () => {
-  const session = await startSession({ completionWaitMs: 500 });
+  const session = await startSession({ completionAnswerMs: 500 });
   await result(session, "class A:\n  def __dir__(self):\n    while True: pass\na = A()\nx = 1");
   await Promise.allSettled([session.complete("a.", 2)]);
   expect((await result(session, "x")).value).toBe(1);

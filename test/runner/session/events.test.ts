@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { ExecutionEvent } from "../../../src/protocol/event.ts";
 import type { NumberedEvent } from "../../../worker-runner/index.ts";
-import { collect, printed, result, run, startSession } from "../borrowed-session.ts";
+import { collect, failure, printed, result, run, startSession } from "../borrowed-session.ts";
 
 const everything = `
 import sys
@@ -71,13 +71,56 @@ it("runs queued executions in order, each with its own events", async () => {
   expect(ended.map(({ stdout }) => stdout)).toEqual(ended.map((_, index) => `${index} ${index + 1}\n`));
 });
 
-it("says which executions had to wait, when they begin", async () => {
+it("says when an execution began, with its first event or before where that is long in coming", async () => {
   const session = await startSession();
-  const begun: string[] = [];
-  session.subscribe({ started: (id) => begun.push(id) });
-  await Promise.all([run(session, "1", { id: "a" }), run(session, "2", { id: "b" }), run(session, "3", { id: "c" })]);
-  expect(begun).toEqual(["b", "c"]);
+  const begun: [string, string, number][] = [];
+  session.subscribe({
+    started: (id, at) => begun.push(["started", id, at]),
+    event: ({ type, executionId, startedAt }) => {
+      if (startedAt !== undefined) begun.push([type, executionId, startedAt]);
+    },
+  });
+  const before = Date.now() / 1000;
+  await Promise.all([
+    run(session, "1", { id: "a" }),
+    run(session, "print('x')\n2", { id: "b" }),
+    run(session, "import time; time.sleep(0.2); print('x')", { id: "c" }),
+    run(session, "4", { id: "d" }),
+  ]);
+  expect(begun.map(([how, id]) => [how, id])).toEqual([
+    ["result", "a"],
+    ["output", "b"],
+    ["started", "c"],
+    ["result", "d"],
+  ]);
+  const times = begun.map(([, , at]) => at);
+  expect(times).toEqual([...times].sort((one, other) => one - other));
+  expect(times[0]).toBeGreaterThanOrEqual(before);
+  expect((times[3] ?? 0) - (times[2] ?? 0)).toBeGreaterThanOrEqual(0.2);
 });
+
+it.each(["x", "€", "😀", "\u001b", "\\"])(
+  "keeps output of %j within the frames that are asked for, whole and in order",
+  async (unit) => {
+    const session = await startSession();
+    session.limitFrames(2048);
+    const text = `${"0123456789".repeat(300)}${unit.repeat(3000)}`;
+    const sizes: number[] = [];
+    session.subscribe({
+      event: ({ type, bytes, frame }) => {
+        expect(bytes).toBe(Buffer.byteLength(frame));
+        if (type === "output") sizes.push(bytes);
+      },
+    });
+    const { stdout } = await run(session, `print(${JSON.stringify(text)}, end="")`);
+    expect(stdout).toBe(text);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(2048);
+    session.limitFrames(0);
+    sizes.length = 0;
+    await run(session, `print(${JSON.stringify(text)}, end="")`);
+    expect(sizes).toHaveLength(1);
+  },
+);
 
 it("ends an execution whose reader leaves early", async () => {
   const session = await startSession();
@@ -121,4 +164,29 @@ it("refuses everything once it has ended", async () => {
   expect(() => session.submit({ code: "1" })).toThrow(expect.objectContaining({ code: "ended" }));
   await expect(session.checkpoint()).rejects.toMatchObject({ code: "ended" });
   expect((await session.status()).state).toBe("ended");
+});
+
+it.each(["[0] * 450_000", "[[]] * 250_000", "[{}] * 300_000", "[[[]]] * 150_000", "[''] * 300_000"])(
+  "gives the value of %s, however many parts it has",
+  async (code) => {
+    const session = await startSession();
+    const { value } = await result(session, code);
+    expect(value === null || Array.isArray(value)).toBe(true);
+    expect((await result(session, "1")).value).toBe(1);
+  },
+);
+
+it.each([
+  ["metadata of three hundred levels", "deep = {}\nfor _ in range(300): deep = {'x': deep}\ndisplay(1, metadata=deep)"],
+  ["a bundle of very many types", "display({f'x/{n}': '' for n in range(200_000)}, raw=True)"],
+])("shows what it can of %s", async (_what, code) => {
+  const session = await startSession();
+  const { events } = await run(session, code);
+  expect(events.map((event) => event.type)).toEqual(["display", "result"]);
+});
+
+it("refuses a display id that is too long, in words", async () => {
+  const session = await startSession();
+  const error = await failure(session, "display(1, display_id='d' * 100_000)");
+  expect(error).toMatchObject({ exception_type: "ValueError", state: "kept" });
 });

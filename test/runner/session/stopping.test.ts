@@ -69,6 +69,33 @@ it("takes a KeyboardInterrupt that is caught for a result, unless the time was u
   expect(await failure(session, code, { timeout: 0.3 })).toMatchObject({ reason: "timeout", state: "kept" });
 });
 
+it("lets code that has noticed an interrupt clean up, and no longer than it may", async () => {
+  const session = await startSession({ interruptGraceMs: 200, noticedInterruptGraceMs: 1_500 });
+  const code = (seconds: number) =>
+    `import time\ntry:\n    print('on', flush=True)\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    time.sleep(${seconds})\n'cleaned'`;
+  const tidy = run(session, code(0.8));
+  await printed(session, "on");
+  session.interrupt();
+  expect((await tidy).terminal).toMatchObject({ type: "result", data: { value: "cleaned" } });
+  const endless = run(session, code(60));
+  await printed(session, "on");
+  session.interrupt();
+  expect((await endless).terminal.data).toMatchObject({ reason: "interrupted", state: "recovered" });
+  expect(await failure(session, code(0.8), { timeout: 0.3 })).toMatchObject({ reason: "timeout", state: "recovered" });
+});
+
+it("takes every further interrupt for one more", async () => {
+  const session = await startSession();
+  const code =
+    "import time\nhits = 0\nwhile hits < 3:\n    try:\n        print('on', flush=True)\n        time.sleep(60)\n    except KeyboardInterrupt: hits += 1\nhits";
+  const running = run(session, code);
+  for (let hit = 0; hit < 3; hit += 1) {
+    await printed(session, "on");
+    session.interrupt();
+  }
+  expect((await running).terminal).toMatchObject({ type: "result", data: { value: 3 } });
+});
+
 it("never lets an interrupt reach the next execution", async () => {
   const session = await startSession();
   for (let round = 0; round < 100; round += 1) {

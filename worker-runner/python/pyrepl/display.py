@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Metadata: TypeAlias = "dict[str, Any]"
 
+MAX_ID_CHARS = 1024
+
 
 class DisplayHandle:
     """A displayed object that can be shown anew in its place."""
@@ -67,6 +69,8 @@ class Displays:
             "metadata": {**extra, **plain_json(metadata or {})},
         }
         if display_id is not None:
+            if len(display_id) > MAX_ID_CHARS:
+                raise ValueError(f"display_id has more than {MAX_ID_CHARS} characters")
             message["display_id"] = display_id
         if is_update:
             message["update"] = True

@@ -110,15 +110,27 @@ class _Guarded:
         if _is_busy(frame):
             guard.postpone(signum)
             return None
+        if signum == _SIGINT:
+            guard.interrupts += 1
+            guard.note_interrupts(guard.interrupts)
         return self.handler(signum, frame)
 
 
 class Guard:
     """The signal state of one live process."""
 
-    __slots__ = ("_user_sigint", "forget_postponed", "is_running_user_code", "postpone")
+    __slots__ = (
+        "_user_sigint",
+        "forget_postponed",
+        "interrupts",
+        "is_running_user_code",
+        "note_interrupts",
+        "postpone",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, note_interrupts: Callable[[int], None]) -> None:
+        self.interrupts = 0
+        self.note_interrupts = note_interrupts
         self.is_running_user_code = False
         self.postpone: Callable[[int], None] = _drop
         self.forget_postponed: Callable[[], None] = _nothing
@@ -150,7 +162,9 @@ class Guard:
         module.getsignal = get_unguarded
 
     def enter_user_code(self) -> None:
-        """Give SIGINT to user code's handler."""
+        """Give SIGINT to user code's handler, and count anew how often that takes notice."""
+        self.interrupts = 0
+        self.note_interrupts(0)
         _set_handler(_SIGINT, self._user_sigint)
 
     def leave_user_code(self) -> None:

@@ -90,6 +90,8 @@ class Keeper:
             is_there = self._ring.is_enrolled(pid) and processes.is_living(pid)
             delivered = is_there and processes.send_signal(pid, message["signal"])
             self._connection.send_message({"type": "signalled", "id": message["id"], "delivered": delivered})
+        elif kind == "interrupts":
+            self._connection.send_message({"type": "interrupts", "id": message["id"], "count": self._ring.interrupts()})
         elif kind == "sweep":
             self._sweep(message)
 

@@ -38,7 +38,7 @@ class Live:
         self.keeper_pid = _getpid()
         self.ring = ring
         self.forker = forker
-        self.guard = Guard()
+        self.guard = Guard(ring.note_interrupts)
         self.output = Output(ring, pipes, self.guard)
         self.prompts = Prompts(self.output)
         self.hidden = HiddenChildren(ring)

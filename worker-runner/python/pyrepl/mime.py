@@ -6,7 +6,7 @@ import binascii
 import sys
 
 from .guard import interruptible
-from .values import bounded_repr
+from .values import bounded_repr, json_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MAX_ITEM_CHARS = 8 << 20
 MAX_BUNDLE_CHARS = 24 << 20
+MAX_BUNDLE_ITEMS = 1000
 
 _METHODS = (
     ("_repr_html_", "text/html"),
@@ -63,6 +64,8 @@ def pack(items: dict[Any, Any]) -> dict[str, str]:
     packed: dict[str, str] = {}
     left = MAX_BUNDLE_CHARS
     for media_type, content in items.items():
+        if len(packed) == MAX_BUNDLE_ITEMS:
+            break
         text = _as_text(content)
         if type(media_type) is not str or text is None:
             continue
@@ -75,7 +78,7 @@ def pack(items: dict[Any, Any]) -> dict[str, str]:
 
 
 def plain_json(metadata: Any) -> dict[str, Any]:
-    """Return metadata as what JSON can carry, empty where it cannot."""
+    """Return metadata as what JSON can carry, empty where it cannot or is nested too deep."""
     try:
         import json
 
@@ -83,7 +86,7 @@ def plain_json(metadata: Any) -> dict[str, Any]:
         copy = json.loads(text) if len(text) <= 65536 else {}
     except Exception:
         return {}
-    return copy if isinstance(copy, dict) else {}
+    return copy if isinstance(copy, dict) and json_text(copy) is not None else {}
 
 
 def call_quietly(function: Any, *arguments: Any, **options: Any) -> Any:

@@ -13,13 +13,13 @@ CAPACITY = 65536
 """Bytes of output that the ring holds."""
 
 _HEADER_BYTES = 4096
-_BEGIN, _END, _STREAM, _LIVE_PID = range(4)
+_BEGIN, _END, _STREAM, _LIVE_PID, _INTERRUPTS = range(5)
 _ROSTER_START, _ROSTER_SLOTS = 8, 64
 _kill = os.kill
 
 
 class Ring:
-    """Output not yet sent (`begin` to `end`, offsets since the live process began) and the pids that the keeper reports.
+    """Output not yet sent (`begin` to `end`, offsets since the live process began), interrupts noticed, and pids that the keeper reports.
 
     The live process is the only writer of the output fields while it lives; the keeper reads them after its death.
     `begin` and `end` are single aligned words, so that a kill between two statements leaves a consistent ring.
@@ -39,6 +39,15 @@ class Ring:
         words[_BEGIN] = words[_END] = 0
         words[_STREAM] = 1
         words[_LIVE_PID] = pid
+        words[_INTERRUPTS] = 0
+
+    def note_interrupts(self, count: int) -> None:
+        """Note how many interrupts the running execution has taken notice of."""
+        self.words[_INTERRUPTS] = count
+
+    def interrupts(self) -> int:
+        """Return how many that were, as far as user code has left the word alone."""
+        return self.words[_INTERRUPTS]
 
     def live_pid(self) -> int:
         """Return the pid of the live process, 0 where there is none."""
