@@ -31,7 +31,8 @@ export interface CheckpointTaken {
   pause: number;
 }
 
-export interface SessionStatus {
+/** What a session is doing. */
+export interface SessionActivity {
   state: z.infer<typeof RunnerSessionState>;
   lastSeq: number;
   running: ExecutionId | null;
@@ -39,6 +40,9 @@ export interface SessionStatus {
   runningSince: number | null;
   queued: ExecutionId[];
   pendingInput: PendingInput | null;
+}
+
+export interface SessionStatus extends SessionActivity {
   residentBytes: number | null;
   limitBytes: number | null;
   snapshots: number;
@@ -92,6 +96,8 @@ export interface SessionContract {
   dropCheckpoint(checkpointId: CheckpointId): void;
   /** Removes the blob's file, since it is stored elsewhere by now; the snapshot stays as the fast way back. */
   dropBlob(checkpointId: CheckpointId): void;
+  readonly activity: SessionActivity;
+  /** What it is doing, and what it takes. */
   status(): Promise<SessionStatus>;
   /** Ends every process of the session and removes its files. Safe to call twice. */
   shutdown(): Promise<void>;

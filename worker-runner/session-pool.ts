@@ -5,6 +5,9 @@ import { Session } from "./session.ts";
 import { SessionError } from "./session-error.ts";
 import type { SessionOptions } from "./session-options.ts";
 
+/** How long after a session was lent others are not started yet, while some are ready. */
+const REFILL_AFTER_MS = 30;
+
 export interface PoolOptions extends SessionOptions {
   /** Sessions kept ready (5). */
   minIdle?: number;
@@ -68,6 +71,8 @@ export class SessionPool {
   #state: PoolHealth["state"] = "new";
   #starting = 0;
   #retry: NodeJS.Timeout | null = null;
+  #refill: NodeJS.Timeout | null = null;
+  #lentAt = Number.NEGATIVE_INFINITY;
   #lastFailure: string | null = null;
   #ended: Promise<void> | null = null;
 
@@ -167,7 +172,7 @@ export class SessionPool {
     this.drain();
     this.#state = "ended";
     this.#abort.abort();
-    if (this.#retry) clearTimeout(this.#retry);
+    for (const timer of [this.#retry, this.#refill]) if (timer) clearTimeout(timer);
     for (const session of this.#lent) this.#finish(session);
     while (this.#underWay.size > 0) await Promise.all(this.#underWay);
   }
@@ -191,6 +196,15 @@ export class SessionPool {
       if (!session.hasEnded) this.#lend(session);
     }
     if (this.#retry) return;
+    // Starting one takes a processor for a while, which whoever has just got one needs more.
+    const quietMs = this.#lentAt + REFILL_AFTER_MS - performance.now();
+    if (quietMs > 0 && this.#idle.length > 0) {
+      this.#refill ??= setTimeout(() => {
+        this.#refill = null;
+        this.#pulse();
+      }, quietMs);
+      return;
+    }
     while (this.#isShort && this.#hasRoom && this.#starting < this.#maxStarting) this.#startOne();
   }
 
@@ -201,6 +215,7 @@ export class SessionPool {
   #lend(session: Session): void {
     this.#lent.add(session);
     if (this.#borrowers.serve(session)) {
+      this.#lentAt = performance.now();
       this.#counts.acquired += 1;
       return;
     }

@@ -76,7 +76,7 @@ export class SessionRegistry {
     const opening = this.#create(key, request);
     this.#opening.set(key, opening);
     try {
-      return await this.#opened(await opening, true);
+      return this.#opened(await opening, true);
     } catch (error) {
       return this.#explain(error);
     } finally {
@@ -142,9 +142,9 @@ export class SessionRegistry {
     return hosted;
   }
 
-  async #opened(hosted: HostedSession, isCreated: boolean): Promise<OpenOutcome> {
+  #opened(hosted: HostedSession, isCreated: boolean): OpenOutcome {
     const { runnerId: runner_id, version } = this.#options;
-    const status = describeStatus(await hosted.session.status());
+    const status = describeStatus(hosted.session.activity);
     return { hosted, opened: { type: "opened", created: isCreated, runner_id, version, ...status } };
   }
 

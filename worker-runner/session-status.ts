@@ -1,12 +1,12 @@
 /** Owns saying in the link's words what a session is doing. */
 import type { LinkReply } from "../src/protocol/link.ts";
-import type { SessionStatus } from "./session-contract.ts";
+import type { SessionActivity } from "./session-contract.ts";
 
 type Opened = Extract<LinkReply, { type: "opened" }>;
 
 /** The fields that `opened` and `status` share. */
 export function describeStatus(
-  status: SessionStatus,
+  status: SessionActivity,
 ): Pick<Opened, "state" | "last_seq" | "running" | "running_since" | "queued" | "pending_input"> {
   return {
     state: status.state,

@@ -24,6 +24,7 @@ import { TurnQueue } from "./session/turn-queue.ts";
 import type {
   CheckpointTaken,
   ExecuteRequest,
+  SessionActivity,
   SessionContract,
   SessionListener,
   SessionStatus,
@@ -217,8 +218,7 @@ export class Session implements SessionContract {
     this.#checkpoints.dropBlob(checkpointId);
   }
 
-  async status(): Promise<SessionStatus> {
-    const { residentBytes, limitBytes } = await this.#recovery.interpreter.memoryStatus();
+  get activity(): SessionActivity {
     return {
       state: this.#ended ? "ended" : this.#queue.isIdle ? "ready" : "busy",
       lastSeq: this.#executions.lastSeq,
@@ -226,10 +226,12 @@ export class Session implements SessionContract {
       runningSince: this.#executions.current?.execution.startedAt ?? null,
       queued: this.#queue.waitingExecutions,
       pendingInput: this.#executions.openRun?.pendingInput ?? null,
-      residentBytes,
-      limitBytes,
-      snapshots: this.#snapshots.count,
     };
+  }
+
+  async status(): Promise<SessionStatus> {
+    const { residentBytes, limitBytes } = await this.#recovery.interpreter.memoryStatus();
+    return { ...this.activity, residentBytes, limitBytes, snapshots: this.#snapshots.count };
   }
 
   shutdown(): Promise<void> {

@@ -5,6 +5,7 @@ import type {
   CheckpointTaken,
   ExecuteRequest,
   NumberedEvent,
+  SessionActivity,
   SessionContract,
   SessionListener,
   SessionStatus,
@@ -136,18 +137,19 @@ export class ScriptedSession implements SessionContract {
     this.calls.push(`drop blob ${id}`);
   }
 
-  status(): Promise<SessionStatus> {
-    return Promise.resolve({
+  get activity(): SessionActivity {
+    return {
       state: this.isEnded ? "ended" : "ready",
       lastSeq: this.#seq,
       running: this.running,
       runningSince: this.running === null ? null : 1,
       queued: [],
       pendingInput: null,
-      residentBytes: 1,
-      limitBytes: 2,
-      snapshots: 3,
-    });
+    };
+  }
+
+  status(): Promise<SessionStatus> {
+    return Promise.resolve({ ...this.activity, residentBytes: 1, limitBytes: 2, snapshots: 3 });
   }
 
   shutdown(): Promise<void> {

@@ -116,6 +116,7 @@ class Keeper:
         linux.die_with_parent(signal.SIGKILL)
         live.prepare_process()
         environment.enter(self._live, self._workspace)
+        self._live.warm_up()
         gc.enable()
 
     def _reap(self) -> None:
