@@ -8,7 +8,8 @@ import { isTerminal } from "./protocol/event.ts";
 import type { ExecutionId } from "./protocol/identity.ts";
 import { RESERVE_LEFT, RESERVE_STRIDE, type SessionRecord } from "./session-state.ts";
 
-const WRITE_AT_CHARS = 256 * 1024;
+/** A quarter of what the runner's ring holds. A write costs about the same whatever its size up to there. */
+const WRITE_AT_CHARS = 1024 * 1024;
 const WRITE_AFTER_MS = 250;
 /** After a terminal message somebody may go away content; several short executions still share one write. */
 const WRITE_SOON_MS = 20;

@@ -2,6 +2,7 @@
 
 import type { z } from "zod";
 import type { ExecutionRecord, Executions } from "./executions.ts";
+import { notePassed } from "./garbage.ts";
 import type { NamedSession } from "./named-session.ts";
 import { CallProblem } from "./problem-outcome.ts";
 import type { ErrorData, OutputData, ResultData } from "./protocol/event.ts";
@@ -9,6 +10,8 @@ import type { SessionName } from "./protocol/identity.ts";
 import type { Execution, ExecutionList } from "./protocol/rest.ts";
 
 const READ_CHARS = 1024 * 1024;
+/** Of each event while its execution is put together: row, frame, parsed. */
+const COPIES = 3;
 /** Output in one page of executions. */
 const PAGE_OUTPUT_CHARS = 4 * 1024 * 1024;
 
@@ -84,6 +87,7 @@ function collect(record: ExecutionRecord, { journal }: NamedSession): Collected 
   while (after < record.lastSeq) {
     const { entries, upTo } = journal.read(after, READ_CHARS, record.executionId, record.lastSeq);
     for (const entry of entries) {
+      if (entry.kind === "event") notePassed(COPIES * entry.frame.length);
       if (entry.kind === "gap") {
         collected.isTruncated ||= entry.from <= record.lastSeq;
         continue;

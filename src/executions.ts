@@ -58,6 +58,9 @@ export function statusOf(type: "result" | "error", frame: string): ExecutionStat
   return reason.success ? STATUS_OF_REASON[reason.data] : "failed";
 }
 
+/** Up to so many ids are held in memory, so that a new one need not be looked for in SQLite. */
+const MAX_KNOWN_IDS = 16_384;
+
 /** Holds in memory what runs and what is not written yet; the rest is in SQLite. */
 export class Executions {
   readonly #sql: SqlStorage;
@@ -68,6 +71,9 @@ export class Executions {
   readonly #pendingInputs = new Map<ExecutionId, PendingInput>();
   /** Written for the first time by the next flush. */
   readonly #counted = new Set<ExecutionRecord>();
+  /** Every id in SQLite; null where they are too many, or were not asked for yet. */
+  #written: Set<string> | null = null;
+  #writtenCount: number;
   readonly #maxCodeChars: number;
   #codeChars: number;
   #nextOrdinal: number;
@@ -76,7 +82,11 @@ export class Executions {
   constructor(sql: SqlStorage, maxCodeChars: number) {
     this.#sql = sql;
     this.#maxCodeChars = maxCodeChars;
-    this.#codeChars = sql.exec<{ n: number | null }>("SELECT SUM(code_chars) AS n FROM execution").one().n ?? 0;
+    const { n, count } = sql
+      .exec<{ n: number | null; count: number }>("SELECT SUM(code_chars) AS n, COUNT(*) AS count FROM execution")
+      .one();
+    this.#codeChars = n ?? 0;
+    this.#writtenCount = count;
     const last = sql.exec<{ last: number | null }>("SELECT MAX(ordinal) AS last FROM execution").one().last;
     this.#nextOrdinal = (last ?? 0) + 1;
     for (const row of sql.exec<Row>("SELECT * FROM execution WHERE status = 'running' ORDER BY ordinal")) {
@@ -96,6 +106,7 @@ export class Executions {
   find(id: ExecutionId): ExecutionRecord | undefined {
     const held = this.#held.get(id);
     if (held !== undefined) return held;
+    if (!this.#isWritten(id)) return undefined;
     const row = this.#sql.exec<Row>("SELECT * FROM execution WHERE execution_id = ?", id).toArray()[0];
     return row === undefined ? undefined : recordOf(row);
   }
@@ -123,8 +134,7 @@ export class Executions {
     this.#held.delete(record.executionId);
     this.#unfinished.get(record.session)?.delete(record);
     this.#unwritten.delete(record);
-    this.#counted.delete(record);
-    this.#sql.exec("DELETE FROM execution WHERE execution_id = ?", record.executionId);
+    if (!this.#counted.delete(record)) this.#dropRows("execution_id = ?", record.executionId);
   }
 
   /** Those that have not ended, oldest first. */
@@ -217,7 +227,11 @@ export class Executions {
         record.code,
       );
       if (record.status !== "running") this.#held.delete(record.executionId);
-      if (this.#counted.delete(record)) this.#codeChars += record.code?.length ?? 0;
+      if (this.#counted.delete(record)) {
+        this.#codeChars += record.code?.length ?? 0;
+        this.#writtenCount += 1;
+        this.#written?.add(record.executionId);
+      }
     }
     this.#unwritten.clear();
     this.#prune();
@@ -272,10 +286,32 @@ export class Executions {
 
   #dropRows(where: string, ...values: string[]): number {
     const gone = this.#sql
-      .exec<{ code_chars: number }>(`DELETE FROM execution WHERE ${where} RETURNING code_chars`, ...values)
+      .exec<Pick<Row, "execution_id"> & { code_chars: number }>(
+        `DELETE FROM execution WHERE ${where} RETURNING execution_id, code_chars`,
+        ...values,
+      )
       .toArray();
-    for (const row of gone) this.#codeChars -= row.code_chars;
+    for (const row of gone) {
+      this.#codeChars -= row.code_chars;
+      this.#written?.delete(row.execution_id);
+    }
+    this.#writtenCount -= gone.length;
     return gone.length;
+  }
+
+  /** False where SQLite certainly has no such execution. */
+  #isWritten(id: ExecutionId): boolean {
+    if (this.#writtenCount > MAX_KNOWN_IDS) {
+      this.#written = null;
+      return true;
+    }
+    this.#written ??= new Set(
+      this.#sql
+        .exec<Pick<Row, "execution_id">>("SELECT execution_id FROM execution")
+        .toArray()
+        .map((row) => row.execution_id),
+    );
+    return this.#written.has(id);
   }
 
   #hold(record: ExecutionRecord): void {

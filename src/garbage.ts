@@ -2,12 +2,12 @@
 
 const COLLECT_EVERY_CHARS = 16 * 1024 * 1024;
 
-let receivedChars = 0;
+let passedChars = 0;
 
-/** Counts what a link brought; asks for a collection where the platform takes requests (`--expose-gc`, as `npm start` sets it). */
-export function noteReceived(chars: number): void {
-  receivedChars += chars;
-  if (receivedChars < COLLECT_EVERY_CHARS) return;
-  receivedChars = 0;
+/** Counts what a link brought, or was read to be put together; asks for a collection where the platform takes requests (`--expose-gc`, as `npm start` sets it). */
+export function notePassed(chars: number): void {
+  passedChars += chars;
+  if (passedChars < COLLECT_EVERY_CHARS) return;
+  passedChars = 0;
   (globalThis as { gc?: () => void }).gc?.();
 }

@@ -15,7 +15,7 @@ import {
 import type { ExecutionId, SessionName } from "./protocol/identity.ts";
 
 /** A last row shorter than this is taken up again by the next write, so that small executions share rows. */
-const MERGE_BELOW_CHARS = 8 * 1024;
+const MERGE_BELOW_CHARS = 2 * 1024;
 
 type Row = { first_seq: number; last_seq: number; part: number; size: number; heads: string; frames: string };
 

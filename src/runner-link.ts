@@ -1,6 +1,6 @@
 /** Owns one WebSocket to a runner: its opening, its requests with their deadlines, its end; what comes in goes to the listener. */
 import type { z } from "zod";
-import { noteReceived } from "./garbage.ts";
+import { notePassed } from "./garbage.ts";
 import type { LinkEvent, LinkOpen } from "./protocol/link.ts";
 import { decodeEventFrame, LinkReply, type LinkRequest, type SessionKey } from "./protocol/link.ts";
 import type { ProblemCode } from "./protocol/problem.ts";
@@ -187,8 +187,8 @@ export class RunnerLink {
       if (typeof text !== "string") throw new SyntaxError("binary");
       const event = decodeEventFrame(text);
       if (event !== null) {
-        this.credit -= event.frame.length;
-        noteReceived(event.frame.length);
+        this.credit -= event.bytes;
+        notePassed(event.bytes);
         listener.event(this, event);
         return;
       }

@@ -14,7 +14,7 @@ export class EventRing {
   #head = 0;
   #bytes = 0;
 
-  /** @param maxBytes bound of the frames held, counted as `String.length`. */
+  /** @param maxBytes bound of the frames held. */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
@@ -38,7 +38,7 @@ export class EventRing {
 
   append(event: NumberedEvent): void {
     this.#events.push(event);
-    this.#bytes += event.frame.length;
+    this.#bytes += event.bytes;
   }
 
   /** Forgets every event up to and including `seq`. */
@@ -46,7 +46,7 @@ export class EventRing {
     while (this.#head < this.#events.length) {
       const event = this.#events[this.#head];
       if (event === undefined || event.seq > seq) break;
-      this.#bytes -= event.frame.length;
+      this.#bytes -= event.bytes;
       this.#events[this.#head] = undefined;
       this.#head += 1;
     }

@@ -3,11 +3,11 @@ import type { z } from "zod";
 import type { ExecuteMessage } from "../src/protocol/client-message.ts";
 import type { ExecutionEvent } from "../src/protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../src/protocol/identity.ts";
-import type { LinkEvent, RunnerSessionState } from "../src/protocol/link.ts";
+import type { RunnerSessionState } from "../src/protocol/link.ts";
 import type { Completeness, Completions, Missing, PendingInput } from "../src/protocol/server-message.ts";
+import type { NumberedEvent } from "./session/numbered-event.ts";
 
-/** One event with its place in the session's life, as the very text that clients get. */
-export type NumberedEvent = LinkEvent;
+export type { NumberedEvent };
 
 /** What a session tells its listeners; calls come in order and must not throw. */
 export interface SessionListener {

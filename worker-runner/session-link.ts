@@ -1,8 +1,8 @@
 /** Owns one WebSocket from the edge: what may be sent on it when; what the edge asks for is `link-requests.ts`'s to answer. */
 import type { Duplex } from "node:stream";
 import type { RawData, WebSocket } from "ws";
-import type { EventType } from "../src/protocol/event.ts";
-import { encodeEventFrame, type LinkReply, LinkRequest } from "../src/protocol/link.ts";
+import { type EventType, isTerminal } from "../src/protocol/event.ts";
+import { type LinkReply, LinkRequest } from "../src/protocol/link.ts";
 import type { HostedSession, LinkPort } from "./hosted-session.ts";
 import { answerRequest } from "./link-requests.ts";
 import type { Logger } from "./log.ts";
@@ -64,8 +64,10 @@ export class SessionLink implements LinkPort {
       if (this.#ws.readyState !== this.#ws.OPEN) return;
       if (needsCredit(event.type) && (this.#credit <= 0 || this.#isCongested)) return;
       this.#sentSeq = event.seq;
-      this.#credit -= event.frame.length;
-      this.#send(encodeEventFrame(event));
+      this.#credit -= event.bytes;
+      this.#send(event.encode());
+      // Somebody waits for just this; what the runner does next takes longer than a write.
+      if (isTerminal(event.type)) this.#uncork();
     }
   }
 
@@ -81,26 +83,29 @@ export class SessionLink implements LinkPort {
     this.#ws.close(CLOSE.normal, "the session is over");
   }
 
-  #send(text: string): void {
+  #send(text: string | Buffer): void {
     // What one turn of the event loop sends, such as output and result of an execution, leaves in one piece.
     if (!this.#isCorked) {
       this.#isCorked = true;
       this.#socket.cork();
-      process.nextTick(() => {
-        this.#isCorked = false;
-        this.#socket.uncork();
-      });
+      process.nextTick(() => this.#uncork());
     }
     if (this.#ws.bufferedAmount + text.length < HIGH_WATER_BYTES) {
-      this.#ws.send(text);
+      this.#ws.send(text, { binary: false });
       return;
     }
     this.#isCongested = true;
-    this.#ws.send(text, () => {
+    this.#ws.send(text, { binary: false }, () => {
       if (!this.#isCongested || this.#ws.bufferedAmount >= HIGH_WATER_BYTES) return;
       this.#isCongested = false;
       this.pump();
     });
+  }
+
+  #uncork(): void {
+    if (!this.#isCorked) return;
+    this.#isCorked = false;
+    this.#socket.uncork();
   }
 
   #receive(message: RawData, isBinary: boolean): void {

@@ -6,10 +6,10 @@ import type { StartLog } from "./log.ts";
 import { ROOT, StartError } from "./settings.ts";
 
 /**
- * Output passes through as strings that live for a moment. With room for 8 MiB of them nearly all die young; with 2, the heap is collected
+ * Output passes through as strings that live for a moment. With room for 16 MiB of them nearly all die young; with 2, the heap is collected
  * whole again and again, which took three times the processor time of all else. As in `npm run runner`.
  */
-const V8_FLAGS = ["--max-semi-space-size=8"];
+const V8_FLAGS = ["--max-semi-space-size=16"];
 
 /** Beyond the runner's own grace for its sessions; then it is killed. */
 const STOP_EXTRA_MS = 10_000;

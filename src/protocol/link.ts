@@ -157,10 +157,15 @@ export interface LinkEvent {
 
 const EVENT_TYPES: ReadonlySet<string> = new Set(EventType.options);
 
-/** Puts an event behind its header line; `frame` stays as it is. */
-export function encodeEventFrame({ seq, type, executionId, frame, bytes, startedAt }: LinkEvent): string {
+/** The line that comes before an event's frame, its line feed included. */
+export function encodeEventHeader({ seq, type, executionId, bytes, startedAt }: Omit<LinkEvent, "frame">): string {
   const began = startedAt === undefined ? "" : `,${startedAt}`;
-  return `["E",${seq},"${type}",${JSON.stringify(executionId)},${bytes}${began}]\n${frame}`;
+  return `["E",${seq},"${type}",${JSON.stringify(executionId)},${bytes}${began}]\n`;
+}
+
+/** Puts an event behind its header line; `frame` stays as it is. */
+export function encodeEventFrame(event: LinkEvent): string {
+  return encodeEventHeader(event) + event.frame;
 }
 
 /**

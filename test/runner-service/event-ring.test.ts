@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
 import type { ExecutionId } from "../../src/protocol/identity.ts";
 import { EventRing } from "../../worker-runner/event-ring.ts";
-import type { NumberedEvent } from "../../worker-runner/session-contract.ts";
+import { NumberedEvent } from "../../worker-runner/session/numbered-event.ts";
 
 function event(seq: number, length = 10): NumberedEvent {
-  return { seq, type: "output", executionId: "e" as ExecutionId, frame: "x".repeat(length), bytes: length };
+  return new NumberedEvent(seq, "output", "e" as ExecutionId, "x".repeat(length));
 }
 
 function seqsAfter(ring: EventRing, seq: number): number[] {

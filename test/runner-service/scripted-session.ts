@@ -1,10 +1,10 @@
 /** Stands for a session where the other side of its contract is what is tested: the test says what "Python" does. */
 import type { EventType, ExecutionEvent } from "../../src/protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../src/protocol/identity.ts";
+import { NumberedEvent } from "../../worker-runner/session/numbered-event.ts";
 import type {
   CheckpointTaken,
   ExecuteRequest,
-  NumberedEvent,
   SessionActivity,
   SessionContract,
   SessionListener,
@@ -31,8 +31,7 @@ export class ScriptedSession implements SessionContract {
   emit(type: EventType, executionId: string, fields: Record<string, unknown> = {}): NumberedEvent {
     this.#seq += 1;
     const frame = JSON.stringify({ type, seq: this.#seq, data: { execution_id: executionId, ...fields } });
-    const bytes = Buffer.byteLength(frame);
-    const event = { seq: this.#seq, type, executionId: executionId as ExecutionId, frame, bytes };
+    const event = new NumberedEvent(this.#seq, type, executionId as ExecutionId, frame);
     for (const listener of this.#listeners) listener.event?.(event);
     return event;
   }

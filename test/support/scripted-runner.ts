@@ -69,7 +69,7 @@ class ScriptedSession {
       if (this.link === null || this.link.readyState !== this.link.OPEN) return;
       if ((event.type === "output" || event.type === "display") && this.credit <= 0) return;
       this.sent = event.seq;
-      this.credit -= event.frame.length;
+      this.credit -= event.bytes;
       this.link.send(encodeEventFrame(event));
     }
   }

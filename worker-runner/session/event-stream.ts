@@ -4,8 +4,8 @@ import { isTerminal } from "../../src/protocol/event.ts";
 import type { NumberedEvent } from "../session-contract.ts";
 import type { OutputGate } from "./output-gate.ts";
 
-const HOLD_ABOVE_CHARACTERS = 4 * 1024 * 1024;
-const RELEASE_BELOW_CHARACTERS = 1024 * 1024;
+const HOLD_ABOVE_BYTES = 4 * 1024 * 1024;
+const RELEASE_BELOW_BYTES = 1024 * 1024;
 
 type Next = IteratorResult<ExecutionEvent, undefined>;
 
@@ -14,7 +14,7 @@ export class EventStream implements AsyncIterableIterator<ExecutionEvent, undefi
   readonly #onLeave: () => void;
   #waiting: NumberedEvent[] = [];
   #at = 0;
-  #characters = 0;
+  #bytes = 0;
   #isOver = false;
   #reader: ((next: Next) => void) | null = null;
 
@@ -33,20 +33,20 @@ export class EventStream implements AsyncIterableIterator<ExecutionEvent, undefi
       return;
     }
     this.#waiting.push(event);
-    this.#characters += event.frame.length;
-    if (this.#characters > HOLD_ABOVE_CHARACTERS) this.#gate.hold(this);
+    this.#bytes += event.bytes;
+    if (this.#bytes > HOLD_ABOVE_BYTES) this.#gate.hold(this);
   }
 
   next(): Promise<Next> {
     const event = this.#waiting[this.#at];
     if (event) {
       this.#at += 1;
-      this.#characters -= event.frame.length;
+      this.#bytes -= event.bytes;
       if (this.#at === this.#waiting.length) {
         this.#waiting = [];
         this.#at = 0;
       }
-      if (this.#characters < RELEASE_BELOW_CHARACTERS) this.#gate.release(this);
+      if (this.#bytes < RELEASE_BELOW_BYTES) this.#gate.release(this);
       return Promise.resolve(this.#hand(event));
     }
     if (this.#isOver) return Promise.resolve({ done: true, value: undefined });

@@ -14,7 +14,7 @@ export interface ExecutionTurnDuties {
   settings: SessionSettings;
   recovery: Recovery;
   gate: OutputGate;
-  emit(execution: Execution, type: EventType, makeFrame: (seq: number) => string): void;
+  emit(execution: Execution, type: EventType, makeFrame: (seq: number) => string | Buffer): void;
   /** Bytes that a frame of output may have; 0: any number. */
   frameLimit(): number;
   hasRunOutOfMemory(): Promise<boolean>;

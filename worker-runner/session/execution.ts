@@ -4,9 +4,9 @@ import type { ExecuteMessage } from "../../src/protocol/client-message.ts";
 import { type EventType, isTerminal } from "../../src/protocol/event.ts";
 import type { ExecutionId } from "../../src/protocol/identity.ts";
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
-import type { NumberedEvent } from "../session-contract.ts";
 import { type FrameContext, frameContext } from "./event-frame.ts";
 import type { EventStream } from "./event-stream.ts";
+import { NumberedEvent } from "./numbered-event.ts";
 
 const LONGEST_CODE_KEPT = 256;
 
@@ -25,34 +25,34 @@ export class Execution {
   isStartTold = false;
   /** Characters of output so far. */
   outputCharacters = 0;
-  readonly #maxCharacters: number;
+  readonly #maxBytes: number;
   #events: NumberedEvent[] = [];
-  #characters = 0;
+  #bytes = 0;
   #streams: EventStream[] = [];
 
-  /** @param maxCharacters of events are kept for whoever asks again; past it only the terminal one is. */
-  constructor(id: ExecutionId, request: ExecuteMessage, maxCharacters: number) {
+  /** @param maxBytes of events are kept for whoever asks again; past it only the terminal one is. */
+  constructor(id: ExecutionId, request: ExecuteMessage, maxBytes: number) {
     this.id = id;
     this.code = request.code;
     this.policy = request.transaction_policy;
     this.timeoutSeconds = request.timeout ?? DEFAULT_LIMITS.timeoutSeconds;
     this.context = frameContext(id);
     this.fingerprint = fingerprint(request.code);
-    this.#maxCharacters = maxCharacters;
+    this.#maxBytes = maxBytes;
   }
 
-  /** Characters of the events kept. */
-  get keptCharacters(): number {
-    return this.#characters;
+  /** Bytes of the events kept. */
+  get keptBytes(): number {
+    return this.#bytes;
   }
 
-  record(seq: number, type: EventType, frame: string): NumberedEvent {
+  record(seq: number, type: EventType, text: string | Buffer): NumberedEvent {
     const startedAt = this.isStartTold ? undefined : (this.startedAt ?? undefined);
     this.isStartTold ||= startedAt !== undefined;
-    const event = { seq, type, executionId: this.id, frame, bytes: Buffer.byteLength(frame), startedAt };
-    this.#characters += frame.length;
+    const event = new NumberedEvent(seq, type, this.id, text, startedAt);
+    this.#bytes += event.bytes;
     if (isTerminal(type)) this.state = "ended";
-    if (this.#characters <= this.#maxCharacters) this.#events.push(event);
+    if (this.#bytes <= this.#maxBytes) this.#events.push(event);
     else this.#events = this.state === "ended" ? [event] : [];
     for (const stream of this.#streams) stream.push(event);
     if (this.state === "ended") this.#streams = [];
@@ -68,7 +68,7 @@ export class Execution {
   /** Keeps the terminal event alone. */
   forgetEvents(): void {
     this.#events = this.#events.slice(-1);
-    this.#characters = 0;
+    this.#bytes = 0;
   }
 }
 

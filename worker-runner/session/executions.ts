@@ -144,7 +144,7 @@ export class Executions {
     this.#current?.stop("cancelled");
   }
 
-  #emit(execution: Execution, type: EventType, makeFrame: (seq: number) => string): void {
+  #emit(execution: Execution, type: EventType, makeFrame: (seq: number) => string | Buffer): void {
     this.#seq += 1;
     const event = execution.record(this.#seq, type, makeFrame(this.#seq));
     for (const listener of this.#duties.listeners) listener.event?.(event);

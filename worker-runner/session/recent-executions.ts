@@ -4,16 +4,16 @@ import type { Execution } from "./execution.ts";
 
 export class RecentExecutions {
   readonly #maxEnded: number;
-  readonly #maxCharacters: number;
+  readonly #maxBytes: number;
   readonly #known = new Map<ExecutionId, Execution>();
   /** Ended ones, oldest first; those from `#withEvents` on still have their events. */
   readonly #ended: Execution[] = [];
   #withEvents = 0;
-  #characters = 0;
+  #bytes = 0;
 
-  constructor(maxEnded: number, maxCharacters: number) {
+  constructor(maxEnded: number, maxBytes: number) {
     this.#maxEnded = maxEnded;
-    this.#maxCharacters = maxCharacters;
+    this.#maxBytes = maxBytes;
   }
 
   get(id: ExecutionId): Execution | undefined {
@@ -27,8 +27,8 @@ export class RecentExecutions {
   /** From here on the execution may be forgotten. */
   noteEnded(execution: Execution): void {
     this.#ended.push(execution);
-    this.#characters += execution.keptCharacters;
-    while (this.#characters > this.#maxCharacters && this.#withEvents < this.#ended.length) this.#dropEvents();
+    this.#bytes += execution.keptBytes;
+    while (this.#bytes > this.#maxBytes && this.#withEvents < this.#ended.length) this.#dropEvents();
     if (this.#ended.length <= this.#maxEnded) return;
     if (this.#withEvents === 0) this.#dropEvents();
     const forgotten = this.#ended.shift();
@@ -40,7 +40,7 @@ export class RecentExecutions {
     const oldest = this.#ended[this.#withEvents];
     this.#withEvents += 1;
     if (!oldest) return;
-    this.#characters -= oldest.keptCharacters;
+    this.#bytes -= oldest.keptBytes;
     oldest.forgetEvents();
   }
 }

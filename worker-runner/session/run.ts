@@ -41,7 +41,7 @@ export interface RunDuties {
   maxOutputCharacters: number;
   /** Bytes that a frame of output may have; 0: any number. */
   frameLimit(): number;
-  emit(type: EventType, makeFrame: (seq: number) => string): void;
+  emit(type: EventType, makeFrame: (seq: number) => string | Buffer): void;
   /** Whether the kernel has ended a process of this sandbox for memory since this was last asked. */
   hasRunOutOfMemory(): Promise<boolean>;
   /** Called once. `isAlive`: the interpreter is at rest again. */

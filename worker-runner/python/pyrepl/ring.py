@@ -19,7 +19,9 @@ _kill = os.kill
 
 
 class Ring:
-    """Output not yet sent (`begin` to `end`, offsets since the live process began), interrupts noticed, and pids that the keeper reports.
+    """Output not yet sent, interrupts noticed, and the pids that the keeper reports.
+
+    `begin` to `end` are offsets of output since the live process began.
 
     The live process is the only writer of the output fields while it lives; the keeper reads them after its death.
     `begin` and `end` are single aligned words, so that a kill between two statements leaves a consistent ring.
