@@ -1,8 +1,9 @@
 /** Owns the network of sandboxes that were given one: slirp4netns outside, and routes inside that lead nowhere near the runner. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { networkInterfaces } from "node:os";
+import { dirname } from "node:path";
 import { NETWORK_FD } from "./keeper-process.ts";
 import { quote } from "./shell.ts";
 
@@ -12,6 +13,9 @@ export const NAMESERVER = "10.0.2.3";
 const READY_FD = 3;
 const LIFE_FD = 4;
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const TUN = "/dev/net/tun";
+/** Major and minor (Linux, Documentation/admin-guide/devices.txt). */
+const TUN_NUMBERS = "10 200";
 const TOOLS = ["slirp4netns", "ip", "setpriv"];
 
 /** Link-local (cloud metadata), private and carrier networks, multicast: RFC 6890, sections 2.2.2 and 2.2.3. */
@@ -50,6 +54,7 @@ export async function connectNetwork(pid: number, uid: number | null): Promise<(
   const identity =
     uid === null ? [] : ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "--inh-caps=-all"];
   const [command = "", ...args] = [
+    ...(uid === null || isOpenToAll(TUN) ? [] : withTunOfItsOwn()),
     ...identity,
     ...["slirp4netns", "--configure", "--mtu=65520", "--disable-host-loopback", "--enable-seccomp"],
     ...[`--ready-fd=${READY_FD}`, `--exit-fd=${LIFE_FD}`, `--userns-path=/proc/${pid}/ns/user`, `${pid}`, "tap0"],
@@ -73,6 +78,22 @@ export async function connectNetwork(pid: number, uid: number | null): Promise<(
   return () => {
     slirp.kill("SIGKILL");
   };
+}
+
+function isOpenToAll(device: string): boolean {
+  return existsSync(device) && (statSync(device).mode & 0o006) === 0o006;
+}
+
+/** On some machines only root may open the device: the session's user then gets one that nobody else sees. It gives access to nothing by itself. */
+function withTunOfItsOwn(): string[] {
+  const script = [
+    "set -e",
+    `mkdir -p ${dirname(TUN)}`,
+    `mount -t tmpfs -o mode=0755,noexec,nosuid pyrepl ${dirname(TUN)}`,
+    `mknod -m 0666 ${TUN} c ${TUN_NUMBERS}`,
+    'exec "$@"',
+  ];
+  return ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script.join("\n"), "sh"];
 }
 
 /** `192.0.2.7/24` as `192.0.2.0/24`: routes take no host's bits. */

@@ -46,7 +46,9 @@ def take(live: Live, message: Message) -> None:
     drop(live, message.get("drop", ()))
     limit = message.get("max_resident_bytes")
     if isinstance(limit, int):
-        resident = linux.resident_bytes()
+        # User code may hold every descriptor that it is allowed.
+        with linux.SpareDescriptors():
+            resident = linux.resident_bytes()
         if resident > limit:
             live.say({"type": "snapshot_declined", "id": message["id"], "resident_bytes": resident})
             return
@@ -62,7 +64,9 @@ def take(live: Live, message: Message) -> None:
     except OSError:
         _set_mask(_SIG_SETMASK, mask)
         lock.release()
-        live.say({"type": "snapshot_declined", "id": message["id"], "resident_bytes": linux.resident_bytes()})
+        with linux.SpareDescriptors():
+            resident = linux.resident_bytes()
+        live.say({"type": "snapshot_declined", "id": message["id"], "resident_bytes": resident})
         return
     if pid == 0:
         _freeze(live, message["token"], mask)
@@ -131,7 +135,6 @@ def _await_need(live: Live) -> None:
 
 
 def _connect(live: Live, token: str) -> Connection:
-    # User code may hold every descriptor that it is allowed.
     with linux.SpareDescriptors():
         connection = Connection(live.channel_path)
     connection.send_message({"type": "hello", "role": "snapshot", "token": token, "pid": _getpid()})
