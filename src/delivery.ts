@@ -10,10 +10,10 @@ const KIB = 1024;
 /** Characters read from the journal at a time. */
 const READ_CHARS = 512 * KIB;
 /** What the runner may be ahead of the fastest acknowledging consumer, beyond its window: keeps the way there filled. */
-const SLACK_CHARS = 256 * KIB;
-const MAX_CREDIT_CHARS = 4 * 1024 * KIB;
+const SLACK_BYTES = 256 * KIB;
+const MAX_CREDIT_BYTES = 4 * 1024 * KIB;
 /** Where nobody acknowledges, the journal takes output as it comes. */
-const FREE_CREDIT_CHARS = 1024 * KIB;
+const FREE_CREDIT_BYTES = 1024 * KIB;
 /** An acknowledging consumer that stands still for this long no longer holds back the others. */
 const STALLED_MS = 5000;
 
@@ -90,8 +90,9 @@ export class Delivery {
   }
 
   /** Sends an execution's events again, as far as they are out already; the rest comes live. */
-  replay(socket: ClientSocket, executionId: ExecutionId, after: number): void {
-    socket.state.jobs.push({ executionId, after, until: socket.state.cursor, budget: newBudget() });
+  replay(socket: ClientSocket, executionId: ExecutionId, { first, last }: { first: number; last: number }): void {
+    const until = Math.min(last, socket.state.cursor);
+    socket.state.jobs.push({ executionId, after: first - 1, until, budget: newBudget() });
     socket.isBehind = true;
     socket.save();
     this.pump(socket);
@@ -145,21 +146,21 @@ export class Delivery {
       else best = Math.max(best, window - socket.inFlightBytes - socket.lag);
     }
     for (const stream of this.#streams) best = Math.max(best, -stream.lag);
-    if (best === Number.NEGATIVE_INFINITY) return FREE_CREDIT_CHARS;
-    const target = Math.min(MAX_CREDIT_CHARS, best + SLACK_CHARS);
+    if (best === Number.NEGATIVE_INFINITY) return FREE_CREDIT_BYTES;
+    const target = Math.min(MAX_CREDIT_BYTES, best + SLACK_BYTES);
     if (target > 0 || others === 0) {
       this.#stalledSinceMs = null;
       return Math.max(0, target);
     }
     this.#stalledSinceMs ??= nowMs;
-    return nowMs - this.#stalledSinceMs >= STALLED_MS ? FREE_CREDIT_CHARS : 0;
+    return nowMs - this.#stalledSinceMs >= STALLED_MS ? FREE_CREDIT_BYTES : 0;
   }
 
   /** Longest frame of output that is of use to all who acknowledge; 0: any. Two fit into the smallest window, so that one is on its way while the other is acknowledged. */
   frameLimit(): number {
     let smallest = Number.POSITIVE_INFINITY;
     for (const { state } of this.sockets) smallest = Math.min(smallest, state.window ?? Number.POSITIVE_INFINITY);
-    const limit = Math.floor(smallest / 2);
+    const limit = Math.max(1, Math.floor(smallest / 2));
     return limit < FULL_FRAME_BYTES ? limit : 0;
   }
 
@@ -173,12 +174,13 @@ export class Delivery {
     const { journal } = this.#options;
     for (let job = socket.state.jobs[0]; job !== undefined; job = socket.state.jobs[0]) {
       while (job.after < job.until) {
-        const { entries, upTo } = journal.read(job.after, READ_CHARS, job.executionId);
+        const { entries, upTo } = journal.read(job.after, READ_CHARS, job.executionId, job.until);
         for (const entry of entries) {
-          if (entry.kind === "gap")
-            socket.send(gapFrame(Math.max(entry.from, job.after + 1), Math.min(entry.to, job.until)));
-          else if (entry.seq <= job.until && !this.#resend(socket, entry, job)) return false;
-          job.after = Math.min(job.until, entry.kind === "gap" ? entry.to : entry.seq);
+          const isGap = entry.kind === "gap";
+          if ((isGap ? entry.from : entry.seq) > job.until) break;
+          if (isGap) socket.send(gapFrame(Math.max(entry.from, job.after + 1), Math.min(entry.to, job.until)));
+          else if (!this.#resend(socket, entry, job)) return false;
+          job.after = Math.min(job.until, isGap ? entry.to : entry.seq);
         }
         if (entries.length === 0 && upTo <= job.after) break;
         job.after = Math.max(job.after, Math.min(job.until, upTo));

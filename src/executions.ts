@@ -301,7 +301,8 @@ export class Executions {
 
   /** False where SQLite certainly has no such execution. */
   #isWritten(id: ExecutionId): boolean {
-    if (this.#writtenCount > MAX_KNOWN_IDS) {
+    // Around the bound they are not read again and again.
+    if (this.#writtenCount > (this.#written === null ? MAX_KNOWN_IDS / 2 : MAX_KNOWN_IDS)) {
       this.#written = null;
       return true;
     }

@@ -12,9 +12,9 @@ import type { SessionRecord } from "./session-state.ts";
 import type { Submissions } from "./submissions.ts";
 
 /** Credit is counted anew when less than this is left. */
-const CREDIT_LOW_CHARS = 512 * 1024;
+const CREDIT_LOW_BYTES = 512 * 1024;
 /** Less is not worth a frame, unless the target itself is small. */
-const CREDIT_STEP_CHARS = 64 * 1024;
+const CREDIT_STEP_BYTES = 64 * 1024;
 const BACKLOG_DEADLINE_MS = 5000;
 const SHORT_LIFE_MS = 500;
 const SHORT_LIFE_PAUSE_MS = 200;
@@ -70,7 +70,7 @@ export class LinkEvents implements LinkListener {
       this.#host.intake.take({ kind: "event", seq, type, executionId, frame, bytes }, startedAt);
     }
     if (this.#backlog !== null && seq >= this.#backlog.until) this.endBacklog();
-    if (link.credit < CREDIT_LOW_CHARS) this.updateCredit();
+    if (link.credit < CREDIT_LOW_BYTES) this.updateCredit();
   }
 
   told(_link: RunnerLink, reply: LinkReply): void {
@@ -146,7 +146,7 @@ export class LinkEvents implements LinkListener {
     const nowMs = Date.now();
     const target = delivery.creditTarget(nowMs);
     const due = target - link.credit;
-    if (due > 0 && due >= Math.min(CREDIT_STEP_CHARS, target / 4)) link.grant(due);
+    if (due > 0 && due >= Math.min(CREDIT_STEP_BYTES, target / 4)) link.grant(due);
     const { stallEndsAtMs } = delivery;
     if (stallEndsAtMs === null || stallEndsAtMs <= nowMs || this.#stallTimer !== null) return;
     this.#stallTimer = setTimeout(

@@ -21,19 +21,27 @@ export function checkOrigin(
   isLocal = false,
 ): { origin: string; isForeign: boolean } | null {
   const origin = request.headers.get("origin");
-  if (origin === null) return null;
   const own = new URL(request.url);
-  if (origin === own.origin && !(isLocal && !LOOPBACK.test(own.hostname))) return { origin, isForeign: false };
+  const origins = allowed.split(",").map((entry) => entry.trim().replace(/\/+$/, ""));
+  const isLedHere = isLocal && !LOOPBACK.test(own.hostname);
+  if (origin === null) {
+    // A page's GET to its own origin says nothing of where it comes from.
+    if (isLedHere && !origins.some((entry) => hostOf(entry) === own.host)) {
+      throw new ProblemError({
+        code: "origin_not_allowed",
+        detail: `This service answers as localhost; name the address in ALLOWED_ORIGINS to reach it as ${own.host}.`,
+      });
+    }
+    return null;
+  }
+  if (origin === own.origin && !isLedHere) return { origin, isForeign: false };
   // A page without an origin of its own says `null`; an empty entry of the list must not match an empty header.
-  const isAllowed =
-    origin !== "null" &&
-    origin !== "" &&
-    allowed
-      .split(",")
-      .map((entry) => entry.trim().replace(/\/+$/, ""))
-      .includes(origin);
-  if (isAllowed) return { origin, isForeign: true };
+  if (origin !== "null" && origin !== "" && origins.includes(origin)) return { origin, isForeign: true };
   throw new ProblemError({ code: "origin_not_allowed", detail: "Pages of this origin may not call this API." });
+}
+
+function hostOf(origin: string): string | null {
+  return URL.canParse(origin) ? new URL(origin).host : null;
 }
 
 /** The headers that let a page of an allowed foreign origin read the answer. */

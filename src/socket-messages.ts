@@ -154,8 +154,8 @@ export class SocketMessages {
     const request = actions.requestOf(message, session.parts.settings.MAX_TIMEOUT_SECONDS);
     const submitted = actions.execute(session, request, (problem) => sendProblem(socket, problem, message.id));
     if (!submitted.known) return submitted.sent;
-    const { executionId, firstSeq } = submitted.record;
-    if (firstSeq !== null) session.delivery.replay(socket, executionId, firstSeq - 1);
+    const { executionId, firstSeq: first, lastSeq: last } = submitted.record;
+    if (first !== null && last !== null) session.delivery.replay(socket, executionId, { first, last });
     return submitted.record.status === "running" ? session.catchUp() : null;
   }
 

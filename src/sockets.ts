@@ -119,7 +119,7 @@ export class ClientSocket {
     this.#inFlightBytes += bytes;
   }
 
-  /** Whether the window lets this many characters through. One frame always fits where nothing is on the way. */
+  /** Whether the window lets so many bytes through. One frame always fits where nothing is on the way. */
   hasRoomFor(bytes: number): boolean {
     const { window } = this.state;
     return window === null || this.#inFlightBytes === 0 || this.#inFlightBytes + bytes <= window;

@@ -10,6 +10,8 @@ export interface SubmissionsHost {
   readonly parts: ObjectParts;
   readonly incarnations: Incarnations;
   unfinished(): ExecutionRecord[];
+  /** What is unfinished has changed. */
+  noteActivity(): void;
 }
 
 export class Submissions {
@@ -97,5 +99,6 @@ export class Submissions {
     this.#unsent.delete(record.executionId);
     this.#host.parts.executions.remove(record);
     this.ended(record.executionId);
+    this.#host.noteActivity();
   }
 }

@@ -70,3 +70,16 @@ it("takes no page for its own that has reached this machine by another name", as
     expect(await asked(host, "false")).toBe(200);
   }
 });
+
+it("says nothing to a page of another name whose requests do not tell where they come from, unless it is allowed", async () => {
+  const asked = async (host: string, variables: Record<string, string>) => {
+    const front = testFront(variables, answers);
+    return (await front.fetch(`http://${host}/api/v1/sessions`, { headers: { "client-id": "ada" } })).status;
+  };
+  expect(await asked("rebound.test:8787", { LOCAL: "true" })).toBe(403);
+  expect(await asked("rebound.test:8787", { LOCAL: "false" })).toBe(200);
+  expect(await asked("localhost:8787", { LOCAL: "true" })).toBe(200);
+  const allowed = { LOCAL: "true", ALLOWED_ORIGINS: "https://python.example" };
+  expect(await asked("python.example", allowed)).toBe(200);
+  expect(await asked("rebound.test:8787", allowed)).toBe(403);
+});

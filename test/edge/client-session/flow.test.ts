@@ -89,6 +89,24 @@ it("prunes the oldest output, keeps endings, and tells of the gap", async () => 
   expect(seen.stdout.length).toBeGreaterThan(500_000);
 });
 
+it("replays an execution without the gaps and the events of others", async () => {
+  const client = await EdgeClient.open(clientId);
+  await client.run("print early", "early");
+  await client.run("flood 1500 1000", "big");
+  await client.run("print late", "late");
+  const before = client.frames.length;
+  client.send({ type: "execute", id: "early", code: "print early" });
+  client.send({ type: "execute", id: "late", code: "print late" });
+  client.send({ type: "ping", id: "p" });
+  await client.untilType("pong");
+  const again = client.frames.slice(before);
+  const gaps = again.flatMap(({ type, data }) => (type === "gap" ? [[data.from, data.to]] : []));
+  for (const [from, to] of gaps) expect(from).toBeLessThanOrEqual(to);
+  expect(gaps.at(-1)?.[1] ?? 0).toBeLessThanOrEqual(2);
+  expect(again.flatMap(({ seq, data }) => (seq === undefined ? [] : data.execution_id))).not.toContain("big");
+  expect(again.filter(({ type }) => type === "result").map(({ data }) => data.execution_id)).toEqual(["early", "late"]);
+});
+
 it("replays exactly what came after, then says attached, then goes on live", async () => {
   const one = await EdgeClient.open(clientId);
   await one.run("print a\nprint b\nprint c");
