@@ -18,6 +18,10 @@ const { SIGUSR1: WAKE } = constants.signals;
 const END_SKEW_MS = 250;
 /** Long enough for a copy that was put out to swap; one that was killed is known before, as a rule. */
 const SNAPSHOT_HELLO_MS = 3_000;
+/** A live process that has nothing to do answers at once. */
+const COUNT_MS = 2_000;
+/** In the sandbox, where it is the first. Without a sandbox no process of ours has it. */
+const KEEPER_PID = 1;
 /** Copies that nobody needs are ended together with the taking of the next one, or after this. */
 const DROP_AFTER_MS = 50;
 
@@ -50,7 +54,7 @@ export class Interpreter {
   readonly #serializers = new Set<SerializerProcess>();
   readonly #snapshotHost: SnapshotHost = {
     wake: (snapshot) => this.#wake(snapshot),
-    dropped: (snapshot, isEnding) => this.#drop(snapshot, isEnding),
+    dropped: (snapshot) => this.#drop(snapshot),
     ended: (snapshot) => {
       if (this.#snapshots.delete(snapshot)) this.#listener.snapshotEnded(snapshot);
     },
@@ -127,9 +131,9 @@ export class Interpreter {
     return this.#signalsOpen === 0 ? null : this.#signalsAnswered;
   }
 
-  /** Sends a signal to the live process. */
-  signalLive(signal: number): void {
-    if (!this.live || !this.isUsable) return;
+  /** Sends a signal to the live process. Resolves when it has been sent, or cannot be. */
+  signalLive(signal: number): Promise<void> {
+    if (!this.live || !this.isUsable) return Promise.resolve();
     this.#signalsOpen += 1;
     const answered = this.#housing.keeper.signal(this.live.pid, signal, this.#options.answerDeadlineMs);
     this.#signalsAnswered = answered
@@ -140,6 +144,7 @@ export class Interpreter {
       .finally(() => {
         this.#signalsOpen -= 1;
       });
+    return this.#signalsAnswered;
   }
 
   /** Whether the running code has taken notice of an interrupt: false while it is busy in C or ignores the signal. */
@@ -154,7 +159,7 @@ export class Interpreter {
   /** Kills the live process and all that it started, unless it is ending anyway; `liveEnded` follows. */
   killLive(): void {
     if (this.#isLiveRetired || !this.live) return;
-    this.#sweep().catch((error: Error) => this.#housing.breakDown(error.message));
+    void this.#endLive();
   }
 
   /**
@@ -166,7 +171,7 @@ export class Interpreter {
     try {
       this.#isLiveRetired = true;
       if (this.#needsSweep || this.live) await this.#sweep();
-      await withDeadline(this.#liveGone, "the interpreter's end", this.#options.answerDeadlineMs);
+      await this.#awaitLiveGone();
       await this.#spawn(snapshot);
     } catch (error) {
       if (snapshot?.isAlive !== false) this.#housing.breakDown((error as Error).message);
@@ -185,16 +190,52 @@ export class Interpreter {
     const token = newToken();
     const answer = await live.snapshot(token, this.#takeDropped(), maxResidentBytes, this.#options.answerDeadlineMs);
     if (answer.type === "snapshot_declined") throw new SnapshotDeclined(answer.resident_bytes, maxResidentBytes);
+    this.#noteSnapshotsEnded(answer.ended);
+    this.#admitCopy(live, answer.pid);
     const snapshot = new SnapshotProcess(this.#snapshotHost, answer.pid, token, answer.threads, answer.pause);
     this.#snapshots.add(snapshot);
     return snapshot;
   }
 
-  /** Ends the copies let go, and finds out which others have ended while they slept: `snapshotEnded` tells of each. @throws Unanswered. */
+  /**
+   * Ends the copies let go, and finds out which others have ended while they slept: `snapshotEnded` tells of each. Where the live
+   * process does not say, kept busy by threads of the user's, they count as they did.
+   */
   async countSnapshots(): Promise<void> {
-    if (!this.live) return;
-    const { pids } = await this.live.reap(this.#takeDropped(), this.#options.answerDeadlineMs);
-    this.#noteSnapshotsEnded(pids);
+    const { live } = this;
+    if (!live) return;
+    try {
+      const { pids } = await live.reap(this.#takeDropped(), COUNT_MS);
+      this.#noteSnapshotsEnded(pids);
+    } catch {
+      // One that is ending shall be known to have ended by whoever asked.
+      if (!live.isConnected) await this.#awaitLiveGone().catch(() => undefined);
+    }
+  }
+
+  /** @throws ChannelViolation where the live process gives out another process for a copy that it has made. */
+  #admitCopy(live: LiveProcess, pid: number): void {
+    if (pid === live.pid || pid === KEEPER_PID) {
+      const violation = new ChannelViolation(`process ${pid} is no copy`);
+      live.refuse(violation);
+      throw violation;
+    }
+    // No two processes have one pid: a copy that had it is gone.
+    this.#noteSnapshotsEnded([pid]);
+  }
+
+  #awaitLiveGone(): Promise<void> {
+    return withDeadline(this.#liveGone, "the interpreter's end", this.#options.answerDeadlineMs);
+  }
+
+  /** Ends the live process with all that it started; where it stays, the sandbox ends. */
+  async #endLive(): Promise<void> {
+    try {
+      await this.#sweep();
+      await this.#awaitLiveGone();
+    } catch (error) {
+      this.#housing.breakDown((error as Error).message);
+    }
   }
 
   /** Has a snapshot write itself to `sink`, in a process of its own. */
@@ -238,6 +279,8 @@ export class Interpreter {
   /** Ends everything in the sandbox and removes its files outside. Safe to call twice. */
   async close(): Promise<void> {
     this.#isLiveRetired = true;
+    // A connection of which nothing is read does not end.
+    this.#live?.allow(Number.POSITIVE_INFINITY);
     const closing = this.#housing.close();
     for (const snapshot of [...this.#snapshots]) snapshot.drop();
     this.#takeDropped();
@@ -251,25 +294,38 @@ export class Interpreter {
       "live",
       (token) => snapshot?.spawn(token, newToken()) ?? this.#housing.keeper.spawn(token),
       (guest) => {
-        if (snapshot) snapshot.moved(guest.hello.snapshot_pid ?? 0);
         this.#liveGone = new Promise((resolve) => {
           this.#noteLiveGone = resolve;
         });
         this.#isLiveRetired = false;
         this.#needsSweep = true;
-        this.#live = new LiveProcess(guest, {
+        const live = new LiveProcess(guest, {
           output: this.#listener.output,
           execution: this.#listener.execution,
           disconnected: (live, isViolation) => this.#hastenEnd(live, isViolation ? 0 : END_SKEW_MS),
           ended: (_live, end) => this.#noteLiveEnd(end),
         });
+        this.#live = live;
+        if (snapshot) this.#moveCopy(snapshot, live, guest.hello.snapshot_pid ?? 0);
       },
     );
   }
 
+  /** `snapshot` runs as `live` now, and has left a copy. */
+  #moveCopy(snapshot: SnapshotProcess, live: LiveProcess, pid: number): void {
+    try {
+      this.#admitCopy(live, pid);
+      snapshot.moved(pid);
+    } catch {
+      snapshot.noteEnded();
+    }
+  }
+
   async #sweep(): Promise<void> {
     this.#live?.allow(Number.POSITIVE_INFINITY);
-    const keep = [...this.#snapshots, ...this.#serializers].map(({ pid }) => pid);
+    const keep = [...this.#snapshots, ...this.#serializers]
+      .map(({ pid }) => pid)
+      .filter((pid) => pid !== this.#live?.pid);
     this.#takeDropped();
     await this.#housing.keeper.sweep(keep, this.#options.answerDeadlineMs);
     this.#needsSweep = false;
@@ -280,9 +336,7 @@ export class Interpreter {
     if (live.hasEnded || this.#isLiveRetired) return;
     setTimeout(() => {
       if (live.hasEnded || live !== this.#live || !this.isUsable) return;
-      this.#sweep()
-        .then(() => withDeadline(this.#liveGone, "the interpreter's end", this.#options.answerDeadlineMs))
-        .catch((error: Error) => this.#housing.breakDown(error.message));
+      void this.#endLive();
     }, delayMs);
   }
 
@@ -299,14 +353,13 @@ export class Interpreter {
     await this.#housing.admit("snapshot", wake, (guest) => snapshot.adopt(guest), SNAPSHOT_HELLO_MS, snapshot.token);
   }
 
-  #drop(snapshot: SnapshotProcess, isEnding: boolean): void {
+  #drop(snapshot: SnapshotProcess): void {
     this.#snapshots.delete(snapshot);
-    if (isEnding) return;
     this.#dropped.push(snapshot.pid);
     this.#dropping ??= setTimeout(() => {
-      const pids = this.#takeDropped();
-      // Without a live process a sweep is about to end them.
-      this.live?.drop(pids);
+      this.#dropping = undefined;
+      // Without a live process they wait for the next one, or a sweep.
+      if (this.live) this.live.drop(this.#takeDropped());
     }, DROP_AFTER_MS);
   }
 

@@ -229,6 +229,11 @@ class Driver:
             copy.peer = self.accept(copy.token)
         return copy.peer
 
+    def drop(self, copy: Copy) -> None:
+        """Let a snapshot go, as the runner does."""
+        copy.close()
+        self.live.send(type="drop", pids=[copy.pid])
+
     def snapshot(self, **options: Any) -> tuple[Copy, Message]:
         """Take a snapshot and have it connect; returns it and the live process's report."""
         copy, report = self.freeze(**options)

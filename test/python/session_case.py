@@ -21,7 +21,10 @@ class SessionCase(unittest.TestCase):
 
     def setUp(self) -> None:
         cls = type(self)
-        if cls._shared is None or cls._shared.process.poll() is not None:
+        if cls._shared is not None and cls._shared.process.poll() is not None:
+            cls._shared.close()
+            cls._shared = None
+        if cls._shared is None:
             cls._shared = Driver()
         else:
             cls._shared.restart()

@@ -141,7 +141,7 @@ class Blobs(SessionCase):
         """Take a snapshot and have it serialised."""
         snapshot, _ = self.session.snapshot()
         blob = self.session.checkpoint(snapshot, **options)
-        snapshot.close()
+        self.session.drop(snapshot)
         return blob
 
     def load_fresh(self, blob: Blob) -> Message:

@@ -127,7 +127,7 @@ class Resources(SessionCase):
             self.run_code("import threading\nt = threading.Thread(target=input); t.start(); t.join()", "x")
             self.run_code("input()", "x")
             snapshot, _ = self.session.snapshot()
-            snapshot.close()
+            self.session.drop(snapshot)
         self.assertEqual(self.run_code(count).value, before)
 
     def _descendants(self) -> set[int]:

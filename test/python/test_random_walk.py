@@ -51,7 +51,7 @@ class Walk(SessionCase):
             elif action == "snapshot":
                 snapshots.append((self.session.snapshot()[0], model))
                 if len(snapshots) > 4:
-                    snapshots.pop(0)[0].close()
+                    self.session.drop(snapshots.pop(0)[0])
             elif action == "restore" and snapshots:
                 peer, model = chance.choice(snapshots)
                 self.session.restore(peer, [other for other, _ in snapshots])
@@ -75,7 +75,7 @@ class Walk(SessionCase):
         while self.session.keeper.receive()["type"] != "exited":
             pass
         self.session.restore(before, [peer for peer, _ in snapshots])
-        before.close()
+        self.session.drop(before)
         return model
 
 

@@ -51,7 +51,7 @@ class Snapshots(SessionCase):
             snapshot, _ = self.session.snapshot()
             self.run_code("n = -1")
             self.session.restore(snapshot)
-            snapshot.close()
+            self.session.drop(snapshot)
         self.assertEqual(self.run_code("n").value, 100)
         self.assertEqual(self.run_code("len(__import__('inspect').stack(0))").value, depth)
         self.assertLess(self.run_code("import os; len(os.listdir('/proc/self/fd'))").value, 16)
@@ -59,7 +59,7 @@ class Snapshots(SessionCase):
     def test_by_the_hundred_leave_the_live_process_known(self) -> None:
         for _ in range(150):
             snapshot, _ = self.session.snapshot()
-            snapshot.close()
+            self.session.drop(snapshot)
         self.assertTrue(self.session.signal(0))
         kept = [self.session.freeze()[0] for _ in range(70)]
         for _ in range(3):
@@ -67,8 +67,9 @@ class Snapshots(SessionCase):
             self.assertTrue(self.session.signal(0))
         self.session.live.send(type="drop", pids=[snapshot.pid for snapshot in kept])
 
-    def test_end_with_their_connection(self) -> None:
+    def test_end_with_their_connection_once_they_had_an_order(self) -> None:
         snapshot, _ = self.session.snapshot()
+        self.session.checkpoint(snapshot)
         snapshot.close()
         end = time.monotonic() + 5
         while os.path.exists(f"/proc/{snapshot.pid}/fd") and time.monotonic() < end:
@@ -219,10 +220,30 @@ class Asleep(SessionCase):
         copy, _ = self.session.freeze()
         self.assertEqual(self.reaped(), [])
         self.run_code(f"import os; os.kill({copy.pid}, 9)")
+        self.wait_until_gone(copy.pid)
         with self.assertRaises(Ended):
             self.session.wake(copy)
-        self.wait_until_gone(copy.pid)
         self.assert_alive()
+
+    def test_that_ended_is_told_of_once_whoever_has_waited_for_it(self) -> None:
+        first, _ = self.session.freeze()
+        self.run_code(f"import os; os.kill({first.pid}, 9)\ntry: os.wait()\nexcept ChildProcessError: pass")
+        end = time.monotonic() + 5
+        while is_running(first.pid):
+            self.assertLess(time.monotonic(), end)
+        _, report = self.session.freeze()
+        self.assertEqual(report["ended"], [first.pid])
+        self.assertEqual(self.reaped(), [])
+
+    def test_goes_back_to_sleep_where_nobody_expects_it(self) -> None:
+        self.run_code("x = 1")
+        copy, _ = self.session.freeze()
+        self.run_code(f"import os, signal; os.kill({copy.pid}, signal.SIGUSR1)")
+        stranger, _ = self.session.listener.accept()
+        stranger.close()
+        time.sleep(0.1)
+        self.session.restore(copy)
+        self.assertEqual(self.run_code("x").value, 1)
 
     def test_takes_no_notice_of_other_signals(self) -> None:
         self.run_code("import os, signal; hits = []; signal.signal(signal.SIGTERM, lambda s, f: hits.append(s))")
@@ -282,7 +303,7 @@ class Recovery(SessionCase):
             said = self.assert_dies(code)
             self.assertEqual(said[-1]["pid"], self.session.live.pid)
             self.session.restore(snapshot)
-            snapshot.close()
+            self.session.drop(snapshot)
             self.assertEqual(self.run_code("state['n'], alias is state").value, [1, True], code)
 
 

@@ -136,7 +136,7 @@ export class FarSide {
     this.#lastPid += 1;
     const pid = this.#lastPid;
     this.#asleep.set(pid, order.token ?? "");
-    live.say({ type: "snapshot_taken", id: order.id, pid, threads: [], pause: 0.001 });
+    live.say({ type: "snapshot_taken", id: order.id, pid, ended: [], threads: [], pause: 0.001 });
   }
 
   /** A copy connects; told to spawn, it becomes live and leaves a copy of itself. */

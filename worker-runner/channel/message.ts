@@ -34,11 +34,14 @@ export const Hello = z.object({
 });
 export type Hello = z.infer<typeof Hello>;
 
+/** Python sends output in smaller pieces. */
+const MAX_PIECE_CHARACTERS = 65_536;
+
 const UnencodableOutput = z.object({
   type: z.literal("output"),
   offset: z.int().nonnegative(),
   stream: StreamName,
-  data: z.string(),
+  data: z.string().max(MAX_PIECE_CHARACTERS),
 });
 
 export const KeeperMessage = z.discriminatedUnion("type", [
@@ -88,6 +91,7 @@ export const LiveMessage = z.discriminatedUnion("type", [
     type: z.literal("snapshot_taken"),
     id,
     pid,
+    ended: z.array(pid),
     threads: z.array(z.string()),
     pause: seconds,
   }),

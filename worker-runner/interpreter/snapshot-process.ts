@@ -8,8 +8,8 @@ import { ChannelViolation } from "../channel.ts";
 export interface SnapshotHost {
   /** Has the keeper wake it, and resolves once it has come to `adopt`. @throws where it does not come. */
   wake(snapshot: SnapshotProcess): Promise<void>;
-  /** Nobody needs it any more: it is to be ended, unless the end of its connection has done that. */
-  dropped(snapshot: SnapshotProcess, isEnding: boolean): void;
+  /** Nobody needs it any more: it is to be ended. */
+  dropped(snapshot: SnapshotProcess): void;
   /** It has ended by itself. */
   ended(snapshot: SnapshotProcess): void;
 }
@@ -49,6 +49,11 @@ export class SnapshotProcess {
 
   /** It has come. */
   adopt({ connection }: Guest): void {
+    // It may have been let go while it woke up.
+    if (!this.#isAlive) {
+      connection.destroy();
+      return;
+    }
     this.#connection = connection;
     connection.adopt(
       () => {
@@ -92,9 +97,8 @@ export class SnapshotProcess {
     this.#isAlive = false;
     const connection = this.#connection;
     this.#connection = null;
-    // A process whose connection ends exits.
     connection?.destroy();
-    this.#host.dropped(this, connection !== null);
+    this.#host.dropped(this);
   }
 
   /** It is gone, or cannot be trusted to be there. */

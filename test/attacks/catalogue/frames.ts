@@ -110,7 +110,7 @@ export const frameAttacks: readonly Attack[] = [
   ),
   forged(
     "answers that nobody asked for are nobody's",
-    `send(message(type="snapshot_taken", id="1", pid=1, threads=[], pause=0))\n8`,
+    `send(message(type="snapshot_taken", id="1", pid=1, ended=[], threads=[], pause=0))\n8`,
   ),
   forged("half a frame and a sudden end are no frame", "send(result(own_id())[:-3])\nos._exit(0)", endsTheProcess),
   forged(

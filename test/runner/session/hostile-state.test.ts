@@ -65,3 +65,26 @@ it("treats sys.exit as an exception like any other", async () => {
   });
   expect((await result(session, "x")).value).toBe(1);
 });
+
+it("keeps its state where user code wakes its copies and dies of the same signal", async () => {
+  const session = await startSession();
+  await result(session, "x = 1");
+  expect(await failure(session, "import os, signal; os.kill(0, signal.SIGUSR1)")).toMatchObject({ state: "recovered" });
+  expect((await result(session, "x")).value).toBe(1);
+});
+
+it("can be stopped also where it gives itself out for its own copy", async () => {
+  const session = await startSession();
+  const forge = `
+import gc, os
+for live in [o for o in gc.get_objects() if type(o).__name__ == 'Live']:
+  say = live.say
+  live.say = lambda message: say({**message, 'pid': os.getpid()} if message.get('type') == 'snapshot_taken' else message)`;
+  await run(session, forge);
+  await run(session, "1");
+  const error = await failure(session, "import signal\nsignal.signal(2, signal.SIG_IGN)\nwhile True: pass", {
+    timeout: 0.5,
+  });
+  expect(["timeout", "process_died"]).toContain(error.reason);
+  expect((await result(session, "1 + 1")).value).toBe(2);
+}, 20_000);

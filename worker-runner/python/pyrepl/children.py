@@ -30,10 +30,10 @@ class HiddenChildren:
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
         self.pids: set[int] = set()
+        self._ended: list[int] = []
 
-    def reap(self) -> list[int]:
-        """Take the wait status of snapshots that have ended; returns their pids."""
-        gone: list[int] = []
+    def reap(self) -> None:
+        """Take the wait status of snapshots that have ended."""
         for pid in list(self.pids):
             try:
                 ended, _ = _waitpid(pid, _WNOHANG)
@@ -41,16 +41,23 @@ class HiddenChildren:
                 ended = pid
             if ended:
                 self._forget(pid)
-                gone.append(pid)
-        return gone
 
-    def await_ends(self, killed: Iterable[object]) -> list[int]:
-        """Wait until those of these snapshots that are ours have ended; returns them."""
-        own = [pid for pid in killed if type(pid) is int and pid in self.pids]
-        for pid in own:
-            self._wait_for(pid)
-            self._forget(pid)
-        return own
+    def take_ended(self) -> list[int]:
+        """Return the pids of those that have ended since the last call, whoever waited for them."""
+        ended, self._ended = self._ended, []
+        return ended
+
+    def await_ends(self, killed: Iterable[object]) -> None:
+        """Wait until those of these snapshots that are ours have ended."""
+        for pid in killed:
+            if type(pid) is int and pid in self.pids:
+                self._wait_for(pid)
+                self._forget(pid)
+
+    def disown(self) -> None:
+        """Forget all of them: they are not children of this process."""
+        self.pids.clear()
+        self._ended.clear()
 
     @staticmethod
     def _wait_for(pid: int) -> None:
@@ -114,6 +121,7 @@ class HiddenChildren:
 
     def _forget(self, pid: int) -> None:
         self.pids.discard(pid)
+        self._ended.append(pid)
         self._ring.dismiss(pid)
 
     def _refuse(self, pid: int) -> None:

@@ -91,7 +91,7 @@ class Live:
             return
         self.is_foreign = True
         self.prompts.execution_id = None
-        self.hidden.pids.clear()
+        self.hidden.disown()
         self.output.detach()
 
     def run(self, token: str) -> None:

@@ -76,7 +76,16 @@ def take(live: Live, message: Message) -> None:
     lock.release()
     live.hidden.pids.add(pid)
     live.ring.enrol(pid)
-    live.say({"type": "snapshot_taken", "id": message["id"], "pid": pid, "threads": threads, "pause": pause})
+    ended = live.hidden.take_ended()
+    taken = {
+        "type": "snapshot_taken",
+        "id": message["id"],
+        "pid": pid,
+        "ended": ended,
+        "threads": threads,
+        "pause": pause,
+    }
+    live.say(taken)
 
 
 def drop(live: Live, pids: Iterable[object]) -> None:
@@ -87,22 +96,22 @@ def drop(live: Live, pids: Iterable[object]) -> None:
 
 
 def reap(live: Live, message: Message) -> list[int]:
-    """End copies that nobody needs, wait for that, and return the pids of ours that have ended."""
+    """End copies that nobody needs, wait for that, and return the pids of ours that have ended without its having been told."""
     dropped = message.get("drop", ())
     drop(live, dropped)
-    return [*live.hidden.await_ends(dropped), *live.hidden.reap()]
+    live.hidden.await_ends(dropped)
+    live.hidden.reap()
+    return live.hidden.take_ended()
 
 
 def _freeze(live: Live, token: str, mask: Any) -> None:
     """Wait, and then obey on a connection of our own. Returns only in a new live process."""
     try:
         live.disconnect()
-        _await_need(live)
         live.output.discard()
-        live.hidden.pids.clear()
+        live.hidden.disown()
         while True:
-            connection = _connect(live, token)
-            order = connection.receive_message()
+            connection, order = _await_order(live, token)
             while order.get("type") == "serialize":
                 if live.forker.fork_for_keeper():
                     _serialize(live, connection, order, mask)
@@ -116,11 +125,24 @@ def _freeze(live: Live, token: str, mask: Any) -> None:
                 _become_live(live, order["token"], pid, mask)
                 return
             token = order["snapshot_token"]
-            _await_need(live)
     except (ConnectionEnded, OSError):
         _exit(0)
     except BaseException:
         _exit(70)
+
+
+def _await_order(live: Live, token: str) -> tuple[Connection, Message]:
+    """Sleep until there is an order. User code can wake us too; then nobody expects us, and we go back to sleep."""
+    while True:
+        _await_need(live)
+        try:
+            connection = _connect(live, token)
+        except (ConnectionEnded, OSError):
+            continue
+        try:
+            return connection, connection.receive_message()
+        except (ConnectionEnded, OSError):
+            connection.close()
 
 
 def _await_need(live: Live) -> None:
