@@ -127,9 +127,9 @@ export class HostedSession {
     else this.#ringIfNeeded();
   }
 
-  /** There is little time left to take the session over: what runs has to end, so that its state can be stored. */
-  hurry(): void {
-    if (this.#phase === "live") this.session.cancelAll();
+  /** There is little time left to take the session over: what runs or waits has to end within `cleanUpMs`, so that its state can be stored. */
+  hurry(cleanUpMs: number): void {
+    if (this.#phase === "live") this.session.cancelAll(cleanUpMs);
   }
 
   /** Ends the interpreter, which may have last words for the link, then forgets the session with all its events. */

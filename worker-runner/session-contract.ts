@@ -75,8 +75,12 @@ export interface SessionContract {
   interrupt(): ExecutionId | null;
   /** Ends a queued execution without running it, or interrupts a running one. @returns false where it is unknown or over. */
   cancel(executionId: ExecutionId): boolean;
-  /** Ends every queued execution without running it, and interrupts the running one. */
-  cancelAll(): void;
+  /**
+   * Ends every queued execution without running it, and interrupts the running one.
+   *
+   * @param cleanUpMs how long its code may go on that has noticed the interrupt; absent: as after any other.
+   */
+  cancelAll(cleanUpMs?: number): void;
   /** Ends what runs and what waits, then starts over with a fresh interpreter; checkpoints are kept. */
   reset(): Promise<void>;
   complete(code: string, cursor: number): Promise<z.infer<typeof Completions>>;

@@ -163,6 +163,8 @@ export class SessionLink implements LinkPort {
     this.#sentSeq = request.after;
     this.#credit = request.credit;
     this.#hosted = outcome.hosted;
+    // What the clients of a former link could take says nothing about those of this one.
+    outcome.hosted.session.limitFrames(0);
     this.tell(outcome.opened);
     outcome.hosted.attach(this);
     if (this.#options.isDraining()) this.tell({ type: "draining" });

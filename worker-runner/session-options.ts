@@ -47,8 +47,8 @@ export interface SessionOptions {
   completionAnswerMs?: number;
   /** Finished executions whose ids are remembered. */
   rememberedExecutions?: number;
-  /** UTF-16 units of finished executions' events that are kept to be told again. */
-  replayMaxCharacters?: number;
+  /** Bytes of finished executions' events that are kept to be told again. */
+  replayMaxBytes?: number;
   startDeadlineMs?: number;
   metrics?: MetricsHooks;
 }
@@ -91,7 +91,7 @@ export function settleOptions(options: SessionOptions): SessionSettings {
     completionAnswerMs: options.completionAnswerMs ?? 5_000,
     completionWaitMs: options.completionWaitMs ?? DEFAULT_LIMITS.maxTimeoutSeconds * 1_000,
     rememberedExecutions: options.rememberedExecutions ?? 1_000,
-    replayMaxCharacters: options.replayMaxCharacters ?? MIB,
+    replayMaxBytes: options.replayMaxBytes ?? MIB,
     metrics: options.metrics ?? {},
     interpreter: {
       startSandbox: options.startSandbox ?? startSandbox,

@@ -33,6 +33,8 @@ const RETRY_AFTER_SECONDS = 1;
 
 /** What runs when the runner is told to stop has this share of the time; storing the state needs the rest. */
 const HURRY_SHARE = 0.4;
+/** Code that has noticed it has this share to clean up. */
+const CLEAN_UP_SHARE = 0.2;
 
 export class SessionRegistry {
   readonly #options: SessionRegistryOptions;
@@ -95,14 +97,14 @@ export class SessionRegistry {
   /**
    * Takes no new sessions, tells the edge about those that are here, and waits until it has taken each of them away.
    *
-   * @param graceMs ends the waiting; what still runs after a good part of it is interrupted, lest the state be lost with it.
+   * @param graceMs ends the waiting; what still runs or waits after a good part of it is interrupted or cancelled, lest the state be lost with it.
    */
   async drain(graceMs: number): Promise<void> {
     this.#isDraining = true;
     if (this.size === 0) return;
     const deadline = AbortSignal.timeout(graceMs);
     const hurry = setTimeout(() => {
-      for (const hosted of this.#hosted.values()) hosted.hurry();
+      for (const hosted of this.#hosted.values()) hosted.hurry(graceMs * CLEAN_UP_SHARE);
     }, graceMs * HURRY_SHARE);
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;

@@ -74,6 +74,7 @@ export class Session implements SessionContract {
     this.#questions = new Questions({
       queue: this.#queue,
       recovery: this.#recovery,
+      codeMaxBytes: settings.codeMaxBytes,
       waitMs: settings.completionWaitMs,
       answerMs: settings.completionAnswerMs,
       revive: () => this.#revive("the interpreter had ended"),
@@ -172,8 +173,8 @@ export class Session implements SessionContract {
     return this.#executions.cancel(executionId);
   }
 
-  cancelAll(): void {
-    this.#executions.cancelAll(false);
+  cancelAll(cleanUpMs?: number): void {
+    this.#executions.cancelAll(false, cleanUpMs);
   }
 
   async reset(): Promise<void> {

@@ -16,7 +16,7 @@ const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const TUN = "/dev/net/tun";
 /** Major and minor (Linux, Documentation/admin-guide/devices.txt). */
 const TUN_NUMBERS = "10 200";
-const TOOLS = ["slirp4netns", "ip", "setpriv"];
+const TOOLS = ["slirp4netns", "ip", "setpriv", "unshare"];
 
 /** Link-local (cloud metadata), private and carrier networks, multicast: RFC 6890, sections 2.2.2 and 2.2.3. */
 const NOWHERE = ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/4"];
@@ -49,7 +49,7 @@ export function networkSetup(): string[] {
 export async function connectNetwork(pid: number, uid: number | null): Promise<() => void> {
   const missing = TOOLS.filter((tool) => !PATH.split(":").some((directory) => existsSync(`${directory}/${tool}`)));
   if (missing.length > 0) {
-    throw new Error(`NETWORK=on needs ${missing.join(" and ")}: apt install slirp4netns iproute2`);
+    throw new Error(`NETWORK=on needs ${missing.join(" and ")}: apt install slirp4netns iproute2 util-linux`);
   }
   const identity =
     uid === null ? [] : ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "--inh-caps=-all"];

@@ -71,8 +71,8 @@ export class ExecutionTurn implements Turn {
   }
 
   /** Interrupts it, or sees to it that it does not begin. */
-  stop(reason: StopReason): void {
-    if (this.#run) this.#run.stop(reason);
+  stop(reason: StopReason, cleanUpMs?: number): void {
+    if (this.#run) this.#run.stop(reason, cleanUpMs);
     else this.#earlyStop ??= reason;
   }
 

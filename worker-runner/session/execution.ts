@@ -21,8 +21,6 @@ export class Execution {
   state: "queued" | "running" | "ended" = "queued";
   /** Unix seconds; null while it waits. */
   startedAt: number | null = null;
-  /** Whether anybody has been told when it began. */
-  isStartTold = false;
   /** Characters of output so far. */
   outputCharacters = 0;
   readonly #maxBytes: number;
@@ -41,14 +39,17 @@ export class Execution {
     this.#maxBytes = maxBytes;
   }
 
-  /** Bytes of the events kept. */
+  get hasSpoken(): boolean {
+    return this.#bytes > 0;
+  }
+
+  /** Bytes of the events so far. */
   get keptBytes(): number {
     return this.#bytes;
   }
 
   record(seq: number, type: EventType, text: string | Buffer): NumberedEvent {
-    const startedAt = this.isStartTold ? undefined : (this.startedAt ?? undefined);
-    this.isStartTold ||= startedAt !== undefined;
+    const startedAt = this.#bytes === 0 ? (this.startedAt ?? undefined) : undefined;
     const event = new NumberedEvent(seq, type, this.id, text, startedAt);
     this.#bytes += event.bytes;
     if (isTerminal(type)) this.state = "ended";

@@ -36,7 +36,7 @@ export class Executions {
   constructor(duties: ExecutionsDuties) {
     const { settings, queue } = duties;
     this.#duties = duties;
-    this.#recent = new RecentExecutions(settings.rememberedExecutions, settings.replayMaxCharacters);
+    this.#recent = new RecentExecutions(settings.rememberedExecutions, settings.replayMaxBytes);
     this.#turnDuties = {
       ...duties,
       emit: (execution, type, makeFrame) => this.#emit(execution, type, makeFrame),
@@ -98,7 +98,7 @@ export class Executions {
     if (this.#waiting.size >= settings.maxQueuedExecutions) {
       throw new SessionError("queue_full", `${settings.maxQueuedExecutions} executions are waiting`);
     }
-    const execution = new Execution(id, message, settings.replayMaxCharacters);
+    const execution = new Execution(id, message, settings.replayMaxBytes);
     this.#recent.add(execution);
     return { execution, isNew: true };
   }
@@ -109,12 +109,11 @@ export class Executions {
     this.#duties.queue.push(turn);
   }
 
-  /** The first event says when the execution began; where it is long in coming, it is said without one. */
+  /** The first event says when the execution began; where it is long in coming, it is said before. */
   #tellStartLater(execution: Execution): void {
     this.#startTimer = setTimeout(() => {
       const { startedAt } = execution;
-      if (execution.isStartTold || startedAt === null) return;
-      execution.isStartTold = true;
+      if (execution.hasSpoken || startedAt === null) return;
       for (const listener of this.#duties.listeners) listener.started?.(execution.id, startedAt);
     }, TELL_START_AFTER_MS);
   }
@@ -137,11 +136,16 @@ export class Executions {
     return true;
   }
 
-  /** Ends what waits without running it, and interrupts what runs; `isStateGoing`: nothing of what they did will stay. */
-  cancelAll(isStateGoing: boolean): void {
+  /**
+   * Ends what waits without running it, and interrupts what runs.
+   *
+   * @param isStateGoing nothing of what they did will stay.
+   * @param cleanUpMs how long code may go on that has noticed it; absent: as after any other interrupt.
+   */
+  cancelAll(isStateGoing: boolean, cleanUpMs?: number): void {
     if (isStateGoing) for (const turn of [...this.#waiting.values(), this.#current]) turn?.forgetState();
     for (const executionId of [...this.#waiting.keys()]) this.cancel(executionId);
-    this.#current?.stop("cancelled");
+    this.#current?.stop("cancelled", cleanUpMs);
   }
 
   #emit(execution: Execution, type: EventType, makeFrame: (seq: number) => string | Buffer): void {

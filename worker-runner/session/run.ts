@@ -30,6 +30,8 @@ const ON_THE_WAY_MS = 5;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** What may still be read of a process that was told to stop while its output was held back. */
 const STOPPING_ALLOWANCE_CHARACTERS = 1024 * 1024;
+/** Output is cut no shorter, however small a window is: a frame costs more than what it carries. Any window takes one frame at a time. */
+const SHORTEST_PIECE_CHARACTERS = 256;
 /** What a question counts for as output, its prompt apart. */
 const INPUT_CHARACTERS = 256;
 
@@ -141,26 +143,34 @@ export class Run {
     return true;
   }
 
-  /** Interrupts it, and kills what does not react. The first reason counts; another one is another interrupt. */
-  stop(reason: StopReason): void {
+  /**
+   * Interrupts it, and kills what does not react. The first reason counts; another one is another interrupt.
+   *
+   * @param cleanUpMs how much longer code may take that has noticed it.
+   */
+  stop(reason: StopReason, cleanUpMs: number = this.#duties.noticedGraceMs): void {
     if (this.#phase !== "running" && this.#phase !== "stopping") return;
+    // Only a request is another interrupt; what is printed past the limit while the code cleans up is none.
+    if (this.#phase === "stopping" && reason === "output_limit") return;
     const { interpreter, graceMs } = this.#duties;
-    interpreter.live?.allow(STOPPING_ALLOWANCE_CHARACTERS);
-    interpreter.signalLive(SIGINT);
+    // Not before it has the signal: code that prints as fast as it can would have used all of it up by then.
+    void interpreter.signalLive(SIGINT).then(() => {
+      if (this.#phase === "stopping") interpreter.live?.allow(STOPPING_ALLOWANCE_CHARACTERS);
+    });
     if (this.#phase === "stopping") return;
     this.#phase = "stopping";
     this.#stop = reason;
     clearTimeout(this.#timeout);
     if (!this.#isHeard && performance.now() - this.#startedAt < EARLY_MS) this.#signalAgain(0);
-    this.#grace = setTimeout(() => void this.#endGrace(), graceMs);
+    this.#grace = setTimeout(() => void this.#endGrace(cleanUpMs), graceMs);
   }
 
   /** Code that has noticed an interrupt, or a cancel, may take its time to clean up; its time limit knows no such mercy. */
-  async #endGrace(): Promise<void> {
-    const { interpreter, noticedGraceMs } = this.#duties;
+  async #endGrace(cleanUpMs: number): Promise<void> {
+    const { interpreter } = this.#duties;
     const mayGoOn = this.#stop === "interrupted" || this.#stop === "cancelled";
     if (mayGoOn && (await interpreter.hasNoticedInterrupt())) {
-      if (this.#phase === "stopping") this.#grace = setTimeout(() => this.#kill(), noticedGraceMs);
+      if (this.#phase === "stopping") this.#grace = setTimeout(() => this.#kill(), cleanUpMs);
     } else if (this.#phase === "stopping") {
       this.#kill();
     }
@@ -176,7 +186,7 @@ export class Run {
     if (pauseMs === undefined) return;
     this.#again = setTimeout(() => {
       if (this.#phase !== "stopping" || this.#isHeard) return;
-      this.#duties.interpreter.signalLive(SIGINT);
+      void this.#duties.interpreter.signalLive(SIGINT);
       this.#signalAgain(attempt + 1);
     }, pauseMs);
   }
@@ -227,7 +237,7 @@ export class Run {
   #emitOutput(text: string, stream: StreamName): void {
     const { context } = this.execution;
     const limit = this.#duties.frameLimit();
-    if (limit > 0 && text.length > 1 && outputFrameBytes(context, text) > limit) {
+    if (limit > 0 && text.length > SHORTEST_PIECE_CHARACTERS && outputFrameBytes(context, text) > limit) {
       const middle = middleOf(text);
       this.#emitOutput(text.slice(0, middle), stream);
       this.#emitOutput(text.slice(middle), stream);

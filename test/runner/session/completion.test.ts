@@ -34,3 +34,16 @@ it("does not hang where an object's own code does", async () => {
   await Promise.allSettled([session.complete("a.", 2)]);
   expect((await result(session, "x")).value).toBe(1);
 });
+
+it("lets no more than a few questions wait, and none of any size", async () => {
+  const session = await startSession({ codeMaxBytes: 1_000 });
+  await expect(session.isComplete("x".repeat(1_001))).rejects.toMatchObject({ code: "payload_too_large" });
+  const busy = run(session, "print('on', flush=True)\ninput()");
+  await printed(session, "on");
+  const waiting = Array.from({ length: 16 }, () => session.isComplete("1"));
+  await expect(session.complete("a", 1)).rejects.toMatchObject({ code: "queue_full" });
+  session.interrupt();
+  await busy;
+  expect(new Set((await Promise.all(waiting)).map(({ status }) => status))).toEqual(new Set(["complete"]));
+  expect(await session.isComplete("1")).toEqual({ status: "complete" });
+});

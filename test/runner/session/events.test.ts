@@ -91,6 +91,7 @@ it("says when an execution began, with its first event or before where that is l
     ["result", "a"],
     ["output", "b"],
     ["started", "c"],
+    ["output", "c"],
     ["result", "d"],
   ]);
   const times = begun.map(([, , at]) => at);

@@ -38,7 +38,7 @@ it("refuses an id that was used with other code, while it runs and after", async
 });
 
 it("tells the terminal event alone where the events are too many to keep", async () => {
-  const session = await startSession({ replayMaxCharacters: 2_000 });
+  const session = await startSession({ replayMaxBytes: 2_000 });
   const code = "for i in range(1000): print(i, flush=True)\n7";
   await run(session, code, { id: "much" });
   const again = await run(session, code, { id: "much" });

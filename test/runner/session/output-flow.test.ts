@@ -84,3 +84,34 @@ it("carries a hundred megabytes whole", async () => {
   }
   expect(characters).toBe(100_000_000);
 });
+
+it("ends at once while its output is held back", async () => {
+  const session = await startSession();
+  const ended = collect(session.execute({ code: "while True: print('x' * 1000)" }));
+  await wait(100);
+  session.pauseOutput();
+  await wait(300);
+  await session.shutdown();
+  expect((await ended).terminal.data).toMatchObject({ reason: "cancelled" });
+}, 5_000);
+
+it("hears of an interrupt however fast the code prints that is held back", async () => {
+  const session = await startSession({ noticedInterruptGraceMs: 30_000 });
+  for (let round = 0; round < 10; round += 1) {
+    const ended = collect(session.execute({ code: `print('on', flush=True)\nwhile True: print('x' * 1000)` }));
+    await printed(session, "on");
+    session.pauseOutput();
+    await wait(100);
+    session.interrupt();
+    expect((await ended).terminal.data).toMatchObject({ reason: "interrupted", state: "kept" });
+    session.resumeOutput();
+  }
+}, 20_000);
+
+it("is cut into no more frames than is reasonable", async () => {
+  const session = await startSession();
+  session.limitFrames(1);
+  const { events, stdout } = await run(session, "print('x' * 100_000)");
+  expect(stdout.length).toBe(100_001);
+  expect(events.length).toBeLessThan(1_000);
+});

@@ -161,3 +161,42 @@ it("resets to a fresh interpreter, ending what runs and what waits", async () =>
   expect((await waiting).terminal.data).toMatchObject({ reason: "cancelled" });
   expect((await result(session, "'x' in globals()")).value).toBe(false);
 });
+
+it("is interrupted once where it prints too much, however much it prints while it cleans up", async () => {
+  const session = await startSession({ outputMaxCharacters: 2_000 });
+  const code = `
+import time
+count = 0
+until = time.monotonic() + 0.5
+while time.monotonic() < until:
+  try:
+    while time.monotonic() < until: print('x' * 100, flush=True)
+  except KeyboardInterrupt: count += 1`;
+  await run(session, code);
+  expect((await result(session, "count")).value).toBe(1);
+});
+
+it("may clean up for as long as whoever stops it says", async () => {
+  const session = await startSession();
+  const running = run(
+    session,
+    "import time\ntry:\n  print('on', flush=True)\n  time.sleep(60)\nfinally:\n  time.sleep(60)",
+  );
+  await printed(session, "on");
+  const startedAt = performance.now();
+  session.cancelAll(300);
+  expect((await running).terminal.data).toMatchObject({ reason: "cancelled", state: "recovered" });
+  expect(performance.now() - startedAt).toBeLessThan(3_000);
+});
+
+it("ends in time also where a thread keeps the interpreter from answering, rollback or not", async () => {
+  const session = await startSession();
+  await result(session, "x = 1");
+  const hog =
+    "import re, threading, time\nt = threading.Thread(target=lambda: (time.sleep(0.2), re.match('(a+)+$', 'a' * 45 + 'b')))\nt.start()";
+  await result(session, hog);
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  const error = await failure(session, "x = 2", { transaction_policy: "rollback_on_failure", timeout: 1 });
+  expect(error).toMatchObject({ reason: "timeout", transaction: "rolled_back" });
+  expect((await result(session, "x")).value).toBe(1);
+}, 20_000);
