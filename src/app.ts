@@ -1,6 +1,6 @@
 /** Owns the route table, and what every answer of the front has in common: request id, origin, caller, problems. */
 import { type FrontApp, newFrontApp } from "./api-docs.ts";
-import { authenticate } from "./auth.ts";
+import { asksForToken, authenticate } from "./auth.ts";
 import { settingsOf } from "./env.ts";
 import type { FrontContext } from "./front.ts";
 import { declareSecurity } from "./openapi.ts";
@@ -73,7 +73,7 @@ export function buildApp(): FrontApp {
   for (const path of API_PATHS) {
     app.use(path, async (context, next) => {
       const settings = context.get("settings");
-      const page = checkOrigin(context.req.raw, settings.ALLOWED_ORIGINS, settings.LOCAL);
+      const page = checkOrigin(context.req.raw, settings.ALLOWED_ORIGINS, settings.LOCAL && !asksForToken(settings));
       if (page !== null && context.req.method === "OPTIONS") {
         context.res = preflightResponse(page.origin);
         return;

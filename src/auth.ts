@@ -114,13 +114,18 @@ async function payloadOf(token: string, settings: Settings): Promise<JWTPayload>
   return verifyWithKeySet(token, settings.JWKS_URL, { ...options, algorithms: KEY_SET_ALGORITHMS });
 }
 
+/** Whether authentication is on. */
+export function asksForToken({ JWT_SECRET, JWKS_URL }: Settings): boolean {
+  return JWT_SECRET !== undefined || JWKS_URL !== undefined;
+}
+
 /**
  * Establishes the tenant of a request: the token's `sub`, or `anonymous` where authentication is off.
  *
  * @throws ProblemError `unauthorized`; any other error means that the key set could not be fetched.
  */
 export async function authenticate(request: Request, settings: Settings): Promise<string> {
-  if (settings.JWT_SECRET === undefined && settings.JWKS_URL === undefined) return ANONYMOUS;
+  if (!asksForToken(settings)) return ANONYMOUS;
   const token = tokenOf(request);
   if (token === null) throw unauthorized("Send `Authorization: Bearer <token>`.");
   if (token.length > MAX_TOKEN_CHARS) throw unauthorized(REFUSED);

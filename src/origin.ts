@@ -11,8 +11,8 @@ const PREFLIGHT_MAX_AGE_SECONDS = "600";
  * The origin of the page that calls, or null for a caller that is no web page.
  *
  * @param allowed ALLOWED_ORIGINS, comma separated.
- * @param isLocal the edge serves this machine only: a page that has reached it by a name which is not this machine's own was led here
- *   by its DNS, and is foreign although its origin seems to be ours.
+ * @param isLocal the edge serves this machine only, and asks for no token: a page that has reached it by a name which is not this
+ *   machine's own was led here by its DNS, and is foreign although its origin seems to be ours.
  * @throws ProblemError `origin_not_allowed`.
  */
 export function checkOrigin(

@@ -82,4 +82,6 @@ it("says nothing to a page of another name whose requests do not tell where they
   const allowed = { LOCAL: "true", ALLOWED_ORIGINS: "https://python.example" };
   expect(await asked("python.example", allowed)).toBe(200);
   expect(await asked("rebound.test:8787", allowed)).toBe(403);
+  // Where a token is asked for, such a page has none.
+  expect(await asked("rebound.test:8787", { LOCAL: "true", JWT_SECRET: "s".repeat(32) })).toBe(401);
 });
