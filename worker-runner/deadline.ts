@@ -17,10 +17,12 @@ export function withDeadline<T>(
   signal?: AbortSignal,
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    const timer = setTimeout(() => {
+    const expire = () => {
       leave();
       reject(new DeadlinePassed(`${what} took longer than ${deadlineMs} ms`));
-    }, deadlineMs);
+    };
+    // After a stall of our own what was waited for may have come, and wait to be read behind this timer.
+    const timer = setTimeout(() => setImmediate(expire), deadlineMs);
     const abort = () => {
       leave();
       reject(signal?.reason);

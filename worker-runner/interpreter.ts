@@ -17,7 +17,8 @@ const { SIGUSR1: WAKE } = constants.signals;
 /** A connection's end and the keeper's word on it follow each other closely; past this one of them is being withheld. */
 const END_SKEW_MS = 250;
 /** Long enough for a copy that was put out to swap; one that was killed is known before, as a rule. */
-const SNAPSHOT_HELLO_MS = 3_000;
+const SNAPSHOT_HELLO_MS = 5_000;
+const WAKE_AGAIN_MS = 500;
 /** A live process that has nothing to do answers at once. */
 const COUNT_MS = 2_000;
 /** In the sandbox, where it is the first. Without a sandbox no process of ours has it. */
@@ -230,9 +231,10 @@ export class Interpreter {
 
   /** Ends the live process with all that it started; where it stays, the sandbox ends. */
   async #endLive(): Promise<void> {
+    const gone = this.#liveGone;
     try {
       await this.#sweep();
-      await this.#awaitLiveGone();
+      await withDeadline(gone, "the interpreter's end", this.#options.answerDeadlineMs);
     } catch (error) {
       this.#housing.breakDown((error as Error).message);
     }
@@ -350,7 +352,18 @@ export class Interpreter {
       const isThere = await this.#housing.keeper.signal(snapshot.pid, WAKE, this.#options.answerDeadlineMs);
       if (!isThere) throw new Unanswered("the copy has ended");
     };
-    await this.#housing.admit("snapshot", wake, (guest) => snapshot.adopt(guest), SNAPSHOT_HELLO_MS, snapshot.token);
+    let last: Promise<void> = Promise.resolve();
+    // One that could not connect went back to sleep.
+    const again = setInterval(() => {
+      last = wake().catch(() => undefined);
+    }, WAKE_AGAIN_MS);
+    try {
+      await this.#housing.admit("snapshot", wake, (guest) => snapshot.adopt(guest), SNAPSHOT_HELLO_MS, snapshot.token);
+    } finally {
+      clearInterval(again);
+      // A signal must not reach what the copy becomes.
+      await last;
+    }
   }
 
   #drop(snapshot: SnapshotProcess): void {

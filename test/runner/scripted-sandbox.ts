@@ -64,6 +64,8 @@ export interface Script {
   execute(live: ScriptedProcess, executionId: string, code: string, far: FarSide): void;
   /** What the keeper does with a signal, beside saying that it was delivered. */
   signal?(live: ScriptedProcess | null, signal: number, far: FarSide): void;
+  /** So many signals do not wake a copy. */
+  deafCopies?: number;
   /** False: the keeper answers no sweep. */
   sweeps?: boolean;
 }
@@ -74,6 +76,7 @@ export class FarSide {
   readonly #script: Script;
   readonly #end: (exit: SandboxExit) => void;
   #lastPid = 1;
+  #ignored = 0;
   /** Tokens of the copies that sleep, by pid. */
   readonly #asleep = new Map<number, string>();
   keeper: ScriptedProcess | null = null;
@@ -112,7 +115,8 @@ export class FarSide {
     if (order.type === "signal") {
       this.keeper?.say({ type: "signalled", id: order.id, delivered: true });
       const asleep = this.#asleep.get(order.pid ?? 0);
-      if (asleep === undefined) this.#script.signal?.(this.live, Number(order.signal), this);
+      if (asleep !== undefined && this.#ignored < (this.#script.deafCopies ?? 0)) this.#ignored += 1;
+      else if (asleep === undefined) this.#script.signal?.(this.live, Number(order.signal), this);
       else this.#wake(order.pid ?? 0, asleep);
     }
     if (order.type === "sweep" && this.#script.sweeps !== false) {

@@ -132,3 +132,19 @@ it("sends no code before every signal has been answered", async () => {
   await Promise.all([first, second]);
   expect(order).toEqual(["first", "signal", "second"]);
 });
+
+it("wakes a copy again that did not come", async () => {
+  const session = await startSession({
+    startSandbox: scriptedSandbox({
+      deafCopies: 2,
+      execute: (live, id) => live.finish(id, { value: '"fine"', repr: "fine" }),
+    }),
+  });
+  await result(session, "good");
+  const { terminal } = await run(session, "good", { transaction_policy: "rollback_always" });
+  expect(terminal).toMatchObject({ type: "result", data: { transaction: "rolled_back" } });
+  const restored: string[] = [];
+  session.subscribe({ state: (state) => restored.push(state) });
+  expect((await result(session, "good", { transaction_policy: "rollback_always" })).value).toBe("fine");
+  expect(restored).not.toContain("restored");
+});
