@@ -1,13 +1,24 @@
-/** Owns how a failure becomes an RFC 9457 answer; the codes and their statuses are the contract's (src/protocol/problem.ts). */
+/** Owns the edge's one error class and its RFC 9457 form. `src/protocol/problem.ts` owns the codes and their statuses. */
 import type { z } from "zod";
-import { type FieldError, PROBLEMS, type Problem } from "./protocol/problem.ts";
-import type { Outcome, ProblemInit } from "./session-calls.ts";
+import { type FieldError, PROBLEMS, type Problem, type ProblemCode } from "./protocol/problem.ts";
 
-/** Seconds to wait where whoever failed did not say; the contract wants `Retry-After` on every 429 and 503. */
+/** Seconds to wait if the failure names none. The contract requires `Retry-After` on every 429 and 503. */
 const DEFAULT_RETRY_AFTER: Record<number, number> = { 429: 1, 503: 5 };
 const MAX_FIELD_ERRORS = 16;
 
-/** A failure that has its answer: thrown anywhere in the front, turned into a response in one place. */
+/** A failure before it is written as an RFC 9457 object. Nothing in it may reveal internals. */
+export interface ProblemInit {
+  code: ProblemCode;
+  detail: string;
+  errors?: FieldError[];
+  /** Seconds. */
+  retryAfter?: number;
+}
+
+/** The result of a call on the session object. A thrown error would lose its class at the RPC border. */
+export type Outcome<T> = { ok: true; value: T } | { ok: false; problem: ProblemInit };
+
+/** A failure whose answer is known: the caller is wrong, or the system failed in a way that has a code. */
 export class ProblemError extends Error {
   override name = "ProblemError";
   readonly init: ProblemInit;
@@ -21,7 +32,10 @@ export class ProblemError extends Error {
   }
 }
 
-/** Dresses a failure as the contract's problem object. */
+/** The error for something that the client names and that does not exist. */
+export const notFound = (what: string) => new ProblemError({ code: "not_found", detail: `There is no such ${what}.` });
+
+/** Writes a failure as the contract's problem object. */
 export function toProblem(init: ProblemInit, requestId: string): Problem {
   const { status, title } = PROBLEMS[init.code];
   const retryAfter = init.retryAfter ?? DEFAULT_RETRY_AFTER[status];
@@ -37,34 +51,10 @@ export function toProblem(init: ProblemInit, requestId: string): Problem {
   };
 }
 
-/** The HTTP answer for a failure. */
-export function problemResponse(
-  init: ProblemInit,
-  requestId: string,
-  extraHeaders: Record<string, string> = {},
-): Response {
-  const problem = toProblem(init, requestId);
-  const headers = new Headers(extraHeaders);
-  headers.set("content-type", "application/problem+json");
-  headers.set("cache-control", "no-store");
-  headers.set("x-request-id", requestId);
-  if (problem.status === 401) headers.set("www-authenticate", "Bearer");
-  if (problem.retry_after !== undefined) {
-    headers.set("retry-after", String(Math.max(1, Math.ceil(problem.retry_after))));
-  }
-  return new Response(JSON.stringify(problem), { status: problem.status, headers });
-}
-
 /** What zod found, as the contract's `errors`; `prefix` names the part of the request (`query`, a header). */
 export function fieldErrors(error: z.ZodError, prefix = ""): FieldError[] {
   return error.issues.slice(0, MAX_FIELD_ERRORS).map((issue) => ({
     path: [...(prefix === "" ? [] : [prefix]), ...issue.path.map(String)].join("."),
     message: issue.message,
   }));
-}
-
-/** The value of a call on the session object. @throws ProblemError with what the object answered. */
-export function unwrap<T>(outcome: Outcome<T>): T {
-  if (outcome.ok) return outcome.value;
-  throw new ProblemError(outcome.problem);
 }

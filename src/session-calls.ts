@@ -1,7 +1,7 @@
-/** Owns the calls that the front makes on a client's Durable Object, and the shape of their outcome; the object implements them. */
+/** Owns the calls that the front makes on a client's Durable Object. `ClientSession` implements them. */
 import type { z } from "zod";
+import type { Outcome } from "./problem.ts";
 import type { CheckpointId, ClientId, ExecutionId, MessageId, SessionName } from "./protocol/identity.ts";
-import type { FieldError, ProblemCode } from "./protocol/problem.ts";
 import type {
   ExecuteAccepted,
   ExecuteBody,
@@ -18,18 +18,6 @@ export interface Caller {
   clientId: ClientId;
   requestId: string;
 }
-
-/** What went wrong, before it is dressed as an RFC 9457 object. Nothing in it may reveal internals. */
-export interface ProblemInit {
-  code: ProblemCode;
-  detail: string;
-  errors?: FieldError[];
-  /** Seconds. */
-  retryAfter?: number;
-}
-
-/** Errors cross the RPC border as values, since a thrown error loses its class there. */
-export type Outcome<T> = { ok: true; value: T } | { ok: false; problem: ProblemInit };
 
 export type EventStreamFormat = "sse" | "ndjson";
 

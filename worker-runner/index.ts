@@ -1,7 +1,8 @@
 /** Owns what the runner offers as a library: sessions and a pool of them in this process, without any network. */
 export type { ExecutionEvent } from "../src/protocol/event.ts";
-export type { MetricsHooks } from "./metrics-hooks.ts";
-export { Session } from "./session.ts";
+export { type PoolHealth, type PoolMetrics, type PoolOptions, SessionPool } from "./pool/session-pool.ts";
+export type { MetricsHooks } from "./session/metrics-hooks.ts";
+export { Session } from "./session/session.ts";
 export type {
   CheckpointTaken,
   ExecuteRequest,
@@ -9,7 +10,6 @@ export type {
   SessionContract,
   SessionListener,
   SessionStatus,
-} from "./session-contract.ts";
-export { SessionError, type SessionErrorCode } from "./session-error.ts";
-export type { SessionOptions } from "./session-options.ts";
-export { type PoolHealth, type PoolMetrics, type PoolOptions, SessionPool } from "./session-pool.ts";
+} from "./session/session-contract.ts";
+export { SessionError, type SessionErrorCode } from "./session/session-error.ts";
+export type { SessionOptions } from "./session/session-options.ts";

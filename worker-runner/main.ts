@@ -1,10 +1,10 @@
 /** What `npm run runner` runs: the runner's service, from its environment to its exit code. */
 import packageJson from "../package.json" with { type: "json" };
-import { ConfigError, parseConfig, type RunnerConfig } from "./config.ts";
-import { createLog, type Logger } from "./log.ts";
-import { Metrics } from "./metrics.ts";
-import { type RunnerService, startRunnerService } from "./runner-service.ts";
-import { startServicePool } from "./service-pool.ts";
+import { ConfigError, parseConfig, type RunnerConfig } from "./service/config.ts";
+import { createLog, type Logger } from "./service/log.ts";
+import { Metrics } from "./service/metrics.ts";
+import { type RunnerService, startRunnerService } from "./service/runner-service.ts";
+import { startServicePool } from "./service/start-pool.ts";
 import { removeLeftFolders } from "./temp-folder.ts";
 
 /** A terminal and npm may both pass the same Ctrl-C on; a person takes longer for the second one. */

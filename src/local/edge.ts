@@ -30,7 +30,7 @@ const HOST = "127.0.0.1";
 const HEALTH_DEADLINE_MS = 10_000;
 /**
  * What comes over a WebSocket is garbage that only a full collection takes away, and without a limit that comes late: 1 GB of
- * output left 1.1 GB. The edge asks for collections itself (`src/garbage.ts`); the limit is for what it holds at a time.
+ * output left 1.1 GB. The edge asks for collections itself (`src/object/runner/collect-garbage.ts`); the limit is for what it holds at a time.
  */
 const V8_FLAGS = "--expose-gc --max-old-space-size=512 --max-semi-space-size=2";
 
@@ -42,7 +42,7 @@ const V8_FLAGS = "--expose-gc --max-old-space-size=512 --max-semi-space-size=2";
 export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const { port, stateDir, variables, log } = options;
   const [built, { Miniflare }] = await Promise.all([buildEdge(), import("miniflare")]);
-  await leadWorkerdByTheHand();
+  await startWorkerdViaWrapper();
   process.env.MINIFLARE_WORKERD_V8_FLAGS ??= V8_FLAGS;
   const lines = new EdgeLines(log);
   const removeForeignListeners = watchSignalListeners();
@@ -132,7 +132,7 @@ class EdgeLines {
 }
 
 /** Has miniflare start workerd through a script that makes it end with this program. */
-async function leadWorkerdByTheHand(): Promise<void> {
+async function startWorkerdViaWrapper(): Promise<void> {
   if (process.platform !== "linux" || process.env.PYREPL_WORKERD !== undefined) return;
   const script = fileURLToPath(new URL("workerd-with-parent.sh", import.meta.url));
   await access(script, constants.X_OK);

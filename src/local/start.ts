@@ -1,5 +1,5 @@
 /** What `npm start` runs: edge and runners on this machine, one log, and an end in order. */
-import { ConfigError, parseConfig } from "../../worker-runner/config.ts";
+import { ConfigError, parseConfig } from "../../worker-runner/service/config.ts";
 import { startEdge } from "./edge.ts";
 import { pickEdgeVariables } from "./edge-variables.ts";
 import { createStartLog, type StartLog } from "./log.ts";

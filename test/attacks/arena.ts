@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
-import { findControlGroups } from "../../worker-runner/sandbox/control-groups.ts";
+import { findControlGroups } from "../../worker-runner/sandbox/cgroup-parents.ts";
 import { childrenOf } from "../../worker-runner/sandbox/process-tree.ts";
-import { Session } from "../../worker-runner/session.ts";
-import type { SessionOptions } from "../../worker-runner/session-options.ts";
+import { Session } from "../../worker-runner/session/session.ts";
+import type { SessionOptions } from "../../worker-runner/session/session-options.ts";
 import type { Attack } from "./catalogue/attack.ts";
 import { type Outcome, resultOf, run } from "./outcome.ts";
 

@@ -5,8 +5,8 @@ import { existsSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { networkInterfaces } from "node:os";
 import { afterAll, beforeAll, describe, it } from "vitest";
-import type { Session } from "../../worker-runner/session.ts";
-import { SessionError } from "../../worker-runner/session-error.ts";
+import type { Session } from "../../worker-runner/session/session.ts";
+import { SessionError } from "../../worker-runner/session/session-error.ts";
 import { Arena } from "./arena.ts";
 import { printedBy, resultOf, run } from "./outcome.ts";
 

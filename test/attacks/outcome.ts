@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { ErrorReason, ExecutionEvent } from "../../src/protocol/event.ts";
 import { isTerminal } from "../../src/protocol/event.ts";
-import type { Session } from "../../worker-runner/session.ts";
+import type { Session } from "../../worker-runner/session/session.ts";
 
 export interface Outcome {
   stdout: string;

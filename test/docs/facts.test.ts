@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { EDGE_VARIABLES } from "../../src/local/edge-variables.ts";
 import { PROBLEMS } from "../../src/protocol/problem.ts";
-import { RUNNER_VARIABLES } from "../../worker-runner/config.ts";
+import { RUNNER_VARIABLES } from "../../worker-runner/service/config.ts";
 
 const pages = ["README.md", "CONTRIBUTING.md", ...globSync("docs/*.md")];
 const read = (page: string) => readFileSync(page, "utf8");

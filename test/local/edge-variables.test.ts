@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { EDGE_VARIABLES, pickEdgeVariables } from "../../src/local/edge-variables.ts";
-import { RUNNER_VARIABLES } from "../../worker-runner/config.ts";
+import { RUNNER_VARIABLES } from "../../worker-runner/service/config.ts";
 
 it("passes on every variable that the edge parses, and no other", () => {
   const source = readFileSync("src/env.ts", "utf8");

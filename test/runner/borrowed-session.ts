@@ -2,8 +2,8 @@
 import { onTestFinished } from "vitest";
 import type { ExecutionEvent } from "../../src/protocol/event.ts";
 import { type ExecuteRequest, Session, type SessionListener, type SessionOptions } from "../../worker-runner/index.ts";
-import { startSandbox } from "../../worker-runner/sandbox.ts";
-import type { Sandbox, StartSandbox } from "../../worker-runner/sandbox-contract.ts";
+import { startSandbox } from "../../worker-runner/sandbox/bubblewrap.ts";
+import type { Sandbox, StartSandbox } from "../../worker-runner/sandbox/sandbox-contract.ts";
 
 /** A session that ends with the test, and the sandboxes that it has started. */
 export async function startWatched(options: SessionOptions = {}): Promise<{ session: Session; sandboxes: Sandbox[] }> {

@@ -4,8 +4,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { startSandbox } from "../../worker-runner/sandbox.ts";
-import type { Sandbox } from "../../worker-runner/sandbox-contract.ts";
+import { startSandbox } from "../../worker-runner/sandbox/bubblewrap.ts";
+import type { Sandbox } from "../../worker-runner/sandbox/sandbox-contract.ts";
 import { result, run, startSession, startWatched } from "./borrowed-session.ts";
 import { chooseSeed, randomFrom } from "./random-numbers.ts";
 

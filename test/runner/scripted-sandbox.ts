@@ -2,13 +2,13 @@
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
-import { encodeFrame, encodeMessage, FrameKind, FrameParser } from "../../worker-runner/channel.ts";
+import { encodeFrame, encodeMessage, FrameKind, FrameParser } from "../../worker-runner/channel/framing.ts";
 import {
   CHANNEL_SOCKET_NAME,
   type Sandbox,
   type SandboxExit,
   type StartSandbox,
-} from "../../worker-runner/sandbox-contract.ts";
+} from "../../worker-runner/sandbox/sandbox-contract.ts";
 
 interface Order {
   type: string;

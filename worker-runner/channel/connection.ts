@@ -1,6 +1,6 @@
 /** Owns one process's connection: frames in, messages out, backpressure both ways; a violation of the framing ends it. */
 import type { Socket } from "node:net";
-import { ChannelViolation, encodeFrame, encodeMessage, FrameKind, FrameParser, MAX_JSON_BYTES } from "../channel.ts";
+import { ChannelViolation, encodeFrame, encodeMessage, FrameKind, FrameParser, MAX_JSON_BYTES } from "./framing.ts";
 import type { RunnerMessage } from "./message.ts";
 
 export type FrameListener = (kind: number, payload: Buffer) => void;

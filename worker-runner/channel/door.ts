@@ -2,8 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { chmod } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
-import { ChannelViolation, FrameKind } from "../channel.ts";
 import { Connection } from "./connection.ts";
+import { ChannelViolation, FrameKind } from "./framing.ts";
 import { Hello, parseMessage } from "./message.ts";
 
 const HELLO_DEADLINE_MS = 2_000;

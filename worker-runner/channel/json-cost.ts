@@ -1,5 +1,5 @@
 /** Owns what a message from inside a sandbox may cost to parse: its bytes are bounded elsewhere, its parts here. */
-import { ChannelViolation } from "../channel.ts";
+import { ChannelViolation } from "./framing.ts";
 
 /** Values, keys and brackets. Python sends at most some hundred thousand; ten million empty objects hold up every session. */
 const MAX_PARTS = 400_000;

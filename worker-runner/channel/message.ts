@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { MimeBundle, StreamName } from "../../src/protocol/event.ts";
 import { Completeness, Completions, Missing } from "../../src/protocol/server-message.ts";
-import { ChannelViolation } from "../channel.ts";
+import { ChannelViolation } from "./framing.ts";
 import { assertCheapJson } from "./json-cost.ts";
 
 const pid = z.int().positive();

@@ -2,8 +2,8 @@
 
 import type { Connection } from "../channel/connection.ts";
 import type { Guest } from "../channel/door.ts";
+import { ChannelViolation, FrameKind } from "../channel/framing.ts";
 import { KeeperMessage, type PythonVersion, parseMessage } from "../channel/message.ts";
-import { ChannelViolation, FrameKind } from "../channel.ts";
 import { type OutputPiece, readOutputFrame } from "./output-cursor.ts";
 import { PendingAnswers } from "./pending-answers.ts";
 

@@ -1,5 +1,5 @@
 /** Owns how far one live process's output has come, so that bytes sent twice (by it, then by the keeper) are taken once. */
-import { ChannelViolation, OUTPUT_HEADER_BYTES } from "../channel.ts";
+import { ChannelViolation, OUTPUT_HEADER_BYTES } from "../channel/framing.ts";
 
 export type StreamName = "stdout" | "stderr";
 

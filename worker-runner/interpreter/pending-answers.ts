@@ -1,5 +1,5 @@
 /** Owns the questions put to one process that have no answer yet; every one ends in an answer, a deadline or the process's end. */
-import { ChannelViolation } from "../channel.ts";
+import { ChannelViolation } from "../channel/framing.ts";
 
 /** The process did not answer in time, or ended first. */
 export class Unanswered extends Error {

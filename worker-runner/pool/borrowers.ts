@@ -1,5 +1,5 @@
 /** Owns who waits for a session, first come first served, each with a deadline and perhaps a signal. */
-import { SessionError } from "../session-error.ts";
+import { SessionError } from "../session/session-error.ts";
 
 export interface AcquireOptions {
   signal?: AbortSignal;

@@ -1,10 +1,10 @@
 /** Owns what a sandbox looks like from inside: the arguments that bubblewrap gets. */
 import { existsSync, lstatSync, readlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { CHANNEL_SOCKET_NAME, type SandboxOptions } from "../sandbox-contract.ts";
 import { FILTER_FD, STATUS_FD } from "./keeper-process.ts";
 import { networkSetup } from "./network.ts";
 import { KEEPER_PACKAGE, PYTHON_FLAGS, type PythonHome } from "./python-home.ts";
+import { CHANNEL_SOCKET_NAME, type SandboxOptions } from "./sandbox-contract.ts";
 import { ETC_FILES, type Stage } from "./stage.ts";
 
 const CHANNEL_INSIDE = "/run/pyrepl";

@@ -4,9 +4,9 @@ import { once } from "node:events";
 import { constants } from "node:os";
 import { createInterface } from "node:readline";
 import type { Duplex, Readable, Writable } from "node:stream";
-import type { Sandbox, SandboxExit, SandboxMemory } from "../sandbox-contract.ts";
+import type { SessionGroup } from "./cgroup.ts";
 import { killTree, residentBytesOf, sendSignal } from "./process-tree.ts";
-import type { SessionGroup } from "./session-group.ts";
+import type { Sandbox, SandboxExit, SandboxMemory } from "./sandbox-contract.ts";
 
 export interface KeeperLaunch {
   command: string;

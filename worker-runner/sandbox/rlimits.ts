@@ -1,6 +1,6 @@
 /** Owns the limits that the kernel keeps per process or user, as arguments of prlimit(1). */
 import { release } from "node:os";
-import type { SandboxLimits } from "../sandbox-contract.ts";
+import type { SandboxLimits } from "./sandbox-contract.ts";
 
 /** The first Linux that counts a user's processes in each user namespace apart. */
 const [COUNTING_MAJOR, COUNTING_MINOR] = [5, 14];

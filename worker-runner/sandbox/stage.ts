@@ -1,7 +1,7 @@
 /** Owns where things lie outside while bubblewrap starts: a tmpfs in a mount namespace of the launcher's own, and the shell lines that fill it. */
 import { existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { SandboxLimits } from "../sandbox-contract.ts";
+import type { SandboxLimits } from "./sandbox-contract.ts";
 import { quote } from "./shell.ts";
 
 /** Files under /etc that name the one user, and no host. */

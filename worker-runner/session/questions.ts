@@ -1,9 +1,9 @@
 /** Owns what is asked of the interpreter between executions without changing its state: completion, and whether code is complete. */
 import type { z } from "zod";
 import type { Completeness, Completions } from "../../src/protocol/server-message.ts";
-import type { LiveProcess } from "../interpreter/live-process.ts";
-import { SessionError } from "../session-error.ts";
-import type { Recovery } from "./recovery.ts";
+import type { Live } from "../interpreter/live.ts";
+import { SessionError } from "./session-error.ts";
+import type { Recovery } from "./state/recovery.ts";
 import type { TurnQueue } from "./turn-queue.ts";
 
 /** That wait at a time; an editor asks for one and forgets the one before. */
@@ -41,7 +41,7 @@ export class Questions {
     return indent === undefined ? { status } : { status, indent };
   }
 
-  async #ask<T>(code: string, question: (live: LiveProcess, deadlineMs: number) => Promise<T>): Promise<T> {
+  async #ask<T>(code: string, question: (live: Live, deadlineMs: number) => Promise<T>): Promise<T> {
     const { queue, recovery, revive, waitMs, answerMs, codeMaxBytes } = this.#duties;
     if (Buffer.byteLength(code) > codeMaxBytes) {
       throw new SessionError("payload_too_large", `code may have ${codeMaxBytes} bytes`);

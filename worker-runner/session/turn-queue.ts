@@ -1,6 +1,6 @@
 /** Owns whose turn it is: one thing happens to a session's state at a time, in the order asked for. */
 import type { ExecutionId } from "../../src/protocol/identity.ts";
-import { SessionError } from "../session-error.ts";
+import { SessionError } from "./session-error.ts";
 
 /** Something that needs the state to itself. */
 export interface Turn {

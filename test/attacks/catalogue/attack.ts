@@ -1,6 +1,6 @@
 /** Owns what an attack is: code for one session, and how its containment shows; running it is left to `arena.ts`. */
-import type { Session } from "../../../worker-runner/session.ts";
-import type { SessionOptions } from "../../../worker-runner/session-options.ts";
+import type { Session } from "../../../worker-runner/session/session.ts";
+import type { SessionOptions } from "../../../worker-runner/session/session-options.ts";
 import type { Outcome } from "../outcome.ts";
 
 export interface Attack {

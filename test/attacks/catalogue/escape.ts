@@ -1,6 +1,6 @@
 /** Owns the attempts to reach what is not the session's: other processes, the kernel, the machine. */
 import assert from "node:assert/strict";
-import { ABSENT, REFUSED } from "../../../worker-runner/sandbox/seccomp-table.ts";
+import { ABSENT, REFUSED } from "../../../worker-runner/sandbox/seccomp/seccomp-table.ts";
 import { assertFailed, printedBy, resultOf } from "../outcome.ts";
 import type { Attack } from "./attack.ts";
 import { TRY_EACH } from "./attempt.ts";

@@ -1,6 +1,6 @@
 /** Owns the attacks on memory, whoever holds it and however. */
 import assert from "node:assert/strict";
-import { findControlGroups } from "../../../worker-runner/sandbox/control-groups.ts";
+import { findControlGroups } from "../../../worker-runner/sandbox/cgroup-parents.ts";
 import { assertFailed, printedBy, resultOf } from "../outcome.ts";
 import type { Attack } from "./attack.ts";
 

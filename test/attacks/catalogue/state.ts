@@ -4,8 +4,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CheckpointId } from "../../../src/protocol/identity.ts";
-import type { Session } from "../../../worker-runner/session.ts";
-import { SessionError } from "../../../worker-runner/session-error.ts";
+import type { Session } from "../../../worker-runner/session/session.ts";
+import { SessionError } from "../../../worker-runner/session/session-error.ts";
 import { forgeCheckpoint, type Section } from "../forged-checkpoint.ts";
 import { printedBy, resultOf, run } from "../outcome.ts";
 import type { Attack } from "./attack.ts";

@@ -1,8 +1,8 @@
 /** A client of the edge inside workerd, and the strings that steer the scripted runner behind it. */
 import { exports, env as testEnv } from "cloudflare:workers";
 import { inject } from "vitest";
-import type { ClientSession } from "../../../src/client-session.ts";
 import type { Bindings } from "../../../src/env.ts";
+import type { ClientSession } from "../../../src/object/client-session.ts";
 
 export const env = testEnv as unknown as Bindings;
 const edge = (exports as unknown as { default: { fetch(request: Request): Promise<Response> } }).default;

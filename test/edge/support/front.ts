@@ -1,8 +1,8 @@
 /** A front whose session objects are recorded fakes: the other side of SessionCalls, and nothing more. */
 import { env } from "cloudflare:workers";
-import { buildApp } from "../../../src/app.ts";
 import type { Bindings } from "../../../src/env.ts";
-import type { Outcome } from "../../../src/session-calls.ts";
+import { buildApp } from "../../../src/front/app.ts";
+import type { Outcome } from "../../../src/problem.ts";
 
 export interface RecordedCall {
   /** The name that the object was found by. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { Door, type Guest, newToken } from "../../../worker-runner/channel/door.ts";
-import { encodeFrame, encodeMessage, FrameKind } from "../../../worker-runner/channel.ts";
+import { encodeFrame, encodeMessage, FrameKind } from "../../../worker-runner/channel/framing.ts";
 
 async function openDoor(): Promise<{ door: Door; path: string }> {
   const directory = mkdtempSync(join(tmpdir(), "pyrepl3-door-"));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ChannelViolation } from "../../../worker-runner/channel.ts";
+import { ChannelViolation } from "../../../worker-runner/channel/framing.ts";
 import { OutputCursor, type OutputPiece, readOutputFrame } from "../../../worker-runner/interpreter/output-cursor.ts";
 
 function bytes(offset: number, text: string): OutputPiece {

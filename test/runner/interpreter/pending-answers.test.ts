@@ -1,6 +1,6 @@
 /** Owns the proof that a question ends once: in its answer, its deadline or the process's end. */
 import { expect, it } from "vitest";
-import { ChannelViolation } from "../../../worker-runner/channel.ts";
+import { ChannelViolation } from "../../../worker-runner/channel/framing.ts";
 import { PendingAnswers, Unanswered } from "../../../worker-runner/interpreter/pending-answers.ts";
 
 const NEVER_MS = 60_000;

@@ -4,14 +4,14 @@ import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { testPython } from "../../../scripts/python-tests.ts";
-import { startSandbox } from "../../../worker-runner/sandbox.ts";
+import { startSandbox } from "../../../worker-runner/sandbox/bubblewrap.ts";
 import {
   CHANNEL_SOCKET_NAME,
   type Sandbox,
   type SandboxLimits,
   type SandboxOptions,
   type StartSandbox,
-} from "../../../worker-runner/sandbox-contract.ts";
+} from "../../../worker-runner/sandbox/sandbox-contract.ts";
 
 const MIB = 1024 * 1024;
 

@@ -1,10 +1,10 @@
 /** Owns the proof that a runner isolates, refuses or warns, and tells the truth about it. */
 import { expect, it } from "vitest";
 import { RunnerCapabilities } from "../../../src/protocol/capabilities.ts";
-import { describeCapabilities } from "../../../worker-runner/capabilities.ts";
-import { findControlGroups } from "../../../worker-runner/sandbox/control-groups.ts";
+import { findControlGroups } from "../../../worker-runner/sandbox/cgroup-parents.ts";
 import { explainFailure } from "../../../worker-runner/sandbox/diagnosis.ts";
-import { chooseSandbox, SandboxUnavailable } from "../../../worker-runner/sandbox-mode.ts";
+import { chooseSandbox, SandboxUnavailable } from "../../../worker-runner/sandbox/sandbox-mode.ts";
+import { describeCapabilities } from "../../../worker-runner/service/capabilities.ts";
 import { testLimits, testSandbox } from "./kept-keeper.ts";
 
 /** No process starts in so little, so that the trial fails whatever the machine can do. */

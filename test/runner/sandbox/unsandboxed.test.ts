@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { expect, it } from "vitest";
 import { childrenOf, isRunning } from "../../../worker-runner/sandbox/process-tree.ts";
-import { Session } from "../../../worker-runner/session.ts";
-import { startUnsandboxed } from "../../../worker-runner/unsandboxed.ts";
+import { startUnsandboxed } from "../../../worker-runner/sandbox/unsandboxed.ts";
+import { Session } from "../../../worker-runner/session/session.ts";
 import { keepKeeper, testLimits, testSandbox } from "./kept-keeper.ts";
 
 async function valueOfCode(session: Session, code: string): Promise<unknown> {

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { ExecutionId } from "../../../src/protocol/identity.ts";
+import { SessionError } from "../../../worker-runner/session/session-error.ts";
 import { type Turn, TurnQueue } from "../../../worker-runner/session/turn-queue.ts";
-import { SessionError } from "../../../worker-runner/session-error.ts";
 
 function recorder(mayBegin: (turn: Turn) => boolean = () => true) {
   const log: string[] = [];

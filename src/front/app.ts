@@ -1,0 +1,106 @@
+/** Owns the route table, and what every answer of the front has in common: request id, origin, caller, problems. */
+
+import { settingsOf } from "../env.ts";
+import { ProblemError } from "../problem.ts";
+import { asksForToken, authenticate } from "./auth.ts";
+import type { FrontContext } from "./context.ts";
+import { declareSecurity } from "./openapi.ts";
+import { checkOrigin, corsHeaders, preflightResponse } from "./origin.ts";
+import { problemResponse } from "./problem-response.ts";
+import { type FrontApp, newFrontApp } from "./route.ts";
+import { addCheckpointRoutes } from "./routes/checkpoints.ts";
+import { addExecutionRoutes } from "./routes/executions.ts";
+import { addInternalRoutes } from "./routes/internal.ts";
+import { addPageRoutes } from "./routes/pages.ts";
+import { addServiceRoutes } from "./routes/service.ts";
+import { addSessionRoutes } from "./routes/sessions.ts";
+import { addSocketRoute } from "./routes/socket.ts";
+
+/** Paths that web pages of other origins may reach, and that need a caller. */
+const API_PATHS = ["/api/*", "/ws/*"];
+
+/** Headers of every answer that does not set its own. */
+const SAFE_HEADERS: Record<string, string> = {
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cross-origin-resource-policy": "same-origin",
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+};
+
+function answerError(error: unknown, context: FrontContext): Response {
+  const requestId = context.get("requestId");
+  if (error instanceof ProblemError) return problemResponse(error.init, requestId, error.headers);
+  // The log gets the whole error, as one line of JSON that no caller can break; the caller gets the request's id.
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  console.error(JSON.stringify({ level: "error", request_id: requestId, method: context.req.method, error: text }));
+  return problemResponse(
+    { code: "internal", detail: "Something went wrong here. Name the request id when you report it." },
+    requestId,
+  );
+}
+
+/** The methods that other routes have at this path. */
+function methodsAt(app: FrontApp, path: string): string[] {
+  const fits = (pattern: string) =>
+    new RegExp(`^${pattern.replace(/[.]/g, "\\.").replace(/:[a-z_]+/g, "[^/]+")}$`).test(path);
+  const methods = app.routes.filter((route) => route.method !== "ALL" && fits(route.path)).map((route) => route.method);
+  return [...new Set(methods)].sort();
+}
+
+function answerUnknown(app: FrontApp, context: FrontContext): Response {
+  const allowed = methodsAt(app, context.req.path);
+  const requestId = context.get("requestId");
+  if (allowed.length === 0) {
+    return problemResponse({ code: "not_found", detail: "There is nothing at this path." }, requestId);
+  }
+  const detail = `This path has ${allowed.join(" and ")} only.`;
+  return problemResponse({ code: "not_found", detail }, requestId, { allow: allowed.join(", ") });
+}
+
+/** The front: every path that a client, a browser or a runner can call. */
+export function buildApp(): FrontApp {
+  const app = newFrontApp();
+  app.use(async (context, next) => {
+    context.set("requestId", crypto.randomUUID());
+    context.set("settings", settingsOf(context.env));
+    await next();
+    // An upgrade answer carries a socket, which a copy with other headers would lose.
+    if (context.res.status === 101) return;
+    context.header("x-request-id", context.get("requestId"));
+    for (const [name, value] of Object.entries(SAFE_HEADERS)) {
+      if (!context.res.headers.has(name)) context.header(name, value);
+    }
+  });
+  for (const path of API_PATHS) {
+    app.use(path, async (context, next) => {
+      const settings = context.get("settings");
+      const page = checkOrigin(context.req.raw, settings.ALLOWED_ORIGINS, settings.LOCAL && !asksForToken(settings));
+      if (page !== null && context.req.method === "OPTIONS") {
+        context.res = preflightResponse(page.origin);
+        return;
+      }
+      await next();
+      if (context.res.status === 101) return;
+      context.header("vary", "Origin", { append: true });
+      if (page === null || !page.isForeign) return;
+      for (const [name, value] of Object.entries(corsHeaders(page.origin))) context.header(name, value);
+      context.header("cross-origin-resource-policy", "cross-origin");
+    });
+    app.use(path, async (context, next) => {
+      context.set("tenant", await authenticate(context.req.raw, context.get("settings")));
+      await next();
+    });
+  }
+  declareSecurity(app);
+  addExecutionRoutes(app);
+  addSessionRoutes(app);
+  addCheckpointRoutes(app);
+  addSocketRoute(app);
+  addServiceRoutes(app);
+  addInternalRoutes(app);
+  addPageRoutes(app);
+  app.onError((error, context) => answerError(error, context));
+  app.notFound((context) => answerUnknown(app, context));
+  return app;
+}

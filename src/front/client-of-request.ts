@@ -1,0 +1,33 @@
+/** Owns which client a request is of: the header of a REST call, the query or header of a WebSocket. */
+import { ProblemError } from "../problem.ts";
+import { ClientId } from "../protocol/identity.ts";
+
+function parseClientId(value: string): ClientId {
+  const parsed = ClientId.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const message = parsed.error.issues[0]?.message ?? "is not valid";
+  throw new ProblemError({ code: "client_id_invalid", detail: `The client id ${message}.` });
+}
+
+/**
+ * The client of a REST call, from its `client-id` header.
+ *
+ * @throws ProblemError `client_id_required` or `client_id_invalid`.
+ */
+export function clientOfRest(request: Request): ClientId {
+  const value = request.headers.get("client-id");
+  if (value === null || value === "") {
+    throw new ProblemError({ code: "client_id_required", detail: "Name the client in the `client-id` header." });
+  }
+  return parseClientId(value);
+}
+
+/**
+ * The client of a WebSocket: query `client_id`, else header `client-id`, else a new UUID.
+ *
+ * @throws ProblemError `client_id_invalid`.
+ */
+export function clientOfSocket(request: Request): ClientId {
+  const value = new URL(request.url).searchParams.get("client_id") ?? request.headers.get("client-id");
+  return value === null || value === "" ? parseClientId(crypto.randomUUID()) : parseClientId(value);
+}

@@ -1,0 +1,39 @@
+/** Owns the document at /openapi.json: what the routes declare of themselves, under one head. */
+import packageJson from "../../package.json" with { type: "json" };
+import type { FrontApp } from "./route.ts";
+
+const SCHEME = "token";
+
+/** The description of every public call, OpenAPI 3.1. */
+export function describeApi(app: FrontApp): ReturnType<FrontApp["getOpenAPI31Document"]> {
+  return app.getOpenAPI31Document({
+    openapi: "3.1.0",
+    info: {
+      title: "PyREPL3",
+      version: packageJson.version,
+      description:
+        "Python sessions as a network service. Run code in a Python session of your own, see its output as it is printed, answer `input()`, interrupt, roll back, checkpoint, go away and come back. The WebSocket at `/ws/v1/session` does all of it over one connection.",
+      license: { name: "MIT", url: "https://spdx.org/licenses/MIT.html" },
+    },
+    servers: [{ url: "/" }],
+    tags: [
+      { name: "Executions", description: "Runs of code" },
+      { name: "Sessions", description: "Python states of a client" },
+      { name: "Checkpoints", description: "Saved states" },
+      { name: "WebSocket", description: "All of it over one connection" },
+      { name: "Service", description: "The service itself" },
+    ],
+    // Needed where the edge is configured to authenticate, and ignored elsewhere.
+    security: [{}, { [SCHEME]: [] }],
+  });
+}
+
+/** Declares how callers authenticate; once for each app. */
+export function declareSecurity(app: FrontApp): void {
+  app.openAPIRegistry.registerComponent("securitySchemes", SCHEME, {
+    type: "http",
+    scheme: "bearer",
+    bearerFormat: "JWT",
+    description: "HS256 with a shared secret, or RS256, ES256 or EdDSA from a key set. The tenant is `sub`.",
+  });
+}

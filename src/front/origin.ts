@@ -1,0 +1,67 @@
+/** Owns which web pages may call the API: the edge's own, and those of ALLOWED_ORIGINS; it also speaks CORS for them. */
+import { ProblemError } from "../problem.ts";
+
+const ALLOWED_METHODS = "GET, POST, DELETE, OPTIONS";
+const ALLOWED_HEADERS = "authorization, client-id, content-type, idempotency-key, last-event-id";
+const EXPOSED_HEADERS = "client-id, location, retry-after, x-request-id";
+const LOOPBACK = /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/;
+const PREFLIGHT_MAX_AGE_SECONDS = "600";
+
+/**
+ * The origin of the page that calls, or null for a caller that is no web page.
+ *
+ * @param allowed ALLOWED_ORIGINS, comma separated.
+ * @param isLocal the edge serves this machine only, and asks for no token: a page that has reached it by a name which is not this
+ *   machine's own was led here by its DNS, and is foreign although its origin seems to be ours.
+ * @throws ProblemError `origin_not_allowed`.
+ */
+export function checkOrigin(
+  request: Request,
+  allowed: string,
+  isLocal = false,
+): { origin: string; isForeign: boolean } | null {
+  const origin = request.headers.get("origin");
+  const own = new URL(request.url);
+  const origins = allowed.split(",").map((entry) => entry.trim().replace(/\/+$/, ""));
+  const isLedHere = isLocal && !LOOPBACK.test(own.hostname);
+  if (origin === null) {
+    // A page's GET to its own origin says nothing of where it comes from.
+    if (isLedHere && !origins.some((entry) => hostOf(entry) === own.host)) {
+      throw new ProblemError({
+        code: "origin_not_allowed",
+        detail: `This service answers as localhost; name the address in ALLOWED_ORIGINS to reach it as ${own.host}.`,
+      });
+    }
+    return null;
+  }
+  if (origin === own.origin && !isLedHere) return { origin, isForeign: false };
+  // A page without an origin of its own says `null`; an empty entry of the list must not match an empty header.
+  if (origin !== "null" && origin !== "" && origins.includes(origin)) return { origin, isForeign: true };
+  throw new ProblemError({ code: "origin_not_allowed", detail: "Pages of this origin may not call this API." });
+}
+
+function hostOf(origin: string): string | null {
+  return URL.canParse(origin) ? new URL(origin).host : null;
+}
+
+/** The headers that let a page of an allowed foreign origin read the answer. */
+export function corsHeaders(origin: string): Record<string, string> {
+  return {
+    "access-control-allow-origin": origin,
+    "access-control-expose-headers": EXPOSED_HEADERS,
+  };
+}
+
+/** The answer to a preflight from an allowed origin. */
+export function preflightResponse(origin: string): Response {
+  return new Response(null, {
+    status: 204,
+    headers: {
+      ...corsHeaders(origin),
+      "access-control-allow-methods": ALLOWED_METHODS,
+      "access-control-allow-headers": ALLOWED_HEADERS,
+      "access-control-max-age": PREFLIGHT_MAX_AGE_SECONDS,
+      vary: "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+    },
+  });
+}

@@ -1,0 +1,77 @@
+/** Owns the calls about the service itself: alive, ready, and what its runners can do. */
+import { z } from "@hono/zod-openapi";
+import packageJson from "../../../package.json" with { type: "json" };
+import { ProblemError } from "../../problem.ts";
+import { Capabilities } from "../../protocol/capabilities.ts";
+import { TransactionPolicy } from "../../protocol/client-message.ts";
+import { addRoute, ClientHeader, COMMON_PROBLEMS, type FrontApp, jsonAnswer, problems } from "../route.ts";
+import { canTakeSession, runnerCapabilities } from "../runner-info.ts";
+import { CAPABILITIES } from "./examples.ts";
+
+const tags = ["Service"];
+export const EDGE_VERSION: string = packageJson.version;
+
+const Health = z.object({ status: z.literal("ok"), version: z.string() });
+const Ready = z.object({ status: z.literal("ready") });
+
+function noRunner(): ProblemError {
+  return new ProblemError({ code: "no_runner", detail: "No runner can take a session now.", retryAfter: 2 });
+}
+
+/** Adds the calls to the app. */
+export function addServiceRoutes(app: FrontApp): void {
+  addRoute(
+    app,
+    {
+      method: "get",
+      path: "/health",
+      operationId: "health",
+      summary: "The edge answers",
+      tags,
+      security: [],
+      responses: { 200: jsonAnswer("Alive", Health, { status: "ok", version: EDGE_VERSION }) },
+    },
+    (context) => context.json({ status: "ok", version: EDGE_VERSION }),
+  );
+  addRoute(
+    app,
+    {
+      method: "get",
+      path: "/ready",
+      operationId: "ready",
+      summary: "A runner can take a session",
+      tags,
+      security: [],
+      responses: { 200: jsonAnswer("Ready", Ready, { status: "ready" }), ...problems("no_runner") },
+    },
+    async (context) => {
+      if (!(await canTakeSession(context.env))) throw noRunner();
+      return context.json({ status: "ready" });
+    },
+  );
+  addRoute(
+    app,
+    {
+      method: "get",
+      path: "/api/v1/capabilities",
+      operationId: "capabilities",
+      summary: "What the interpreters are, and which limits are enforced",
+      tags,
+      request: { headers: ClientHeader },
+      responses: {
+        200: jsonAnswer("The capabilities", Capabilities, CAPABILITIES),
+        ...problems(...COMMON_PROBLEMS, "runner_error", "no_runner"),
+      },
+    },
+    async (context) => {
+      const capabilities = await runnerCapabilities(context.env);
+      if (capabilities === null) throw noRunner();
+      return context.json({
+        ...capabilities,
+        protocol: "v1",
+        edge_version: EDGE_VERSION,
+        transaction_policies: TransactionPolicy.options,
+      });
+    },
+  );
+}

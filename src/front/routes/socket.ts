@@ -1,0 +1,82 @@
+/** Owns the WebSocket's entrance: it establishes who opens it and hands the socket to the client's object. */
+import { z } from "@hono/zod-openapi";
+import { ProblemError } from "../../problem.ts";
+import { DEFAULT_SESSION } from "../../protocol/identity.ts";
+import { SOCKET_HEADERS } from "../../session-calls.ts";
+import { offeredSubprotocols, SUBPROTOCOL } from "../auth.ts";
+import { clientOfSocket } from "../client-of-request.ts";
+import type { FrontContext } from "../context.ts";
+import { readQuery } from "../request-body.ts";
+import { addRoute, ClientHeader, type FrontApp, problems, SessionQuery } from "../route.ts";
+import { sessionStub } from "../session-stub.ts";
+
+/** True for a request that asks to become a WebSocket. */
+function isUpgrade(request: Request): boolean {
+  return request.headers.get("upgrade")?.toLowerCase() === "websocket";
+}
+
+async function openSocket(context: FrontContext): Promise<Response> {
+  const request = context.req.raw;
+  if (!isUpgrade(request)) {
+    throw new ProblemError(
+      { code: "upgrade_required", detail: "Open this address as a WebSocket." },
+      { upgrade: "websocket" },
+    );
+  }
+  const clientId = clientOfSocket(request);
+  const { session = DEFAULT_SESSION } = readQuery(request, SessionQuery);
+  const tenant = context.get("tenant");
+  // Nothing of the client's own headers goes on: no token, and no header that the object trusts.
+  const headers = new Headers({
+    upgrade: "websocket",
+    [SOCKET_HEADERS.tenant]: encodeURIComponent(tenant),
+    [SOCKET_HEADERS.clientId]: clientId,
+    [SOCKET_HEADERS.session]: session,
+    [SOCKET_HEADERS.requestId]: context.get("requestId"),
+  });
+  if (offeredSubprotocols(request).includes(SUBPROTOCOL)) headers.set(SOCKET_HEADERS.subprotocol, SUBPROTOCOL);
+  const answer = await sessionStub(context.env, tenant, clientId).fetch(
+    new Request("https://session/socket", { headers }),
+  );
+  const { webSocket } = answer;
+  if (webSocket === null) return answer;
+  const answerHeaders = new Headers({ "client-id": clientId, "x-request-id": context.get("requestId") });
+  const selected = answer.headers.get("sec-websocket-protocol");
+  if (selected !== null) answerHeaders.set("sec-websocket-protocol", selected);
+  return new Response(null, { status: 101, webSocket, headers: answerHeaders });
+}
+
+/** Adds the WebSocket to the app. */
+export function addSocketRoute(app: FrontApp): void {
+  addRoute(
+    app,
+    {
+      method: "get",
+      path: "/ws/v1/session",
+      operationId: "openSocket",
+      summary: "Open a WebSocket on a session",
+      description:
+        "The messages are described in docs/protocol.md. Browsers, which cannot set headers here, offer the subprotocols `pyrepl.v1` and `pyrepl.bearer.<JWT>`. Without a client id the server makes one; it is in the answer's `client-id` header.",
+      tags: ["WebSocket"],
+      request: {
+        headers: ClientHeader.partial(),
+        query: SessionQuery.extend({
+          client_id: z.string().optional().meta({ description: "Who calls; wins over the header.", example: "ada" }),
+        }),
+      },
+      responses: {
+        101: { description: "The socket is open" },
+        ...problems(
+          "invalid_request",
+          "client_id_invalid",
+          "unauthorized",
+          "origin_not_allowed",
+          "upgrade_required",
+          "session_limit",
+          "internal",
+        ),
+      },
+    },
+    openSocket,
+  );
+}

@@ -1,0 +1,51 @@
+/** Owns how the front reaches a client's Durable Object: its name, its calls, and what becomes of a call that breaks on the way. */
+import { type Bindings, settingsOf } from "../env.ts";
+import type { Outcome } from "../problem.ts";
+import type { ClientId } from "../protocol/identity.ts";
+import type { Caller, SessionCalls } from "../session-calls.ts";
+import { clientOfRest } from "./client-of-request.ts";
+import type { FrontContext } from "./context.ts";
+import { unwrap } from "./problem-response.ts";
+
+/** The object may be evicted or replaced under a call; a new stub reaches its successor. */
+const MAX_ATTEMPTS = 3;
+
+/** What a stub offers: the RPC methods and `fetch` (for WebSockets). */
+export type SessionStub = SessionCalls & { fetch(request: Request): Promise<Response> };
+
+/** The stub of the object that holds this client's sessions; tenant and client id both name it. */
+export function sessionStub(env: Bindings, tenant: string, clientId: ClientId): SessionStub {
+  const id = env.CLIENT_SESSIONS.idFromName(JSON.stringify([tenant, clientId]));
+  return env.CLIENT_SESSIONS.get(id) as unknown as SessionStub;
+}
+
+/** True where the platform says that the call may be made again: it broke before or while the object was replaced. */
+function isRetryable(error: unknown): boolean {
+  const flags = error as { retryable?: boolean; overloaded?: boolean } | null;
+  return flags?.retryable === true && flags.overloaded !== true;
+}
+
+/**
+ * Makes one call on the caller's object. `call` may run more than once, so it must be safe to repeat.
+ *
+ * @throws ProblemError for what the object, or the caller's identity, is refused with.
+ */
+export async function callSession<T>(
+  context: FrontContext,
+  call: (session: SessionCalls, caller: Caller) => Promise<Outcome<T>>,
+): Promise<T> {
+  const clientId = clientOfRest(context.req.raw);
+  const caller: Caller = { tenant: context.get("tenant"), clientId, requestId: context.get("requestId") };
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return unwrap(await call(sessionStub(context.env, caller.tenant, clientId), caller));
+    } catch (error) {
+      if (attempt >= MAX_ATTEMPTS || !isRetryable(error)) throw error;
+    }
+  }
+}
+
+/** The most bytes that a request body may have. */
+export function maxBodyBytes(context: FrontContext): number {
+  return settingsOf(context.env).MAX_FRAME_BYTES;
+}

@@ -1,0 +1,298 @@
+/** Owns the Durable Object of one client: takes sockets, calls and alarms, finds the session that is meant, and hands on. */
+import { DurableObject } from "cloudflare:workers";
+import type { Bindings } from "../env.ts";
+import { notFound, ProblemError } from "../problem.ts";
+import type { CheckpointId, ClientId, ExecutionId, SessionName } from "../protocol/identity.ts";
+import { DEFAULT_SESSION } from "../protocol/identity.ts";
+import { type Caller, type EventStreamFormat, type SessionCalls, SOCKET_HEADERS } from "../session-calls.ts";
+import { ClientSocket, sessionTag } from "./clients/client-socket.ts";
+import { openEventStream } from "./clients/http-stream.ts";
+import { RateLimit } from "./clients/rate-limit.ts";
+import { outcomeOf } from "./outcome.ts";
+import * as actions from "./session/actions.ts";
+import { ClientStores } from "./session/client-stores.ts";
+import { pageOf, viewOf } from "./session/execution-view.ts";
+import type { NamedSession } from "./session/named-session.ts";
+import { overviewOf } from "./session/overview.ts";
+import { SessionBook } from "./session-book.ts";
+import { SocketMessages } from "./socket-messages.ts";
+import { checkpointOf } from "./store/checkpoint-store.ts";
+import type { ExecutionRecord } from "./store/execution-table.ts";
+
+/** The platform's own, never to be sent. */
+const UNSENDABLE_CLOSE_CODES = [1005, 1006, 1015];
+const CLOSE_NORMAL = 1000;
+
+export class ClientSession extends DurableObject<Bindings> implements SessionCalls {
+  #parts: ClientStores;
+  #book: SessionBook;
+  readonly #rate: RateLimit;
+  readonly #messages: SocketMessages;
+  #isAwake = false;
+
+  constructor(ctx: DurableObjectState, env: Bindings) {
+    super(ctx, env);
+    this.#parts = new ClientStores(ctx, env);
+    this.#book = new SessionBook(this.#parts);
+    const { settings } = this.#parts;
+    this.#rate = new RateLimit(settings.RATE_LIMIT_PER_SECOND, settings.RATE_LIMIT_BURST, Date.now());
+    this.#messages = new SocketMessages({
+      maxFrameBytes: settings.MAX_FRAME_BYTES,
+      takeMessage: () => this.#rate.take(Date.now()),
+      claim: (session) => this.#book.claim(session),
+      waitUntil: (work) => ctx.waitUntil(work),
+    });
+    // Answered without waking the object; a ping with an id or other spacing takes the long way.
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('{"type":"ping"}', '{"type":"pong","data":{}}'));
+  }
+
+  /** Accepts a client's WebSocket; the front has said who it is. */
+  override async fetch(request: Request): Promise<Response> {
+    const header = (name: keyof typeof SOCKET_HEADERS) => request.headers.get(SOCKET_HEADERS[name]) ?? "";
+    const clientId = header("clientId") as ClientId;
+    const session = this.#book.open((header("session") || DEFAULT_SESSION) as SessionName);
+    const tenant = decodeURIComponent(header("tenant"));
+    this.#parts.noteOwner({ tenant, clientId });
+    this.#awaken();
+    const { 0: client, 1: server } = new WebSocketPair();
+    this.ctx.acceptWebSocket(server, [sessionTag(session.record.name)]);
+    const requestId = header("requestId");
+    const cursor = session.newestSeen();
+    session.welcome(ClientSocket.accept(server, { tenant, clientId, session: session.record.name, requestId, cursor }));
+    const subprotocol = header("subprotocol");
+    return new Response(null, {
+      status: 101,
+      webSocket: client,
+      headers: { "client-id": clientId, ...(subprotocol === "" ? {} : { "sec-websocket-protocol": subprotocol }) },
+    });
+  }
+
+  override webSocketMessage(ws: WebSocket, frame: string | ArrayBuffer): void {
+    this.#awaken();
+    const found = this.#book.socketOf(ws);
+    if (found === null) return;
+    this.#parts.noteOwner(found.socket.state);
+    this.#messages.receive(found.session, found.socket, frame);
+  }
+
+  override webSocketClose(ws: WebSocket, code: number, reason: string): void {
+    const found = this.#book.socketOf(ws);
+    found?.socket.close(UNSENDABLE_CLOSE_CODES.includes(code) ? CLOSE_NORMAL : code, reason);
+    this.#forget(found);
+  }
+
+  override webSocketError(ws: WebSocket): void {
+    this.#forget(this.#book.socketOf(ws));
+  }
+
+  override async alarm(): Promise<void> {
+    this.#parts.noteAlarm();
+    const nextMs = await this.#book.lookAfter();
+    if (nextMs !== null) this.#parts.wantAlarm(nextMs);
+    else await this.#deleteEverything();
+  }
+
+  async execute(caller: Caller, body: Parameters<SessionCalls["execute"]>[1]) {
+    return this.#call(caller, async () => {
+      const session = this.#book.open(body.session ?? DEFAULT_SESSION);
+      this.#book.claim(session);
+      const submitted = actions.execute(
+        session,
+        actions.requestOf(body, this.#parts.settings.MAX_TIMEOUT_SECONDS),
+        () => undefined,
+      );
+      if (!submitted.known) await submitted.sent;
+      // In SQLite before the answer goes out: whoever asks later finds it.
+      session.flush();
+      const { executionId } = submitted.record;
+      return { execution_id: executionId, status: "running" as const, session: session.record.name };
+    });
+  }
+
+  async waitForExecution(caller: Caller, executionId: ExecutionId, seconds: number) {
+    return this.#call(caller, async () => {
+      const { session } = await this.#find(executionId);
+      const isRunning = () => this.#parts.executions.find(executionId)?.status === "running";
+      if (isRunning()) await session.submissions.waitFor(executionId, seconds);
+      const { record } = await this.#find(executionId);
+      return viewOf(record, session);
+    });
+  }
+
+  async getExecution(caller: Caller, executionId: ExecutionId) {
+    return this.#call(caller, async () => {
+      const { record, session } = await this.#find(executionId);
+      return viewOf(record, session);
+    });
+  }
+
+  async listExecutions(caller: Caller, query: Parameters<SessionCalls["listExecutions"]>[1]) {
+    return this.#call(caller, async () => {
+      for (const session of this.#book.all()) session.flush();
+      return pageOf(this.#parts.executions, query, (name) => this.#book.open(name));
+    });
+  }
+
+  async streamEvents(caller: Caller, executionId: ExecutionId, after: number, format: EventStreamFormat) {
+    return this.#call(caller, async () => {
+      const { session } = await this.#find(executionId);
+      const now = () => this.#parts.executions.find(executionId);
+      const isOver = () => now()?.status !== "running";
+      const range = () => ({ first: now()?.firstSeq ?? null, last: now()?.lastSeq ?? null });
+      const { journal, delivery } = session;
+      return openEventStream({ journal, delivery, executionId, after, range, format, isOver });
+    });
+  }
+
+  async cancel(caller: Caller, executionId: ExecutionId) {
+    return this.#call(caller, async () => {
+      const { record, session } = await this.#find(executionId);
+      if (record.status === "running") await actions.cancel(session, executionId);
+      return viewOf((await this.#find(executionId)).record, session);
+    });
+  }
+
+  async answerInput(caller: Caller, executionId: ExecutionId, inputId: string, value: string | null) {
+    return this.#call(caller, async () => {
+      const { session } = await this.#find(executionId);
+      await actions.answerInput(session, inputId, value, executionId);
+      return null;
+    });
+  }
+
+  async createCheckpoint(caller: Caller, name: SessionName, checkpointName?: string) {
+    return this.#call(caller, async () => {
+      const session = this.#book.open(name);
+      this.#book.claim(session);
+      return checkpointOf(await actions.checkpoint(session, checkpointName));
+    });
+  }
+
+  async listCheckpoints(caller: Caller, session?: SessionName) {
+    return this.#call(caller, () => ({ checkpoints: this.#parts.checkpoints.list(session).map(checkpointOf) }));
+  }
+
+  async getCheckpoint(caller: Caller, id: CheckpointId) {
+    return this.#call(caller, () => {
+      const found = this.#parts.checkpoints.find(id);
+      if (found === null || found.kind === "kept") throw notFound("checkpoint");
+      return checkpointOf(found);
+    });
+  }
+
+  async deleteCheckpoint(caller: Caller, id: CheckpointId) {
+    return this.#call(caller, async () => {
+      const found = this.#parts.checkpoints.find(id);
+      if (found === null || found.kind !== "asked") throw notFound("checkpoint");
+      const session = this.#book.open(found.session);
+      await session.checkpointing.delete(found, session.incarnations.ready);
+      return null;
+    });
+  }
+
+  async restore(caller: Caller, name: SessionName, id: CheckpointId, clearExisting: boolean) {
+    return this.#call(caller, async () => {
+      const session = this.#book.open(name);
+      this.#book.claim(session);
+      const outcome = await actions.restore(session, id, clearExisting);
+      session.announce({ state: "restored", reason: "restore", checkpointId: id });
+      return outcome;
+    });
+  }
+
+  async getSession(caller: Caller, name: SessionName) {
+    return this.#call(caller, () => overviewOf(this.#book.peek(name)));
+  }
+
+  async listSessions(caller: Caller) {
+    return this.#call(caller, async () => ({ sessions: await Promise.all(this.#book.listed().map(overviewOf)) }));
+  }
+
+  async interruptSession(caller: Caller, name: SessionName) {
+    return this.#call(caller, async () => {
+      const session = this.#book.peek(name);
+      await actions.interrupt(session);
+      return overviewOf(session);
+    });
+  }
+
+  async resetSession(caller: Caller, name: SessionName) {
+    return this.#call(caller, async () => {
+      const session = this.#book.peek(name);
+      await actions.reset(session);
+      session.announce({ state: "reset", reason: "reset" });
+      return overviewOf(session);
+    });
+  }
+
+  async deleteSession(caller: Caller, name: SessionName, purge: boolean) {
+    return this.#call(caller, async () => {
+      const session = this.#book.peek(name);
+      if (session.record.phase !== "new" || session.isClaimed)
+        await session.rest.end(purge, purge ? "purged" : "ended");
+      return null;
+    });
+  }
+
+  async complete(caller: Caller, name: SessionName, code: string, cursor: number) {
+    return this.#call(caller, () => {
+      const session = this.#book.open(name);
+      this.#book.claim(session);
+      return actions.complete(session, code, cursor);
+    });
+  }
+
+  async isComplete(caller: Caller, name: SessionName, code: string) {
+    return this.#call(caller, () => {
+      const session = this.#book.open(name);
+      this.#book.claim(session);
+      return actions.isComplete(session, code);
+    });
+  }
+
+  async ring(name: SessionName, key: string): Promise<"taken" | "unknown"> {
+    this.#awaken();
+    const session = this.#book.peek(name);
+    if (session.record.incarnation?.key !== key) return "unknown";
+    await session.incarnations.resume();
+    return "taken";
+  }
+
+  #call<T>(caller: Caller, work: () => T | Promise<T>) {
+    return outcomeOf(async () => {
+      this.#parts.noteOwner(caller);
+      this.#awaken();
+      const retryAfter = this.#rate.take(Date.now());
+      if (retryAfter > 0) throw new ProblemError({ code: "rate_limited", detail: "Too many calls.", retryAfter });
+      return work();
+    });
+  }
+
+  /** @throws ProblemError `not_found`. */
+  async #find(id: ExecutionId): Promise<{ record: ExecutionRecord; session: NamedSession }> {
+    const known = this.#parts.executions.find(id);
+    if (known === undefined) throw notFound("execution");
+    const session = this.#book.open(known.session);
+    if (known.status === "running") await session.catchUp();
+    return { record: this.#parts.executions.find(id) ?? known, session };
+  }
+
+  #awaken(): void {
+    if (this.#isAwake) return;
+    this.#isAwake = true;
+    this.#book.awaken();
+  }
+
+  #forget(found: ReturnType<SessionBook["socketOf"]>): void {
+    if (found === null) return;
+    found.session.delivery.sockets.delete(found.socket);
+    found.session.delivery.progressed();
+  }
+
+  async #deleteEverything(): Promise<void> {
+    await this.#parts.checkpoints.clear();
+    await this.ctx.storage.deleteAll();
+    this.#parts = new ClientStores(this.ctx, this.env);
+    this.#book = new SessionBook(this.#parts);
+  }
+}

@@ -1,0 +1,245 @@
+/** Owns who of a session's consumers gets which event when: sockets at their own pace, budgets, streams, and the credit that the runner may have. */
+
+import { type EventType, isTerminal } from "../../protocol/event.ts";
+import type { ExecutionId, MessageId } from "../../protocol/identity.ts";
+import type { Journal } from "../store/journal.ts";
+import { bytesOf, type JournalEvent } from "../store/journal-row.ts";
+import { type Budget, type ClientSocket, newBudget, type ReplayJob } from "./client-socket.ts";
+import { gapFrame, TRUNCATED_UNACKNOWLEDGED, textBytesOf, truncatedFrame } from "./edge-frames.ts";
+
+const KIB = 1024;
+/** Characters read from the journal at a time. */
+const READ_CHARS = 512 * KIB;
+/** What the runner may be ahead of the fastest acknowledging consumer, beyond its window: keeps the way there filled. */
+const SLACK_BYTES = 256 * KIB;
+const MAX_CREDIT_BYTES = 4 * 1024 * KIB;
+/** Where nobody acknowledges, the journal takes output as it comes. */
+const FREE_CREDIT_BYTES = 1024 * KIB;
+/** An acknowledging consumer that stands still for this long no longer holds back the others. */
+const STALLED_MS = 5000;
+
+/** No frame of output has more, unless much of it must be escaped. */
+const FULL_FRAME_BYTES = 72 * KIB;
+
+/** A stream of one execution's events; it pulls, so its pulling is its acknowledgement. */
+export interface StreamConsumer {
+  executionId: ExecutionId;
+  lag: number;
+  wake(): void;
+}
+
+export interface DeliveryOptions {
+  journal: Journal;
+  unackedOutputBytes: number;
+  /** Sends `attached` once everything before it is out. */
+  answerAttach(socket: ClientSocket, id: MessageId | undefined): void;
+  /** Something has moved: credit may be due. */
+  progressed(): void;
+}
+
+const isOutput = (type: EventType) => type === "output" || type === "display";
+
+export class Delivery {
+  readonly #options: DeliveryOptions;
+  readonly sockets = new Set<ClientSocket>();
+  readonly #streams = new Set<StreamConsumer>();
+  #stalledSinceMs: number | null = null;
+
+  constructor(options: DeliveryOptions) {
+    this.#options = options;
+  }
+
+  /** Takes up a socket that outlived the object's memory. */
+  wake(socket: ClientSocket): void {
+    const { journal } = this.#options;
+    this.sockets.add(socket);
+    const { window, acked, cursor } = socket.state;
+    if (window !== null && acked < cursor) socket.assumeInFlight(journal.sizeBetween(acked, cursor));
+    if (cursor < journal.lastSeq) socket.isBehind = true;
+  }
+
+  addStream(stream: StreamConsumer): void {
+    this.#streams.add(stream);
+  }
+
+  removeStream(stream: StreamConsumer): void {
+    this.#streams.delete(stream);
+    this.progressed();
+  }
+
+  /** Sends a new event to everyone who is up to date; the others find it in the journal. */
+  broadcast(event: JournalEvent): void {
+    for (const socket of this.sockets) {
+      if (socket.isBehind || !this.#offer(socket, event)) {
+        socket.isBehind = true;
+        socket.lag += bytesOf(event);
+      }
+    }
+    for (const stream of this.#streams) {
+      stream.lag += bytesOf(event);
+      stream.wake();
+    }
+  }
+
+  /** Tells those who attached; `except` gets an answer of its own. */
+  announce(text: string, except?: ClientSocket): void {
+    for (const socket of this.sockets) {
+      if (!socket.state.isAttached || socket === except) continue;
+      if (socket.isBehind) socket.postpone(text);
+      else socket.send(text);
+    }
+  }
+
+  /** Sends an execution's events again, as far as they are out already; the rest comes live. */
+  replay(socket: ClientSocket, executionId: ExecutionId, { first, last }: { first: number; last: number }): void {
+    const until = Math.min(last, socket.state.cursor);
+    socket.state.jobs.push({ executionId, after: first - 1, until, budget: newBudget() });
+    socket.isBehind = true;
+    socket.save();
+    this.pump(socket);
+  }
+
+  /** Sends what waits in the journal, as far as the socket's window lets it. */
+  pump(socket: ClientSocket): void {
+    if (!socket.isBehind || socket.isHeld) return;
+    const { journal } = this.#options;
+    if (!this.#pumpJobs(socket)) return;
+    while (socket.state.cursor < journal.lastSeq) {
+      const { entries, upTo } = journal.read(socket.state.cursor, READ_CHARS);
+      for (const entry of entries) {
+        if (entry.kind === "gap") this.#sendGap(socket, entry.from, entry.to);
+        else if (!this.#offer(socket, entry)) return;
+        else socket.lag = Math.max(0, socket.lag - bytesOf(entry));
+      }
+      socket.state.cursor = Math.max(socket.state.cursor, upTo);
+    }
+    socket.isBehind = false;
+    socket.lag = 0;
+    const { attaching } = socket.state;
+    socket.state.attaching = null;
+    socket.save();
+    if (attaching !== null) this.#options.answerAttach(socket, attaching.id);
+    socket.sendPostponed();
+  }
+
+  pumpAll(): void {
+    for (const socket of this.sockets) this.pump(socket);
+  }
+
+  acknowledge(socket: ClientSocket, seq: number): void {
+    socket.acknowledge(seq);
+    this.pump(socket);
+    this.progressed();
+  }
+
+  /** A consumer took something. */
+  progressed(): void {
+    this.#options.progressed();
+  }
+
+  /** Bytes that the runner may have on the way to us at most. */
+  creditTarget(nowMs: number): number {
+    let best = Number.NEGATIVE_INFINITY;
+    let others = 0;
+    for (const socket of this.sockets) {
+      const { window } = socket.state;
+      if (window === null) others += 1;
+      else best = Math.max(best, window - socket.inFlightBytes - socket.lag);
+    }
+    for (const stream of this.#streams) best = Math.max(best, -stream.lag);
+    if (best === Number.NEGATIVE_INFINITY) return FREE_CREDIT_BYTES;
+    const target = Math.min(MAX_CREDIT_BYTES, best + SLACK_BYTES);
+    if (target > 0 || others === 0) {
+      this.#stalledSinceMs = null;
+      return Math.max(0, target);
+    }
+    this.#stalledSinceMs ??= nowMs;
+    return nowMs - this.#stalledSinceMs >= STALLED_MS ? FREE_CREDIT_BYTES : 0;
+  }
+
+  /** Longest frame of output that is of use to all who acknowledge; 0: any. Two fit into the smallest window, so that one is on its way while the other is acknowledged. */
+  frameLimit(): number {
+    let smallest = Number.POSITIVE_INFINITY;
+    for (const { state } of this.sockets) smallest = Math.min(smallest, state.window ?? Number.POSITIVE_INFINITY);
+    const limit = Math.max(1, Math.floor(smallest / 2));
+    return limit < FULL_FRAME_BYTES ? limit : 0;
+  }
+
+  /** When `creditTarget` is to be asked again though nothing moves; null: no need. */
+  get stallEndsAtMs(): number | null {
+    return this.#stalledSinceMs === null ? null : this.#stalledSinceMs + STALLED_MS;
+  }
+
+  /** @returns true where the jobs are through. */
+  #pumpJobs(socket: ClientSocket): boolean {
+    const { journal } = this.#options;
+    for (let job = socket.state.jobs[0]; job !== undefined; job = socket.state.jobs[0]) {
+      while (job.after < job.until) {
+        const { entries, upTo } = journal.read(job.after, READ_CHARS, job.executionId, job.until);
+        for (const entry of entries) {
+          const isGap = entry.kind === "gap";
+          if ((isGap ? entry.from : entry.seq) > job.until) break;
+          if (isGap) socket.send(gapFrame(Math.max(entry.from, job.after + 1), Math.min(entry.to, job.until)));
+          else if (!this.#resend(socket, entry, job)) return false;
+          job.after = Math.min(job.until, isGap ? entry.to : entry.seq);
+        }
+        if (entries.length === 0 && upTo <= job.after) break;
+        job.after = Math.max(job.after, Math.min(job.until, upTo));
+      }
+      socket.state.jobs.shift();
+      socket.save();
+    }
+    return true;
+  }
+
+  #resend(socket: ClientSocket, event: JournalEvent, job: ReplayJob): boolean {
+    if (!socket.hasRoomFor(bytesOf(event))) return false;
+    const isBudgeted = socket.state.window === null;
+    if (!isBudgeted || this.#fits(socket, event, job.budget)) socket.sendEvent(event.seq, event.frame, bytesOf(event));
+    return true;
+  }
+
+  #sendGap(socket: ClientSocket, from: number, to: number): void {
+    const first = Math.max(from, socket.state.cursor + 1);
+    if (first > to) return;
+    socket.send(gapFrame(first, to));
+    socket.state.cursor = to;
+  }
+
+  /** Sends one event, or withholds it for good; false: it has to wait. */
+  #offer(socket: ClientSocket, event: JournalEvent): boolean {
+    const { state } = socket;
+    if (event.seq <= state.cursor) return true;
+    if (!socket.hasRoomFor(bytesOf(event))) return false;
+    if (state.window !== null || this.#fitsBudget(socket, event))
+      socket.sendEvent(event.seq, event.frame, bytesOf(event));
+    state.cursor = event.seq;
+    socket.save();
+    return true;
+  }
+
+  /** Counts output against what a client that never acknowledges may have on the way. */
+  #fitsBudget(socket: ClientSocket, event: JournalEvent): boolean {
+    const { budgets } = socket.state;
+    const budget = budgets[event.executionId] ?? newBudget();
+    if (isOutput(event.type)) budgets[event.executionId] = budget;
+    else if (isTerminal(event.type)) delete budgets[event.executionId];
+    return this.#fits(socket, event, budget);
+  }
+
+  /** Whether the event may still go; before the ending it says how much could not. */
+  #fits(socket: ClientSocket, event: JournalEvent, budget: Budget): boolean {
+    if (isOutput(event.type)) {
+      budget.used += bytesOf(event);
+      // Once something was withheld, so is the rest: a hole in the middle would be worse than a cut.
+      if (budget.dropped === 0 && budget.used <= this.#options.unackedOutputBytes) return true;
+      budget.dropped += textBytesOf(event);
+      budget.droppedSeq = event.seq;
+      return false;
+    }
+    if (isTerminal(event.type) && budget.dropped > 0) {
+      socket.send(truncatedFrame(budget.droppedSeq, event.executionId, budget.dropped, TRUNCATED_UNACKNOWLEDGED));
+    }
+    return true;
+  }
+}

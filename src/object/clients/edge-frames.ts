@@ -1,0 +1,83 @@
+/** Owns the text of every frame that the edge makes itself; events that come from a runner are relayed as they are. */
+
+import type { z } from "zod";
+import { byteLength } from "../../byte-length.ts";
+import type { ErrorEvent } from "../../protocol/event.ts";
+import type { CheckpointId, ExecutionId } from "../../protocol/identity.ts";
+import type { ServerMessage } from "../../protocol/server-message.ts";
+import type { ExecutionRecord } from "../store/execution-table.ts";
+import type { JournalEvent } from "../store/journal-row.ts";
+
+type Plain<T> = T extends unknown ? Omit<T, "id"> & { id?: string | undefined } : never;
+
+/** A message as text; an absent id stays out. */
+export function frameOf(message: Plain<ServerMessage>): string {
+  return JSON.stringify(message);
+}
+
+export const TRUNCATED_UNACKNOWLEDGED =
+  "the socket does not acknowledge; the output stays readable over REST while it is kept";
+
+export function gapFrame(from: number, to: number): string {
+  return frameOf({ type: "gap", data: { from, to } });
+}
+
+/** Tells one socket what it was not sent. It has the place of the last event that was withheld: on this socket nothing else has. */
+export function truncatedFrame(seq: number, executionId: ExecutionId, droppedBytes: number, reason: string): string {
+  return frameOf({
+    type: "output_truncated",
+    seq,
+    id: executionId,
+    data: {
+      id: crypto.randomUUID(),
+      timestamp: Date.now() / 1000,
+      type: "output_truncated",
+      execution_id: executionId,
+      dropped_bytes: droppedBytes,
+      reason,
+    },
+  });
+}
+
+/** Bytes of what an output or display event carries. */
+export function textBytesOf(event: JournalEvent): number {
+  if (event.type !== "output") return event.frame.length;
+  const { data } = JSON.parse(event.frame) as { data: { data: string } };
+  return byteLength(data.data);
+}
+
+/** How an execution ends that no runner can end any more. */
+export interface EdgeEnding {
+  exceptionType: string;
+  message: string;
+  reason: z.infer<typeof ErrorEvent>["data"]["reason"];
+  state: z.infer<typeof ErrorEvent>["data"]["state"];
+  checkpointId: CheckpointId | null;
+  lostExecutions: ExecutionId[];
+}
+
+/** The one terminal message of an execution whose runner is gone, or whose session was ended. */
+export function endingEvent(record: ExecutionRecord, seq: number, ending: EdgeEnding): JournalEvent {
+  const now = Date.now() / 1000;
+  const frame = frameOf({
+    type: "error",
+    seq,
+    id: record.executionId,
+    data: {
+      id: crypto.randomUUID(),
+      timestamp: now,
+      type: "error",
+      execution_id: record.executionId,
+      exception_type: ending.exceptionType,
+      exception_message: ending.message,
+      traceback: "",
+      execution_time: record.startedAt === null ? 0 : Math.max(0, now - record.startedAt),
+      reason: ending.reason,
+      transaction: "rolled_back",
+      state: ending.state,
+      ...(ending.checkpointId === null ? {} : { state_checkpoint_id: ending.checkpointId }),
+      ...(ending.lostExecutions.length === 0 ? {} : { lost_executions: ending.lostExecutions }),
+    },
+  });
+  return { kind: "event", seq, type: "error", executionId: record.executionId, frame };
+}

@@ -1,0 +1,85 @@
+/** Owns the events of one execution as a stream for HTTP: SSE or NDJSON, replayed and then live, at the reader's pace. */
+
+import { isTerminal } from "../../protocol/event.ts";
+import type { ExecutionId } from "../../protocol/identity.ts";
+import type { EventStreamFormat } from "../../session-calls.ts";
+import type { Journal } from "../store/journal.ts";
+import { bytesOf, type JournalEntry } from "../store/journal-row.ts";
+import type { Delivery, StreamConsumer } from "./delivery.ts";
+import { gapFrame } from "./edge-frames.ts";
+
+const READ_CHARS = 64 * 1024;
+
+export interface EventStreamOptions {
+  journal: Journal;
+  delivery: Delivery;
+  executionId: ExecutionId;
+  after: number;
+  /** Where the execution's own events are: from `first` up to `last`, as far as that is known yet. */
+  range(): { first: number | null; last: number | null };
+  format: EventStreamFormat;
+  /** Whether the execution has ended: then nothing more is waited for. */
+  isOver: () => boolean;
+}
+
+function encode(entry: JournalEntry, format: EventStreamFormat): string {
+  const frame = entry.kind === "gap" ? gapFrame(entry.from, entry.to) : entry.frame;
+  if (format === "ndjson") return `${frame}\n`;
+  return entry.kind === "gap"
+    ? `event: gap\ndata: ${frame}\n\n`
+    : `id: ${entry.seq}\nevent: ${entry.type}\ndata: ${frame}\n\n`;
+}
+
+/** Opens the stream; it ends after the terminal message. Who stops reading stops the runner, not the service. */
+export function openEventStream(options: EventStreamOptions): ReadableStream<Uint8Array> {
+  const { journal, delivery, executionId, format } = options;
+  const encoder = new TextEncoder();
+  // What came before the execution's first event is no gap of its own.
+  let after = Math.max(options.after, (options.range().first ?? journal.lastSeq + 1) - 1);
+  let news = Promise.withResolvers<void>();
+  const consumer: StreamConsumer = { executionId, lag: 0, wake: () => news.resolve() };
+  delivery.addStream(consumer);
+
+  const source: UnderlyingByteSource = {
+    type: "bytes",
+    async pull(controller: ReadableByteStreamController) {
+      for (;;) {
+        const { entries: found, upTo } = journal.read(after, READ_CHARS, executionId);
+        const entries = ownOf(found, options.range().last);
+        const isThrough = upTo >= journal.lastSeq;
+        after = upTo;
+        consumer.lag = isThrough ? 0 : Math.max(0, consumer.lag - sizeOf(entries));
+        const hasTerminal = entries.some((entry) => entry.kind === "event" && isTerminal(entry.type));
+        if (entries.length > 0) {
+          controller.enqueue(encoder.encode(entries.map((entry) => encode(entry, format)).join("")));
+        }
+        if (hasTerminal || (isThrough && options.isOver())) {
+          delivery.removeStream(consumer);
+          controller.close();
+          // A reader with a buffer of its own waits for an answer to it.
+          controller.byobRequest?.respond(0);
+          return;
+        }
+        if (entries.length > 0) {
+          delivery.progressed();
+          return;
+        }
+        await news.promise;
+        news = Promise.withResolvers<void>();
+      }
+    },
+    cancel() {
+      delivery.removeStream(consumer);
+    },
+  };
+  return new ReadableStream(source);
+}
+
+/** Without the gaps of other executions behind it; nothing follows the terminal message. */
+function ownOf(entries: readonly JournalEntry[], last: number | null): readonly JournalEntry[] {
+  return entries.filter((entry) => entry.kind === "event" || (last !== null && entry.from <= last));
+}
+
+function sizeOf(entries: readonly JournalEntry[]): number {
+  return entries.reduce((sum, entry) => sum + (entry.kind === "gap" ? 0 : bytesOf(entry)), 0);
+}

@@ -1,0 +1,37 @@
+/** Owns the step from an error thrown inside the object to the `Outcome` that the front gets. */
+import { type Outcome, ProblemError, type ProblemInit } from "../problem.ts";
+import { LinkError, RequestFailed } from "./runner/runner-link.ts";
+
+/** What a caller learns of a failure; anything unforeseen is logged here, and told as `internal`. */
+export function problemOf(error: unknown): ProblemInit {
+  if (error instanceof ProblemError) return error.init;
+  if (error instanceof RequestFailed) return { code: error.code, detail: error.message };
+  if (error instanceof LinkError) {
+    const retryAfter = error.retryAfter === undefined ? {} : { retryAfter: error.retryAfter };
+    switch (error.fault) {
+      case "pool_exhausted":
+        return { code: "pool_exhausted", detail: "Every interpreter is in use.", ...retryAfter };
+      case "unreachable":
+      case "draining":
+      case "not_found":
+        return { code: "no_runner", detail: "No runner can be reached.", ...retryAfter };
+      case "runner_error":
+      case "closed":
+      case "late":
+        return { code: "runner_error", detail: error.message };
+      default:
+        error.fault satisfies never;
+    }
+  }
+  console.error("unforeseen", error);
+  return { code: "internal", detail: "Something went wrong on our side." };
+}
+
+/** Runs a call to its outcome. */
+export async function outcomeOf<T>(call: () => T | Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { ok: true, value: await call() };
+  } catch (error) {
+    return { ok: false, problem: problemOf(error) };
+  }
+}

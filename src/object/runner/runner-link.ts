@@ -1,0 +1,265 @@
+/** Owns one WebSocket to a runner: its opening, its requests with their deadlines, its end; what comes in goes to the listener. */
+import type { z } from "zod";
+import type { LinkEvent, LinkOpen } from "../../protocol/link.ts";
+import { decodeEventFrame, LinkReply, type LinkRequest, type SessionKey } from "../../protocol/link.ts";
+import type { ProblemCode } from "../../protocol/problem.ts";
+import { notePassed } from "./collect-garbage.ts";
+
+export type Opened = Extract<LinkReply, { type: "opened" }>;
+/** A reply that answers one request; `opened`, `session`, `started` and `draining` come unasked. */
+export type Answer = Extract<LinkReply, { ref: string }>;
+type Asking = Extract<LinkRequest, { ref: string }>;
+type WithoutRef<T> = T extends unknown ? Omit<T, "ref"> : never;
+
+/** Why a link did not come about, or a request on it was not answered. */
+export type LinkFault =
+  | "unreachable"
+  | "not_found"
+  | "pool_exhausted"
+  | "draining"
+  | "runner_error"
+  | "closed"
+  | "late";
+
+export class LinkError extends Error {
+  override name = "LinkError";
+  readonly fault: LinkFault;
+  readonly retryAfter: number | undefined;
+
+  constructor(fault: LinkFault, detail: string, retryAfter?: number) {
+    super(detail);
+    this.fault = fault;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** The runner answered a request with `failed`. */
+export class RequestFailed extends Error {
+  override name = "RequestFailed";
+  readonly code: ProblemCode;
+
+  constructor(code: ProblemCode, detail: string) {
+    super(detail);
+    this.code = code;
+  }
+}
+
+export interface LinkListener {
+  /** Called before any event, in the same turn in which the link counts as open. */
+  opened(link: RunnerLink, opened: Opened): void;
+  event(link: RunnerLink, event: LinkEvent): void;
+  /** Replies that answer no request of ours. */
+  told(link: RunnerLink, reply: LinkReply): void;
+  /** Nothing came or went for the idle time. The link stays open unless the listener closes it. */
+  silent(link: RunnerLink): void;
+  /** Once, after a link that was open; not for one that we closed. */
+  lost(link: RunnerLink): void;
+}
+
+export interface LinkOptions {
+  url: string;
+  key: SessionKey;
+  token: string;
+  open: Omit<z.input<typeof LinkOpen>, "type">;
+  openDeadlineMs: number;
+  idleMs: number;
+  listener: LinkListener;
+}
+
+interface Waiting {
+  resolve(answer: Answer): void;
+  reject(error: Error): void;
+  timer: ReturnType<typeof setTimeout>;
+}
+
+const CLOSE_NORMAL = 1000;
+const CLOSE_VIOLATION = 1008;
+
+export class RunnerLink {
+  readonly #options: LinkOptions;
+  readonly #waiting = new Map<string, Waiting>();
+  #socket: WebSocket | null = null;
+  #state: "opening" | "open" | "closed" = "opening";
+  #nextRef = 1;
+  #idleTimer: ReturnType<typeof setTimeout> | null = null;
+  #lastUsedMs = 0;
+  /** Credit that the runner still has, as far as we know. */
+  credit: number;
+
+  private constructor(options: LinkOptions) {
+    this.#options = options;
+    this.credit = options.open.credit;
+  }
+
+  /** Opens a link. @throws LinkError where the runner is out of reach or refuses. */
+  static async open(options: LinkOptions): Promise<RunnerLink> {
+    const link = new RunnerLink(options);
+    await link.#connect();
+    return link;
+  }
+
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  get hasWaiting(): boolean {
+    return this.#waiting.size > 0;
+  }
+
+  tell(request: Exclude<LinkRequest, { ref: string }>): void {
+    this.#send(request);
+  }
+
+  grant(bytes: number): void {
+    this.credit += bytes;
+    this.#send({ type: "credit", bytes });
+  }
+
+  /** Asks and waits. @throws RequestFailed where the runner says so, LinkError where no answer comes. */
+  ask<T extends WithoutRef<Asking>>(request: T, deadlineMs: number): Promise<Answer> {
+    const ref = String(this.#nextRef);
+    this.#nextRef += 1;
+    return new Promise<Answer>((resolve, reject) => {
+      if (this.#state !== "open") {
+        reject(new LinkError("closed", "The link to the runner is closed."));
+        return;
+      }
+      const timer = setTimeout(() => {
+        this.#waiting.delete(ref);
+        reject(new LinkError("late", "The runner did not answer in time."));
+      }, deadlineMs);
+      this.#waiting.set(ref, { resolve, reject, timer });
+      this.#send({ ...request, ref } as unknown as Asking);
+    });
+  }
+
+  /** Closes in peace; the listener hears nothing of it. */
+  close(): void {
+    this.#end(CLOSE_NORMAL, false);
+  }
+
+  async #connect(): Promise<void> {
+    const { url, key, token, open, openDeadlineMs } = this.#options;
+    const abort = new AbortController();
+    const timer = setTimeout(() => abort.abort(), openDeadlineMs);
+    try {
+      const response = await fetch(new URL(`/v1/sessions/${key}/link`, url), {
+        headers: { upgrade: "websocket", authorization: `Bearer ${token}` },
+        signal: abort.signal,
+      });
+      const socket = response.webSocket;
+      if (socket === null) {
+        await response.body?.cancel();
+        throw new LinkError(
+          response.status === 404 ? "not_found" : response.status === 503 ? "draining" : "runner_error",
+          `The runner answered ${response.status} to a link.`,
+        );
+      }
+      this.#socket = socket;
+      await new Promise<void>((resolve, reject) => {
+        abort.signal.addEventListener("abort", () => reject(new LinkError("unreachable", "The runner is silent.")));
+        socket.addEventListener("message", (message) => this.#receive(message.data, resolve, reject));
+        socket.addEventListener("close", () => {
+          reject(new LinkError("unreachable", "The link closed."));
+          this.#end(CLOSE_NORMAL, true);
+        });
+        socket.addEventListener("error", () => {
+          reject(new LinkError("unreachable", "The link broke."));
+          this.#end(CLOSE_NORMAL, true);
+        });
+        socket.accept();
+        socket.send(JSON.stringify({ ...open, type: "open" } satisfies z.input<typeof LinkOpen>));
+      });
+    } catch (error) {
+      this.#end(CLOSE_NORMAL, false);
+      if (error instanceof LinkError) throw error;
+      throw new LinkError("unreachable", "The runner cannot be reached.");
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #receive(text: string | ArrayBuffer, resolve: () => void, reject: (error: Error) => void): void {
+    if (this.#state === "closed") return;
+    this.#lastUsedMs = Date.now();
+    const { listener } = this.#options;
+    try {
+      if (typeof text !== "string") throw new SyntaxError("binary");
+      const event = decodeEventFrame(text);
+      if (event !== null) {
+        this.credit -= event.bytes;
+        notePassed(event.bytes);
+        listener.event(this, event);
+        return;
+      }
+      const reply = LinkReply.parse(JSON.parse(text));
+      if (reply.type === "opened") {
+        this.#state = "open";
+        this.#watchSilence();
+        listener.opened(this, reply);
+        resolve();
+      } else if (reply.type === "refused") {
+        reject(new LinkError(reply.code, reply.detail, reply.retry_after));
+      } else if ("ref" in reply && this.#waiting.has(reply.ref)) {
+        this.#settle(reply);
+      } else {
+        listener.told(this, reply);
+      }
+    } catch (error) {
+      // A runner that breaks the contract is as good as gone; what it sent is not repeated anywhere.
+      console.error("a frame on the link is wrong", error instanceof Error ? error.message : "");
+      reject(new LinkError("runner_error", "The runner broke the contract."));
+      this.#end(CLOSE_VIOLATION, true);
+    }
+  }
+
+  #settle(reply: Answer): void {
+    const waiting = this.#waiting.get(reply.ref);
+    if (waiting === undefined) return;
+    this.#waiting.delete(reply.ref);
+    clearTimeout(waiting.timer);
+    if (reply.type === "failed") waiting.reject(new RequestFailed(reply.code, reply.detail));
+    else waiting.resolve(reply);
+  }
+
+  #send(request: LinkRequest): void {
+    if (this.#state !== "open") return;
+    this.#lastUsedMs = Date.now();
+    this.#socket?.send(JSON.stringify(request));
+  }
+
+  #watchSilence(): void {
+    const leftMs = Math.max(0, this.#lastUsedMs + this.#options.idleMs - Date.now());
+    this.#idleTimer = setTimeout(
+      () => {
+        if (this.#state !== "open") return;
+        if (Date.now() - this.#lastUsedMs >= this.#options.idleMs) {
+          // Looked at again after another idle time, should the listener keep it.
+          this.#lastUsedMs = Date.now();
+          if (!this.hasWaiting) this.#options.listener.silent(this);
+        }
+        if (this.isOpen) this.#watchSilence();
+      },
+      Math.max(10, leftMs),
+    );
+  }
+
+  #end(code: number, tellListener: boolean): void {
+    const wasOpen = this.#state === "open";
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
+    for (const waiting of this.#waiting.values()) {
+      clearTimeout(waiting.timer);
+      waiting.reject(new LinkError("closed", "The link to the runner closed."));
+    }
+    this.#waiting.clear();
+    try {
+      this.#socket?.close(code);
+    } catch (error) {
+      // Closing a socket that the other side has closed already is not an event.
+      if (!(error instanceof TypeError || error instanceof Error)) throw error;
+    }
+    if (wasOpen && tellListener) this.#options.listener.lost(this);
+  }
+}

@@ -1,0 +1,190 @@
+/** Owns what clients can ask of a session, the same for WebSocket and REST; who asks, and how the answer is dressed, is the caller's. */
+import type { z } from "zod";
+import { isLongerThan } from "../../byte-length.ts";
+import { notFound, ProblemError, type ProblemInit } from "../../problem.ts";
+import type { TransactionPolicy } from "../../protocol/client-message.ts";
+import type { CheckpointId, ExecutionId } from "../../protocol/identity.ts";
+import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
+import type { ExecuteBody } from "../../protocol/rest.ts";
+import type { Completeness, Completions, RestoreOutcome } from "../../protocol/server-message.ts";
+import { newExecutionId } from "../../session-calls.ts";
+import type { Answer } from "../runner/runner-link.ts";
+import type { CheckpointRecord } from "../store/checkpoint-store.ts";
+import type { ExecutionRecord } from "../store/execution-table.ts";
+import type { NamedSession } from "./named-session.ts";
+
+/** For what the runner answers at once, on top of the turn that a question has to wait for. */
+const PROMPT_DEADLINE_MS = 10_000;
+const RESET_DEADLINE_MS = 60_000;
+
+export interface ExecuteRequest {
+  executionId: ExecutionId;
+  /** False for an id that the server made just now: nobody can have used it. */
+  isClientsId: boolean;
+  code: string;
+  policy: TransactionPolicy;
+  timeout: number;
+}
+
+/** What a message or a body asks for. */
+export function requestOf(asked: z.output<typeof ExecuteBody>, maxTimeoutSeconds: number): ExecuteRequest {
+  return {
+    executionId: newExecutionId(asked.id),
+    isClientsId: asked.id !== undefined,
+    code: asked.code,
+    policy: asked.transaction_policy,
+    timeout: asked.timeout ?? Math.min(DEFAULT_LIMITS.timeoutSeconds, maxTimeoutSeconds),
+  };
+}
+
+export type Submitted =
+  | { known: true; record: ExecutionRecord }
+  /** `sent`: null where it is on its way, or a promise that it will be. */
+  | { known: false; record: ExecutionRecord; sent: Promise<void> | null };
+
+/** Takes code to be run, or finds that it was taken before. @throws ProblemError. */
+export function execute(
+  session: NamedSession,
+  request: ExecuteRequest,
+  onRefused: (problem: ProblemInit) => void,
+): Submitted {
+  const { executions, settings } = session.parts;
+  const { executionId, code, policy, timeout } = request;
+  const held = executions.held(executionId) ?? (request.isClientsId ? executions.find(executionId) : undefined);
+  if (held !== undefined) {
+    held.code ??= code;
+    if (held.code === code && held.session === session.record.name) return { known: true, record: held };
+    throw new ProblemError({
+      code: "idempotency_conflict",
+      detail: held.code === code ? "This id was used in another session." : "This id was used with other code.",
+    });
+  }
+  if (isLongerThan(code, settings.MAX_CODE_BYTES)) {
+    throw new ProblemError({
+      code: "payload_too_large",
+      detail: `The code has more than ${settings.MAX_CODE_BYTES} bytes.`,
+    });
+  }
+  if (timeout > settings.MAX_TIMEOUT_SECONDS) {
+    const message = `must be at most ${settings.MAX_TIMEOUT_SECONDS} seconds`;
+    throw new ProblemError({
+      code: "invalid_request",
+      detail: `The timeout ${message}.`,
+      errors: [{ path: "timeout", message }],
+    });
+  }
+  // One runs, the others wait.
+  if (session.unfinishedCount() > settings.MAX_QUEUED_EXECUTIONS) {
+    throw new ProblemError({
+      code: "queue_full",
+      detail: `${settings.MAX_QUEUED_EXECUTIONS} executions are waiting already.`,
+      retryAfter: 1,
+    });
+  }
+  const record = executions.add({ executionId, session: session.record.name, policy, timeout, code });
+  session.noteChange();
+  session.noteActivity();
+  return { known: false, record, sent: session.submissions.submit(record, onRefused) };
+}
+
+/** Ends a waiting execution, or interrupts a running one. @throws ProblemError `not_found` where it is over or unknown. */
+export async function cancel(session: NamedSession, id: ExecutionId): Promise<void> {
+  const link = await session.incarnations.resume();
+  const record = session.parts.executions.held(id);
+  if (link === null || record?.status !== "running") throw notFound("execution to cancel");
+  session.touch();
+  await link.ask({ type: "cancel", execution_id: id }, PROMPT_DEADLINE_MS);
+}
+
+/** Sends SIGINT to what runs now. @returns which execution that was, or null. */
+export async function interrupt(session: NamedSession): Promise<ExecutionId | null> {
+  const link = await session.incarnations.resume();
+  if (link === null) return null;
+  session.touch();
+  const answer = await link.ask({ type: "interrupt" }, PROMPT_DEADLINE_MS);
+  return answer.type === "done" ? (answer.execution_id ?? null) : null;
+}
+
+/** Starts over with a fresh interpreter; checkpoints stay. */
+export async function reset(session: NamedSession): Promise<void> {
+  const link = await session.incarnations.resume();
+  session.touch();
+  if (link === null) {
+    session.record.returning = null;
+    await session.checkpointing.forgetRecovery(false);
+    return;
+  }
+  session.noteChange();
+  const changes = session.changes();
+  session.quietStates += 1;
+  try {
+    await link.ask({ type: "reset" }, RESET_DEADLINE_MS);
+    await session.checkpointing.forgetRecovery(session.changes() !== changes);
+  } finally {
+    session.quietStates -= 1;
+  }
+}
+
+export async function checkpoint(session: NamedSession, name: string | undefined): Promise<CheckpointRecord> {
+  const link = await session.incarnations.ensure();
+  session.touch();
+  return session.checkpointing.take(link, "asked", name ?? null);
+}
+
+export async function restore(
+  session: NamedSession,
+  id: CheckpointId,
+  clearExisting: boolean,
+): Promise<RestoreOutcome> {
+  const known = session.parts.checkpoints.find(id);
+  if (known === null || known.kind === "kept") throw notFound("checkpoint");
+  const link = await session.incarnations.ensure();
+  session.noteChange();
+  session.quietStates += 1;
+  try {
+    return await session.checkpointing.restore(link, id, clearExisting);
+  } finally {
+    session.quietStates -= 1;
+  }
+}
+
+/** Answers a prompt; the first answer counts. @throws ProblemError `not_found` where nothing waits for it. */
+export async function answerInput(
+  session: NamedSession,
+  inputId: string,
+  value: string | null,
+  executionId?: ExecutionId,
+): Promise<void> {
+  const link = await session.incarnations.resume();
+  const waiting = session.parts.executions.pendingInputOf(session.record.name);
+  const isWaiting =
+    waiting?.input_id === inputId && (executionId === undefined || waiting.execution_id === executionId);
+  if (link === null || !isWaiting) throw notFound("input waiting for an answer");
+  session.parts.executions.takePendingInput(inputId);
+  session.touch();
+  await link.ask({ type: "input_response", input_id: inputId, value }, PROMPT_DEADLINE_MS);
+}
+
+export async function complete(
+  session: NamedSession,
+  code: string,
+  cursor: number,
+): Promise<z.infer<typeof Completions>> {
+  const link = await session.incarnations.ensure();
+  session.touch();
+  const answer = await link.ask({ type: "complete", code, cursor }, PROMPT_DEADLINE_MS + session.queueMs());
+  if (answer.type === "completions") return answer.data;
+  throw unexpected(answer);
+}
+
+export async function isComplete(session: NamedSession, code: string): Promise<z.infer<typeof Completeness>> {
+  const link = await session.incarnations.ensure();
+  session.touch();
+  const answer = await link.ask({ type: "is_complete", code }, PROMPT_DEADLINE_MS + session.queueMs());
+  if (answer.type === "completeness") return answer.data;
+  throw unexpected(answer);
+}
+
+function unexpected(answer: Answer): ProblemError {
+  return new ProblemError({ code: "runner_error", detail: `The runner answered with ${answer.type}.` });
+}

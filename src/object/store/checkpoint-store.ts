@@ -1,0 +1,205 @@
+/** Owns the stored checkpoints of a client: their rows, their blobs in R2, and the signature that ties a blob to its tenant, client and session. */
+import type { CheckpointId, ClientId, SessionName } from "../../protocol/identity.ts";
+import type { Checkpoint, Missing } from "../../protocol/server-message.ts";
+
+/** Whose checkpoints these are; part of every signature. */
+export interface Owner {
+  tenant: string;
+  clientId: ClientId;
+}
+
+/**
+ * `asked` by a client · `automatic`: made by the edge to bring the session back, not listed ·
+ * `kept`: deleted by the client, but all that can bring its session back until a newer one exists.
+ */
+export type CheckpointKind = "asked" | "automatic" | "kept";
+
+export interface CheckpointRecord {
+  id: CheckpointId;
+  session: SessionName;
+  kind: CheckpointKind;
+  name: string | null;
+  createdAt: number;
+  size: number;
+  sha256: string;
+  durable: boolean;
+  skipped: Missing[];
+  signature: string;
+  /** Key of the incarnation that may still hold the snapshot. */
+  incarnation: string;
+}
+
+type Row = {
+  checkpoint_id: string;
+  session: string;
+  kind: string;
+  name: string | null;
+  created_at: number;
+  size: number;
+  sha256: string;
+  durable: number;
+  skipped: string;
+  signature: string;
+  incarnation: string;
+};
+
+export interface CheckpointStoreOptions {
+  sql: SqlStorage;
+  bucket: R2Bucket;
+  /** The object's own id: no other object makes the same keys. */
+  prefix: string;
+  secret: string;
+}
+
+const encoder = new TextEncoder();
+
+export class CheckpointStore {
+  readonly #options: CheckpointStoreOptions;
+  #key: Promise<CryptoKey> | null = null;
+
+  constructor(options: CheckpointStoreOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Stores a blob as it streams in; R2 refuses it where it is not what `sha256` says.
+   *
+   * @throws where R2 does not take it.
+   */
+  async putBlob(owner: Owner, record: CheckpointRecord, blob: ReadableStream<Uint8Array>): Promise<void> {
+    const { readable, writable } = new FixedLengthStream(record.size);
+    const piped = blob.pipeTo(writable);
+    const stored = this.#options.bucket.put(this.#blobKey(record.session, record.id), readable, {
+      sha256: record.sha256,
+      customMetadata: { signature: await this.sign(owner, record) },
+    });
+    await Promise.all([stored, piped]);
+  }
+
+  /** The stored blob, once its signature is found to be right; null where it is gone, forged or another's. */
+  async getBlob(owner: Owner, record: CheckpointRecord): Promise<ReadableStream | null> {
+    if (!(await this.#isAuthentic(owner, record))) return null;
+    const stored = await this.#options.bucket.get(this.#blobKey(record.session, record.id));
+    if (stored === null) return null;
+    const isTheOne = stored.size === record.size && stored.customMetadata?.signature === record.signature;
+    if (isTheOne) return stored.body;
+    await stored.body.cancel();
+    return null;
+  }
+
+  /** Over everything that makes the blob this one and no other. */
+  async sign(owner: Owner, record: Pick<CheckpointRecord, "id" | "session" | "size" | "sha256">): Promise<string> {
+    const mac = await crypto.subtle.sign("HMAC", await this.#hmacKey(), signedText(owner, record));
+    return [...new Uint8Array(mac)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+
+  save(record: CheckpointRecord): void {
+    this.#options.sql.exec(
+      "INSERT OR REPLACE INTO checkpoint (checkpoint_id, ordinal, session, kind, name, created_at, size, sha256, durable, skipped, signature, incarnation) VALUES (?, (SELECT COALESCE(MAX(ordinal), 0) + 1 FROM checkpoint), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      record.id,
+      record.session,
+      record.kind,
+      record.name,
+      record.createdAt,
+      record.size,
+      record.sha256,
+      record.durable ? 1 : 0,
+      JSON.stringify(record.skipped),
+      record.signature,
+      record.incarnation,
+    );
+  }
+
+  find(id: CheckpointId): CheckpointRecord | null {
+    const row = this.#options.sql.exec<Row>("SELECT * FROM checkpoint WHERE checkpoint_id = ?", id).toArray()[0];
+    return row === undefined ? null : recordOf(row);
+  }
+
+  /** What clients asked for, newest first. */
+  list(session?: SessionName): CheckpointRecord[] {
+    const { sql } = this.#options;
+    const rows =
+      session === undefined
+        ? sql.exec<Row>("SELECT * FROM checkpoint WHERE kind = 'asked' ORDER BY ordinal DESC")
+        : sql.exec<Row>("SELECT * FROM checkpoint WHERE kind = 'asked' AND session = ? ORDER BY ordinal DESC", session);
+    return rows.toArray().map(recordOf);
+  }
+
+  count(session: SessionName): number {
+    return this.#options.sql
+      .exec<{ n: number }>("SELECT COUNT(*) AS n FROM checkpoint WHERE kind = 'asked' AND session = ?", session)
+      .one().n;
+  }
+
+  /** Forgets a checkpoint; its row goes first, so that a blob that is left behind can never be restored. */
+  async delete(record: CheckpointRecord): Promise<void> {
+    this.#options.sql.exec("DELETE FROM checkpoint WHERE checkpoint_id = ?", record.id);
+    await this.#options.bucket.delete(this.#blobKey(record.session, record.id));
+  }
+
+  /** Forgets every checkpoint of one session, or of all. */
+  async clear(session?: SessionName): Promise<void> {
+    if (session === undefined) this.#options.sql.exec("DELETE FROM checkpoint");
+    else this.#options.sql.exec("DELETE FROM checkpoint WHERE session = ?", session);
+    const prefix = `checkpoints/${this.#options.prefix}/${session === undefined ? "" : `${session}/`}`;
+    for (;;) {
+      const { objects, truncated } = await this.#options.bucket.list({ prefix });
+      if (objects.length > 0) await this.#options.bucket.delete(objects.map((object) => object.key));
+      if (!truncated) return;
+    }
+  }
+
+  #blobKey(session: SessionName, id: CheckpointId): string {
+    return `checkpoints/${this.#options.prefix}/${session}/${id}`;
+  }
+
+  async #isAuthentic(owner: Owner, record: CheckpointRecord): Promise<boolean> {
+    const signature = Uint8Array.from(record.signature.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+    return crypto.subtle.verify("HMAC", await this.#hmacKey(), signature, signedText(owner, record));
+  }
+
+  #hmacKey(): Promise<CryptoKey> {
+    this.#key ??= crypto.subtle.importKey(
+      "raw",
+      encoder.encode(this.#options.secret),
+      { name: "HMAC", hash: "SHA-256" },
+      false,
+      ["sign", "verify"],
+    );
+    return this.#key;
+  }
+}
+
+function signedText(owner: Owner, record: Pick<CheckpointRecord, "id" | "session" | "size" | "sha256">): Uint8Array {
+  return encoder.encode(
+    JSON.stringify([owner.tenant, owner.clientId, record.session, record.id, record.size, record.sha256]),
+  );
+}
+
+/** As clients see it. */
+export function checkpointOf(record: CheckpointRecord): Checkpoint {
+  return {
+    checkpoint_id: record.id,
+    name: record.name,
+    created_at: record.createdAt,
+    size: record.size,
+    durable: record.durable,
+    skipped: record.skipped,
+  };
+}
+
+function recordOf(row: Row): CheckpointRecord {
+  return {
+    id: row.checkpoint_id as CheckpointId,
+    session: row.session as SessionName,
+    kind: row.kind as CheckpointKind,
+    name: row.name,
+    createdAt: row.created_at,
+    size: row.size,
+    sha256: row.sha256,
+    durable: row.durable === 1,
+    skipped: JSON.parse(row.skipped) as Missing[],
+    signature: row.signature,
+    incarnation: row.incarnation,
+  };
+}

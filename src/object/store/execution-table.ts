@@ -1,0 +1,353 @@
+/** Owns the executions of a client: what was asked, how far it is, how it ended; their events are the journal's. */
+
+import type { TransactionPolicy } from "../../protocol/client-message.ts";
+import { ErrorReason, isTerminal } from "../../protocol/event.ts";
+import type { ExecutionId, SessionName } from "../../protocol/identity.ts";
+import type { ExecutionStatus } from "../../protocol/rest.ts";
+import type { PendingInput } from "../../protocol/server-message.ts";
+import type { JournalEvent } from "./journal-row.ts";
+
+export interface ExecutionRecord {
+  executionId: ExecutionId;
+  /** Position among all executions of the client, in the order in which they came. */
+  ordinal: number;
+  session: SessionName;
+  status: ExecutionStatus;
+  policy: TransactionPolicy;
+  timeout: number;
+  submittedAt: number;
+  startedAt: number | null;
+  finishedAt: number | null;
+  firstSeq: number | null;
+  lastSeq: number | null;
+  /** Null where only the runner's events tell of it: the object died before it could write. */
+  code: string | null;
+}
+
+type Row = {
+  execution_id: string;
+  ordinal: number;
+  session: string;
+  status: string;
+  transaction_policy: string;
+  timeout: number;
+  submitted_at: number;
+  started_at: number | null;
+  finished_at: number | null;
+  first_seq: number | null;
+  last_seq: number | null;
+  code: string | null;
+};
+
+const STATUS_OF_REASON: Record<ErrorReason, ExecutionStatus> = {
+  exception: "failed",
+  timeout: "timed_out",
+  cancelled: "cancelled",
+  interrupted: "cancelled",
+  out_of_memory: "crashed",
+  process_died: "crashed",
+  runner_lost: "lost",
+  output_limit: "failed",
+};
+
+/** What `error.reason` makes of an execution. */
+export function statusOf(type: "result" | "error", frame: string): ExecutionStatus {
+  if (type === "result") return "succeeded";
+  const { data } = JSON.parse(frame) as { data: { reason?: unknown } };
+  const reason = ErrorReason.safeParse(data.reason);
+  return reason.success ? STATUS_OF_REASON[reason.data] : "failed";
+}
+
+/** Up to so many ids are held in memory, so that a new one need not be looked for in SQLite. */
+const MAX_KNOWN_IDS = 16_384;
+
+/** Holds in memory what runs and what is not written yet; the rest is in SQLite. */
+export class Executions {
+  readonly #sql: SqlStorage;
+  readonly #held = new Map<ExecutionId, ExecutionRecord>();
+  /** Those that have not ended, of each session in order. */
+  readonly #unfinished = new Map<SessionName, Set<ExecutionRecord>>();
+  readonly #unwritten = new Set<ExecutionRecord>();
+  readonly #pendingInputs = new Map<ExecutionId, PendingInput>();
+  /** Written for the first time by the next flush. */
+  readonly #counted = new Set<ExecutionRecord>();
+  /** Every id in SQLite; null where they are too many, or were not asked for yet. */
+  #written: Set<string> | null = null;
+  #writtenCount: number;
+  readonly #maxCodeChars: number;
+  #codeChars: number;
+  #nextOrdinal: number;
+
+  /** @param maxCodeChars what the code of all executions may come to before the oldest are forgotten. */
+  constructor(sql: SqlStorage, maxCodeChars: number) {
+    this.#sql = sql;
+    this.#maxCodeChars = maxCodeChars;
+    const { n, count } = sql
+      .exec<{ n: number | null; count: number }>("SELECT SUM(code_chars) AS n, COUNT(*) AS count FROM execution")
+      .one();
+    this.#codeChars = n ?? 0;
+    this.#writtenCount = count;
+    const last = sql.exec<{ last: number | null }>("SELECT MAX(ordinal) AS last FROM execution").one().last;
+    this.#nextOrdinal = (last ?? 0) + 1;
+    for (const row of sql.exec<Row>("SELECT * FROM execution WHERE status = 'running' ORDER BY ordinal")) {
+      this.#hold(recordOf(row));
+    }
+  }
+
+  get lastOrdinal(): number {
+    return this.#nextOrdinal - 1;
+  }
+
+  /** In memory, without asking SQLite. */
+  held(id: ExecutionId): ExecutionRecord | undefined {
+    return this.#held.get(id);
+  }
+
+  find(id: ExecutionId): ExecutionRecord | undefined {
+    const held = this.#held.get(id);
+    if (held !== undefined) return held;
+    if (!this.#isWritten(id)) return undefined;
+    const row = this.#sql.exec<Row>("SELECT * FROM execution WHERE execution_id = ?", id).toArray()[0];
+    return row === undefined ? undefined : recordOf(row);
+  }
+
+  add(asked: Pick<ExecutionRecord, "executionId" | "session" | "policy" | "timeout" | "code">): ExecutionRecord {
+    const record: ExecutionRecord = {
+      ...asked,
+      ordinal: this.#nextOrdinal,
+      status: "running",
+      submittedAt: Date.now() / 1000,
+      startedAt: null,
+      finishedAt: null,
+      firstSeq: null,
+      lastSeq: null,
+    };
+    this.#nextOrdinal += 1;
+    this.#hold(record);
+    this.#unwritten.add(record);
+    this.#counted.add(record);
+    return record;
+  }
+
+  /** Takes back an execution that never reached a runner. */
+  remove(record: ExecutionRecord): void {
+    this.#held.delete(record.executionId);
+    this.#unfinished.get(record.session)?.delete(record);
+    this.#unwritten.delete(record);
+    if (!this.#counted.delete(record)) this.#dropRows("execution_id = ?", record.executionId);
+  }
+
+  /** Those that have not ended, oldest first. */
+  unfinished(session: SessionName): ExecutionRecord[] {
+    return [...(this.#unfinished.get(session) ?? [])];
+  }
+
+  unfinishedCount(session: SessionName): number {
+    return this.#unfinished.get(session)?.size ?? 0;
+  }
+
+  /** @returns whether that is news. */
+  noteStarted(id: ExecutionId, startedAt: number): boolean {
+    const record = this.#held.get(id);
+    if (record === undefined || record.startedAt !== null) return false;
+    // Edge and runner need not agree about the time.
+    record.startedAt = Math.max(startedAt, record.submittedAt);
+    this.#unwritten.add(record);
+    return true;
+  }
+
+  /** Takes an event to its execution. An execution that only the runner remembers is taken up again. */
+  noteEvent(session: SessionName, event: JournalEvent, startedAt?: number): ExecutionRecord {
+    const { executionId: id, type, seq, frame } = event;
+    const record =
+      this.#held.get(id) ??
+      this.find(id) ??
+      this.add({ executionId: id, session, policy: "commit_always", timeout: 0, code: null });
+    if (startedAt !== undefined) record.startedAt ??= Math.max(startedAt, record.submittedAt);
+    record.firstSeq ??= seq;
+    record.lastSeq = seq;
+    this.#held.set(id, record);
+    this.#unwritten.add(record);
+    if (type === "input") {
+      const { data } = JSON.parse(frame) as { data: PendingInput };
+      const { input_id, prompt, password, timeout } = data;
+      this.#pendingInputs.set(id, { input_id, prompt, password, timeout, execution_id: id });
+    } else if (isTerminal(type)) {
+      record.status = statusOf(type as "result" | "error", frame);
+      this.#unfinished.get(session)?.delete(record);
+      record.finishedAt = Date.now() / 1000;
+      this.#pendingInputs.delete(id);
+    }
+    return record;
+  }
+
+  /** The prompt that an execution waits at. */
+  pendingInput(id: ExecutionId): PendingInput | null {
+    return this.#pendingInputs.get(id) ?? null;
+  }
+
+  /** The prompt that one of a session's executions waits at. */
+  pendingInputOf(session: SessionName): PendingInput | null {
+    for (const [id, input] of this.#pendingInputs) if (this.#held.get(id)?.session === session) return input;
+    return null;
+  }
+
+  /** What the runner says is waiting; it knows better than what was seen before. */
+  setPendingInput(session: SessionName, input: PendingInput | null): void {
+    const former = this.pendingInputOf(session);
+    if (former !== null) this.#pendingInputs.delete(former.execution_id);
+    if (input !== null) this.#pendingInputs.set(input.execution_id, input);
+  }
+
+  /** Makes sure that one input is answered once: true for the first answer. */
+  takePendingInput(inputId: string): boolean {
+    for (const [id, input] of this.#pendingInputs) {
+      if (input.input_id === inputId) return this.#pendingInputs.delete(id);
+    }
+    return false;
+  }
+
+  /** Writes what changed, and lets go of what has ended. */
+  flush(): void {
+    for (const record of this.#unwritten) {
+      this.#sql.exec(
+        "INSERT OR REPLACE INTO execution (execution_id, ordinal, session, status, transaction_policy, timeout, submitted_at, started_at, finished_at, first_seq, last_seq, code_chars, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        record.executionId,
+        record.ordinal,
+        record.session,
+        record.status,
+        record.policy,
+        record.timeout,
+        record.submittedAt,
+        record.startedAt,
+        record.finishedAt,
+        record.firstSeq,
+        record.lastSeq,
+        record.code?.length ?? 0,
+        record.code,
+      );
+      if (record.status !== "running") this.#held.delete(record.executionId);
+      if (this.#counted.delete(record)) {
+        this.#codeChars += record.code?.length ?? 0;
+        this.#writtenCount += 1;
+        this.#written?.add(record.executionId);
+      }
+    }
+    this.#unwritten.clear();
+    this.#prune();
+  }
+
+  /** Newest first, from before `before` (an ordinal); call `flush` first. */
+  list(session: SessionName | undefined, limit: number, before: number): ExecutionRecord[] {
+    const rows =
+      session === undefined
+        ? this.#sql.exec<Row>("SELECT * FROM execution WHERE ordinal < ? ORDER BY ordinal DESC LIMIT ?", before, limit)
+        : this.#sql.exec<Row>(
+            "SELECT * FROM execution WHERE session = ? AND ordinal < ? ORDER BY ordinal DESC LIMIT ?",
+            session,
+            before,
+            limit,
+          );
+    return rows.toArray().map(recordOf);
+  }
+
+  /** How many a session has; call `flush` first. */
+  count(session: SessionName): number {
+    return this.#sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM execution WHERE session = ?", session).one().n;
+  }
+
+  /** The newest executions of a session after `ordinal`; call `flush` first. */
+  since(session: SessionName, ordinal: number, limit: number): ExecutionId[] {
+    return this.#sql
+      .exec<{ execution_id: string }>(
+        "SELECT execution_id FROM (SELECT execution_id, ordinal FROM execution WHERE session = ? AND ordinal > ? AND status NOT IN ('running', 'lost') ORDER BY ordinal DESC LIMIT ?) ORDER BY ordinal",
+        session,
+        ordinal,
+        limit,
+      )
+      .toArray()
+      .map((row) => row.execution_id as ExecutionId);
+  }
+
+  /** Forgets executions of which the journal has nothing left. */
+  forget(ids: readonly ExecutionId[]): void {
+    for (const id of ids) {
+      this.#dropRows("execution_id = ? AND status <> 'running'", id);
+    }
+  }
+
+  /** Forgets the oldest that have ended, so that code alone cannot fill the storage. */
+  #prune(): void {
+    while (this.#codeChars > this.#maxCodeChars) {
+      const oldest = "SELECT ordinal FROM execution WHERE status <> 'running' ORDER BY ordinal LIMIT 16";
+      if (this.#dropRows(`ordinal IN (${oldest})`) === 0) return;
+    }
+  }
+
+  #dropRows(where: string, ...values: string[]): number {
+    const gone = this.#sql
+      .exec<Pick<Row, "execution_id"> & { code_chars: number }>(
+        `DELETE FROM execution WHERE ${where} RETURNING execution_id, code_chars`,
+        ...values,
+      )
+      .toArray();
+    for (const row of gone) {
+      this.#codeChars -= row.code_chars;
+      this.#written?.delete(row.execution_id);
+    }
+    this.#writtenCount -= gone.length;
+    return gone.length;
+  }
+
+  /** False where SQLite certainly has no such execution. */
+  #isWritten(id: ExecutionId): boolean {
+    // Around the bound they are not read again and again.
+    if (this.#writtenCount > (this.#written === null ? MAX_KNOWN_IDS / 2 : MAX_KNOWN_IDS)) {
+      this.#written = null;
+      return true;
+    }
+    this.#written ??= new Set(
+      this.#sql
+        .exec<Pick<Row, "execution_id">>("SELECT execution_id FROM execution")
+        .toArray()
+        .map((row) => row.execution_id),
+    );
+    return this.#written.has(id);
+  }
+
+  #hold(record: ExecutionRecord): void {
+    this.#held.set(record.executionId, record);
+    const unfinished = this.#unfinished.get(record.session) ?? new Set();
+    this.#unfinished.set(record.session, unfinished.add(record));
+  }
+
+  /** Forgets everything of a session. */
+  clear(session: SessionName): void {
+    this.#unfinished.delete(session);
+    for (const record of this.#held.values()) {
+      if (record.session !== session) continue;
+      this.#held.delete(record.executionId);
+      this.#unwritten.delete(record);
+      this.#counted.delete(record);
+      this.#pendingInputs.delete(record.executionId);
+    }
+    this.#dropRows("session = ?", session);
+  }
+}
+
+function recordOf(row: Row): ExecutionRecord {
+  return {
+    executionId: row.execution_id as ExecutionId,
+    ordinal: row.ordinal,
+    session: row.session as SessionName,
+    status: row.status as ExecutionStatus,
+    policy: row.transaction_policy as TransactionPolicy,
+    timeout: row.timeout,
+    submittedAt: row.submitted_at,
+    startedAt: row.started_at,
+    finishedAt: row.finished_at,
+    firstSeq: row.first_seq,
+    lastSeq: row.last_seq,
+    code: row.code,
+  };
+}

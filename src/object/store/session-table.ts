@@ -1,0 +1,83 @@
+/** Owns what the object must know of a session after it slept: where it runs, how far its numbers are reserved, what brings it back. */
+import type { CheckpointId, ExecutionId, SessionName } from "../../protocol/identity.ts";
+import type { SessionKey } from "../../protocol/link.ts";
+
+/**
+ * Where a session is in its life:
+ * `new` never ran · `starting` a runner is being set up, and is not to be trusted yet · `live` an interpreter holds the state ·
+ * `suspended` the state is in its checkpoint, or lost with its runner · `ended` the client ended it.
+ */
+export type SessionPhase = "new" | "starting" | "live" | "suspended" | "ended";
+
+/** One incarnation of the session on one runner. */
+export interface Incarnation {
+  key: SessionKey;
+  runnerId: string;
+  runnerUrl: string;
+  runnerVersion: string;
+}
+
+export interface SessionRecord {
+  name: SessionName;
+  phase: SessionPhase;
+  createdAt: number;
+  lastActiveAt: number;
+  incarnation: Incarnation | null;
+  /** True from before a link opens until it was closed in peace: meanwhile the runner may hold events that SQLite lacks. */
+  isLinked: boolean;
+  /** No event of this session ever had a greater seq; a new incarnation is numbered from here. */
+  reservedSeq: number;
+  /** What brings the state back when the incarnation is gone; null: a fresh interpreter does. */
+  recoveryId: CheckpointId | null;
+  /** Executions up to this ordinal are in the recovery checkpoint. */
+  recoveryOrdinal: number;
+  /** The state differs from the recovery checkpoint. */
+  isDirty: boolean;
+  /** Why the next incarnation begins, and what was lost; told to clients when it does. */
+  returning: { reason: string; lostExecutions: ExecutionId[] } | null;
+}
+
+/** Seqs that one write reserves, and how few may be left before the next write. */
+export const RESERVE_STRIDE = 2 ** 20;
+export const RESERVE_LEFT = 2 ** 19;
+
+export class SessionTable {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  load(): SessionRecord[] {
+    return this.#sql
+      .exec<{ record: string }>("SELECT record FROM session ORDER BY name")
+      .toArray()
+      .map((row) => JSON.parse(row.record) as SessionRecord);
+  }
+
+  save(record: SessionRecord): void {
+    this.#sql.exec("INSERT OR REPLACE INTO session (name, record) VALUES (?, ?)", record.name, JSON.stringify(record));
+  }
+
+  delete(name: SessionName): void {
+    this.#sql.exec("DELETE FROM session WHERE name = ?", name);
+  }
+}
+
+/** A session that never ran. */
+export function newSession(name: SessionName): SessionRecord {
+  const now = Date.now() / 1000;
+  return {
+    name,
+    phase: "new",
+    createdAt: now,
+    lastActiveAt: now,
+    incarnation: null,
+    isLinked: false,
+    reservedSeq: 0,
+    recoveryId: null,
+    recoveryOrdinal: 0,
+    isDirty: false,
+    returning: null,
+  };
+}

@@ -1,0 +1,106 @@
+/** How a session comes to rest: link closed, state stored, interpreter ended, brought back, deleted. Real time, short settings. */
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { beforeEach, expect, it, vi } from "vitest";
+import { call, control, EdgeClient, env, objectId, registerRunner, stubOf } from "../../support/edge-client.ts";
+
+let clientId = "";
+beforeEach(async () => {
+  clientId = `r-${crypto.randomUUID()}`;
+  await registerRunner();
+});
+
+async function session(key: string) {
+  return (await control("sessions", key))[0];
+}
+const newest = async () => (await control("sessions", clientId)).at(-1);
+const stored = async () => (await env.CHECKPOINTS.list({ prefix: `checkpoints/${objectId(clientId)}/` })).objects;
+
+it("closes a silent link, and takes a ring's news when they come", async () => {
+  const client = await EdgeClient.open(clientId);
+  client.send({ type: "execute", id: "long", code: "print a\nhold\nprint b" });
+  await client.untilType("output");
+  const { key } = await newest();
+  await vi.waitFor(async () => expect((await session(key)).isLinked).toBe(false), 6000);
+  await control("release", key);
+  expect(await stubOf(clientId).ring("default" as never, key)).toBe("taken");
+  await client.untilType("result");
+  expect((await session(key)).links).toBe(2);
+});
+
+it("stores the state when a session falls silent, so that a lost runner costs nothing", async () => {
+  const client = await EdgeClient.open(clientId);
+  await client.run("push 7");
+  const { key } = await newest();
+  await vi.waitFor(async () => expect((await session(key)).isLinked).toBe(false), 6000);
+  expect((await stored()).length).toBe(1);
+  await control("kill", key);
+  await registerRunner();
+  expect(await client.value("state")).toEqual([7]);
+  expect((await call("GET", "/api/v1/checkpoints", { clientId })).body.checkpoints).toEqual([]);
+});
+
+it("suspends an idle session, brings it back on the next call, and deletes everything in the end", async () => {
+  const client = await EdgeClient.open(clientId);
+  client.send({ type: "attach" });
+  await client.run("push 8");
+  const { key } = await newest();
+  const suspended = await client.until((frame) => frame.type === "session" && frame.data.state === "suspended");
+  expect(suspended.data.reason).toBe("idle");
+  expect(await session(key)).toBeUndefined();
+  expect((await call("GET", "/api/v1/session", { clientId })).body).toMatchObject({ state: "suspended", runner: null });
+  await registerRunner();
+  expect(await client.value("state")).toEqual([8]);
+  const restored = client.frames.find((frame) => frame.type === "session" && frame.data.state === "restored");
+  expect(restored?.data).toMatchObject({ reason: "idle", missing: [] });
+  await client.until((frame) => frame.type === "session" && frame.data.state === "suspended");
+  expect((await stored()).length).toBe(1);
+  await vi.waitFor(async () => {
+    await runDurableObjectAlarm(stubOf(clientId));
+    expect((await stored()).length).toBe(0);
+  }, 12_000);
+  await runInDurableObject(stubOf(clientId), async (_, state) => {
+    expect(await state.storage.getAlarm()).toBeNull();
+    const tables = state.storage.sql.exec("SELECT COUNT(*) AS n FROM session").one();
+    expect(tables.n).toBe(0);
+  });
+  await registerRunner();
+  expect(await client.value("state")).toEqual([]);
+}, 30_000);
+
+it("hands a session over when its runner drains", async () => {
+  const client = await EdgeClient.open(clientId);
+  client.send({ type: "attach" });
+  await client.run("push 9");
+  const { key } = await newest();
+  await control("drain", key);
+  const left = await client.until((frame) => frame.type === "session" && frame.data.state === "suspended");
+  expect(left.data.reason).toBe("draining");
+  expect(await client.value("state")).toEqual([9]);
+  expect((await newest()).key).not.toBe(key);
+});
+
+it("ends a session for good, and with purge leaves only its numbering", async () => {
+  const client = await EdgeClient.open(clientId);
+  client.send({ type: "execute", id: "cut", code: "print a\nhold" });
+  await client.untilType("output");
+  expect((await call("DELETE", "/api/v1/session?purge=true", { clientId })).status).toBe(204);
+  expect((await client.untilType("error", "cut")).data.reason).toBe("cancelled");
+  expect((await call("GET", "/api/v1/executions/cut", { clientId })).status).toBe(404);
+  expect((await call("GET", "/api/v1/sessions", { clientId })).body.sessions).toEqual([]);
+  const events = await client.run("state");
+  expect(events.at(-1)?.data.value).toEqual([]);
+  expect(events.at(-1)?.seq).toBeGreaterThan(3);
+});
+
+it("resets to a fresh interpreter and keeps checkpoints", async () => {
+  const client = await EdgeClient.open(clientId);
+  await client.run("push 1");
+  client.send({ type: "checkpoint" });
+  const { checkpoint_id } = await client.untilType("checkpoint_created");
+  client.send({ type: "reset", id: "r" });
+  expect(await client.untilType("session")).toMatchObject({ id: "r", data: { state: "reset" } });
+  expect(await client.value("state")).toEqual([]);
+  client.send({ type: "restore", id: "b", checkpoint_id });
+  expect(await client.untilType("restored")).toMatchObject({ id: "b", checkpoint_id, data: { source: "snapshot" } });
+  expect(await client.value("state")).toEqual([1]);
+});

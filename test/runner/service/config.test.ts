@@ -1,0 +1,52 @@
+import { expect, it } from "vitest";
+import { parseConfig } from "../../../worker-runner/service/config.ts";
+
+const RUNNER_TOKEN = "a-secret-of-sixteen-or-more";
+
+it("has a default for everything but the secret", () => {
+  expect(parseConfig({ RUNNER_TOKEN })).toMatchObject({
+    RUNNER_PORT: 8788,
+    HOST: "127.0.0.1",
+    POOL_MIN_IDLE: 5,
+    POOL_MAX_SESSIONS: 100,
+    PYTHON: "python3",
+    PRELOAD: [],
+    SANDBOX: "auto",
+    NETWORK: false,
+    RING_MAX_BYTES: 4 * 1024 * 1024,
+  });
+  expect(() => parseConfig({})).toThrow("RUNNER_TOKEN is required");
+});
+
+it("names each wrong variable", () => {
+  const wrong = {
+    RUNNER_TOKEN: "short",
+    RUNNER_PORT: "70000",
+    SANDBOX: "docker",
+    EDGE_URL: "ftp://x",
+    NETWORK: "maybe",
+  };
+  for (const name of Object.keys(wrong)) expect(() => parseConfig(wrong)).toThrow(name);
+});
+
+it("takes an empty variable as absent, words for a switch, and a list", () => {
+  const config = parseConfig({
+    RUNNER_TOKEN,
+    EDGE_URL: "",
+    NETWORK: "on",
+    PRELOAD: "numpy, pandas,",
+    RUNNER_PORT: "0",
+  });
+  expect(config.EDGE_URL).toBeUndefined();
+  expect(config).toMatchObject({ NETWORK: true, PRELOAD: ["numpy", "pandas"], RUNNER_PORT: 0 });
+});
+
+it("refuses a pool that would keep more idle than it may have", () => {
+  expect(() => parseConfig({ RUNNER_TOKEN, POOL_MIN_IDLE: "6", POOL_MAX_SESSIONS: "5" })).toThrow("POOL_MIN_IDLE");
+  expect(() => parseConfig({ RUNNER_TOKEN, POOL_MIN_IDLE: "5", POOL_MAX_SESSIONS: "5" })).not.toThrow();
+});
+
+it("refuses a workspace that could fill all of the memory", () => {
+  expect(() => parseConfig({ RUNNER_TOKEN, MEMORY_LIMIT_MB: "256" })).toThrow("WORKSPACE_LIMIT_MB (256) must be less");
+  expect(() => parseConfig({ RUNNER_TOKEN, MEMORY_LIMIT_MB: "257" })).not.toThrow();
+});

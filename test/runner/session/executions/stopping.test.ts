@@ -1,0 +1,202 @@
+import { describe, expect, it } from "vitest";
+import type { ExecutionId } from "../../../../src/protocol/identity.ts";
+import { failure, printed, result, run, startSession } from "../../borrowed-session.ts";
+
+/** Code that does not end by itself, and whether SIGINT alone ends it. */
+const endless: [name: string, code: string, isPolite: boolean][] = [
+  ["a loop", "while True: pass", true],
+  ["a sleep", "import time; time.sleep(60)", true],
+  [
+    "a loop that ignores SIGINT",
+    "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass",
+    false,
+  ],
+  [
+    "a loop that swallows every exception",
+    "while True:\n  try:\n    while True: pass\n  except BaseException: pass",
+    false,
+  ],
+  ["one long call into C", "pow(7, 10**8) and pow(7, 10**8)", false],
+];
+
+describe.each(endless)("%s", (_name, code, isPolite) => {
+  it("ends when its time is up, and the session answers with its state", async () => {
+    const session = await startSession();
+    await result(session, "x = [1]");
+    const error = await failure(session, `x.append(2)\n${code}`, { timeout: 0.3 });
+    expect(error.reason).toBe("timeout");
+    if (isPolite) expect(error).toMatchObject({ state: "kept", transaction: "committed" });
+    expect(["kept", "recovered"]).toContain(error.state);
+    expect((await result(session, "x")).value).toEqual(error.state === "kept" ? [1, 2] : [1]);
+  });
+
+  it("ends when it is interrupted, and the session answers with its state", async () => {
+    const session = await startSession();
+    await result(session, "x = [1]");
+    const running = run(session, `x.append(2)\nprint('on', flush=True)\n${code}`);
+    await printed(session, "on");
+    expect(session.interrupt()).not.toBeNull();
+    const { terminal } = await running;
+    expect(terminal.data).toMatchObject({ reason: "interrupted" });
+    if (isPolite) expect(terminal.data).toMatchObject({ state: "kept", exception_type: "KeyboardInterrupt" });
+    const state = terminal.type === "error" && terminal.data.state;
+    expect((await result(session, "x")).value).toEqual(state === "kept" ? [1, 2] : [1]);
+  });
+});
+
+it("keeps what was printed before the time was up", async () => {
+  const session = await startSession();
+  const { stdout } = await run(session, "print('part', end='')\nwhile True: pass", { timeout: 0.3 });
+  expect(stdout).toBe("part");
+});
+
+it("keeps what was printed before it was killed", async () => {
+  const session = await startSession();
+  const code = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('part', end='')\nwhile True: pass";
+  const { stdout, terminal } = await run(session, code, { timeout: 0.2 });
+  expect(stdout).toBe("part");
+  expect(terminal.data).toMatchObject({ reason: "timeout", state: "recovered", transaction: "rolled_back" });
+});
+
+it("takes a KeyboardInterrupt that is caught for a result, unless the time was up", async () => {
+  const session = await startSession();
+  const code =
+    "import time\ntry:\n    print('on', flush=True)\n    time.sleep(60)\nexcept KeyboardInterrupt: 'caught'\n'ended'";
+  const running = run(session, code);
+  await printed(session, "on");
+  session.interrupt();
+  expect((await running).terminal).toMatchObject({ type: "result", data: { value: "ended" } });
+  expect(await failure(session, code, { timeout: 0.3 })).toMatchObject({ reason: "timeout", state: "kept" });
+});
+
+it("lets code that has noticed an interrupt clean up, and no longer than it may", async () => {
+  const session = await startSession({ interruptGraceMs: 200, noticedInterruptGraceMs: 1_500 });
+  const code = (seconds: number) =>
+    `import time\ntry:\n    print('on', flush=True)\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    time.sleep(${seconds})\n'cleaned'`;
+  const tidy = run(session, code(0.8));
+  await printed(session, "on");
+  session.interrupt();
+  expect((await tidy).terminal).toMatchObject({ type: "result", data: { value: "cleaned" } });
+  const endless = run(session, code(60));
+  await printed(session, "on");
+  session.interrupt();
+  expect((await endless).terminal.data).toMatchObject({ reason: "interrupted", state: "recovered" });
+  expect(await failure(session, code(0.8), { timeout: 0.3 })).toMatchObject({ reason: "timeout", state: "recovered" });
+});
+
+it("takes every further interrupt for one more", async () => {
+  const session = await startSession();
+  const code =
+    "import time\nhits = 0\nwhile hits < 3:\n    try:\n        print('on', flush=True)\n        time.sleep(60)\n    except KeyboardInterrupt: hits += 1\nhits";
+  const running = run(session, code);
+  for (let hit = 0; hit < 3; hit += 1) {
+    await printed(session, "on");
+    session.interrupt();
+  }
+  expect((await running).terminal).toMatchObject({ type: "result", data: { value: 3 } });
+});
+
+it("never lets an interrupt reach the next execution", async () => {
+  const session = await startSession();
+  for (let round = 0; round < 100; round += 1) {
+    const running = run(session, "1");
+    session.interrupt();
+    const next = run(session, "sum(range(1000))");
+    await running;
+    expect((await next).terminal.type).toBe("result");
+  }
+});
+
+it("interrupts code that has hardly been sent, without killing it", async () => {
+  const session = await startSession();
+  for (let round = 0; round < 20; round += 1) {
+    const running = run(session, "import time; time.sleep(60)");
+    session.interrupt();
+    expect((await running).terminal.data).toMatchObject({ reason: "interrupted", state: "kept" });
+  }
+});
+
+it("says that nothing runs where nothing does", async () => {
+  const session = await startSession();
+  expect(session.interrupt()).toBeNull();
+  expect(session.cancel("unknown" as ExecutionId)).toBe(false);
+  await run(session, "1", { id: "over" });
+  expect(session.cancel("over" as ExecutionId)).toBe(false);
+});
+
+it("ends a waiting execution without running it, and a running one by interrupt", async () => {
+  const session = await startSession();
+  const running = run(session, "print('on', flush=True)\nwhile True: pass", { id: "running" });
+  const waiting = run(session, "ran = True", { id: "waiting" });
+  await printed(session, "on");
+  expect(session.cancel("waiting" as ExecutionId)).toBe(true);
+  expect((await waiting).terminal.data).toMatchObject({
+    reason: "cancelled",
+    state: "kept",
+    transaction: "rolled_back",
+  });
+  expect(session.cancel("running" as ExecutionId)).toBe(true);
+  expect((await running).terminal.data).toMatchObject({ reason: "cancelled", state: "kept" });
+  expect((await result(session, "'ran' in globals()")).value).toBe(false);
+});
+
+it("ends an execution that writes more than it may, and says how much was left out", async () => {
+  const session = await startSession({ outputMaxCharacters: 1000 });
+  expect((await run(session, "print('a' * 999)")).stdout.length).toBe(1000);
+  const { events, stdout, terminal } = await run(session, "print('a' * 1000)\nimport time; time.sleep(60)");
+  expect(stdout.length).toBe(1000);
+  expect(events.at(-2)).toMatchObject({ type: "output_truncated", data: { dropped_bytes: 1 } });
+  expect(terminal.data).toMatchObject({ reason: "output_limit" });
+  expect((await result(session, "1")).value).toBe(1);
+});
+
+it("resets to a fresh interpreter, ending what runs and what waits", async () => {
+  const session = await startSession();
+  await result(session, "x = 1");
+  const running = run(session, "print('on', flush=True)\nwhile True: pass");
+  await printed(session, "on");
+  const waiting = run(session, "x = 2");
+  await session.reset();
+  expect((await running).terminal.data).toMatchObject({ reason: "cancelled" });
+  expect((await waiting).terminal.data).toMatchObject({ reason: "cancelled" });
+  expect((await result(session, "'x' in globals()")).value).toBe(false);
+});
+
+it("is interrupted once where it prints too much, however much it prints while it cleans up", async () => {
+  const session = await startSession({ outputMaxCharacters: 2_000 });
+  const code = `
+import time
+count = 0
+until = time.monotonic() + 0.5
+while time.monotonic() < until:
+  try:
+    while time.monotonic() < until: print('x' * 100, flush=True)
+  except KeyboardInterrupt: count += 1`;
+  await run(session, code);
+  expect((await result(session, "count")).value).toBe(1);
+});
+
+it("may clean up for as long as whoever stops it says", async () => {
+  const session = await startSession();
+  const running = run(
+    session,
+    "import time\ntry:\n  print('on', flush=True)\n  time.sleep(60)\nfinally:\n  time.sleep(60)",
+  );
+  await printed(session, "on");
+  const startedAt = performance.now();
+  session.cancelAll(300);
+  expect((await running).terminal.data).toMatchObject({ reason: "cancelled", state: "recovered" });
+  expect(performance.now() - startedAt).toBeLessThan(3_000);
+});
+
+it("ends in time also where a thread keeps the interpreter from answering, rollback or not", async () => {
+  const session = await startSession();
+  await result(session, "x = 1");
+  const hog =
+    "import re, threading, time\nt = threading.Thread(target=lambda: (time.sleep(0.2), re.match('(a+)+$', 'a' * 45 + 'b')))\nt.start()";
+  await result(session, hog);
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  const error = await failure(session, "x = 2", { transaction_policy: "rollback_on_failure", timeout: 1 });
+  expect(error).toMatchObject({ reason: "timeout", transaction: "rolled_back" });
+  expect((await result(session, "x")).value).toBe(1);
+}, 20_000);

@@ -1,0 +1,158 @@
+/** Owns one sandbox from its start to its removal: its directory outside, the door, the keeper, and the one reason why it ended. */
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Door, type Guest, newToken } from "../channel/door.ts";
+import type { Hello } from "../channel/message.ts";
+import { withDeadline } from "../deadline.ts";
+import { CHANNEL_SOCKET_NAME, type Sandbox, type SandboxMemory } from "../sandbox/sandbox-contract.ts";
+import type { InterpreterOptions } from "./interpreter-options.ts";
+import { Keeper, type KeeperListener } from "./keeper.ts";
+import { Unanswered } from "./pending-answers.ts";
+
+const STDERR_KEPT = 4_096;
+/** `sun_path` of unix(7), without its NUL. */
+const SOCKET_PATH_MAX = 107;
+
+export interface SandboxRoomListener {
+  exited: KeeperListener["exited"];
+  /** Nothing of the sandbox is left. Not called after `close`. */
+  ended(reason: string): void;
+}
+
+export class SandboxRoom {
+  readonly #directory: string;
+  readonly #options: InterpreterOptions;
+  readonly #listener: SandboxRoomListener;
+  readonly #gone = new AbortController();
+  #door: Door | null = null;
+  #starting: Promise<Sandbox> | null = null;
+  #sandbox: Sandbox | null = null;
+  #keeper: Keeper | null = null;
+  #stderr = "";
+  #closing: Promise<void> | null = null;
+
+  /** @param directory is made by `start` and removed by `close`. */
+  constructor(directory: string, options: InterpreterOptions, listener: SandboxRoomListener) {
+    this.#directory = directory;
+    this.#options = options;
+    this.#listener = listener;
+  }
+
+  /** @throws Error where the sandbox or the keeper in it does not start. */
+  async start(): Promise<void> {
+    const channelDirectory = join(this.#directory, "channel");
+    await mkdir(channelDirectory, { recursive: true });
+    const path = join(channelDirectory, CHANNEL_SOCKET_NAME);
+    if (Buffer.byteLength(path) > SOCKET_PATH_MAX) throw new Error(`${path} is too long for a socket's path`);
+    this.#door = await Door.open(path);
+    const { startSandbox, sandbox: settings, startDeadlineMs } = this.#options;
+    this.#gone.signal.throwIfAborted();
+    this.#starting = startSandbox({ ...settings, id: this.#options.makeSandboxId(), channelDirectory });
+    const sandbox = await this.#starting;
+    this.#sandbox = sandbox;
+    this.#gone.signal.throwIfAborted();
+    sandbox.stderr.on("data", (chunk: Buffer) => {
+      this.#stderr = (this.#stderr + chunk.toString()).slice(-STDERR_KEPT);
+    });
+    // A keeper that is gone already says why by its end.
+    sandbox.stdin.on("error", () => undefined);
+    void sandbox.exited.then(({ code, signal }) =>
+      this.#noteEnd(`the sandbox ended (${signal ?? `exit code ${code}`})`),
+    );
+    this.#keeper = await this.admit(
+      "keeper",
+      (token) => sandbox.stdin.end(`${token}\n`),
+      (guest) =>
+        new Keeper(guest, {
+          exited: this.#listener.exited,
+          ended: (violation) => this.breakDown(violation?.message ?? "the keeper's connection ended"),
+        }),
+      startDeadlineMs,
+    );
+  }
+
+  /** @throws Unanswered before it has come, and after the end. */
+  get keeper(): Keeper {
+    if (!this.#keeper || !this.isUsable) throw new Unanswered("the sandbox has no keeper");
+    return this.#keeper;
+  }
+
+  /** The last that the sandbox complained about. */
+  get complaint(): string {
+    return this.#stderr.trim();
+  }
+
+  /** False once it has ended or is being ended. */
+  get isUsable(): boolean {
+    return !this.#gone.signal.aborted;
+  }
+
+  /**
+   * Has a process of `role` come; `make` takes its connection over within the very call that brought its hello.
+   *
+   * @param send has the process come that will show the token.
+   * @throws DeadlinePassed, Unanswered where the sandbox ends, or what `send` throws.
+   */
+  async admit<T>(
+    role: Hello["role"],
+    send: (token: string) => unknown,
+    make: (guest: Guest) => T,
+    deadlineMs: number = this.#options.answerDeadlineMs,
+    token: string = newToken(),
+  ): Promise<T> {
+    const admitted = new Promise<T>((resolve) => {
+      this.#door?.invite(token, role, (guest) => resolve(make(guest)));
+    });
+    try {
+      this.#gone.signal.throwIfAborted();
+      await send(token);
+      return await withDeadline(admitted, `the ${role}'s hello`, deadlineMs, this.#gone.signal);
+    } finally {
+      this.#door?.revoke(token);
+    }
+  }
+
+  async memoryStatus(): Promise<SandboxMemory> {
+    return (await this.#sandbox?.memoryStatus()) ?? { residentBytes: null, limitBytes: null, oomKills: null };
+  }
+
+  /** It cannot be trusted or does not answer: all of it ends. */
+  breakDown(reason: string): void {
+    if (!this.isUsable || !this.#sandbox) return;
+    this.#gone.abort(new Unanswered(reason));
+    void this.#sandbox.kill().then(() => this.#announceEnd(reason));
+  }
+
+  /** Ends everything in it and removes its files outside. Safe to call twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#gone.abort(new Unanswered("the sandbox was closed"));
+    await this.#endSandbox();
+    this.#keeper?.disconnect();
+    await this.#door?.close();
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  /** Also one that is only just starting: it would outlive everything else. */
+  async #endSandbox(): Promise<void> {
+    const { startDeadlineMs } = this.#options;
+    const starting = this.#starting && withDeadline(this.#starting, "starting a sandbox", startDeadlineMs);
+    const sandbox = await starting?.catch(() => null);
+    await sandbox?.kill();
+  }
+
+  #noteEnd(reason: string): void {
+    if (!this.isUsable) return;
+    this.#gone.abort(new Unanswered(reason));
+    this.#announceEnd(reason);
+  }
+
+  #announceEnd(reason: string): void {
+    this.#keeper?.disconnect();
+    if (!this.#closing) this.#listener.ended(reason);
+  }
+}

@@ -1,0 +1,288 @@
+/** Owns sessions kept ready ahead of need: how many are started, who gets one, and that each is given once only. */
+
+import { Session } from "../session/session.ts";
+import { SessionError } from "../session/session-error.ts";
+import type { SessionOptions } from "../session/session-options.ts";
+import { Backoff } from "./backoff.ts";
+import { type AcquireOptions, Borrowers } from "./borrowers.ts";
+
+/** How long after a session was lent others are not started yet, while some are ready. */
+const REFILL_AFTER_MS = 30;
+
+export interface PoolOptions extends SessionOptions {
+  /** Sessions kept ready (5). */
+  minIdle?: number;
+  /** Sessions at a time, ready, lent and starting ones together (100). */
+  maxSessions?: number;
+  /** Sessions started at the same time (2). */
+  maxStarting?: number;
+  /** How long `acquire` waits for a session that can be started, unless told otherwise (30,000). */
+  acquireDeadlineMs?: number;
+  /** How long it waits at most where every session is lent, so that somebody has to give one back first (3,000). */
+  fullDeadlineMs?: number;
+  /** The wait after the first failed start, doubled with each further one up to `startRetryMaxMs` (100 and 10,000). */
+  startRetryMs?: number;
+  startRetryMaxMs?: number;
+}
+
+export interface PoolHealth {
+  state: "new" | "open" | "draining" | "ended";
+  /** Whether `acquire` can be expected to succeed. */
+  isReady: boolean;
+  idle: number;
+  lent: number;
+  starting: number;
+  waiting: number;
+  /** Failed starts since the last good one, and what the last one said. */
+  failedStarts: number;
+  lastFailure: string | null;
+}
+
+export interface PoolMetrics {
+  started: number;
+  failedStarts: number;
+  acquired: number;
+  released: number;
+  /** Ready sessions that ended before anybody got them. */
+  brokenIdle: number;
+}
+
+/**
+ * @example
+ * const pool = new SessionPool({ minIdle: 1 });
+ * await pool.start();
+ * const session = await pool.acquire();
+ * for await (const message of session.execute({ code: "print('hi')" })) console.log(message);
+ * await pool.release(session);
+ * await pool.shutdown();
+ */
+export class SessionPool {
+  readonly #options: PoolOptions;
+  readonly #minIdle: number;
+  readonly #maxSessions: number;
+  readonly #maxStarting: number;
+  readonly #idle: Session[] = [];
+  readonly #lent = new Set<Session>();
+  /** Starts and ends under way, which `shutdown` waits for. */
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #borrowers = new Borrowers<Session>();
+  readonly #backoff: Backoff;
+  readonly #abort = new AbortController();
+  readonly #counts: PoolMetrics = { started: 0, failedStarts: 0, acquired: 0, released: 0, brokenIdle: 0 };
+  #state: PoolHealth["state"] = "new";
+  #starting = 0;
+  #retry: NodeJS.Timeout | null = null;
+  #refill: NodeJS.Timeout | null = null;
+  #lentAt = Number.NEGATIVE_INFINITY;
+  #lastFailure: string | null = null;
+  #ended: Promise<void> | null = null;
+
+  constructor(options: PoolOptions = {}) {
+    this.#options = options;
+    this.#maxSessions = options.maxSessions ?? 100;
+    this.#minIdle = Math.min(options.minIdle ?? 5, this.#maxSessions);
+    this.#maxStarting = options.maxStarting ?? 2;
+    this.#backoff = new Backoff({ firstMs: options.startRetryMs ?? 100, longestMs: options.startRetryMaxMs ?? 10_000 });
+  }
+
+  /**
+   * Begins to fill the pool; the rest comes in the background.
+   *
+   * @returns once the first session is ready, or at once where none is kept ready.
+   * @throws SessionError `interpreter_failed` where the first one cannot be started: the set-up is wrong.
+   */
+  async start(): Promise<void> {
+    if (this.#state !== "new") throw new SessionError("invalid_call", "the pool was started before");
+    if (this.#minIdle > 0) this.#takeIn(await this.#startSession());
+    this.#state = "open";
+    this.#pulse();
+  }
+
+  get idle(): number {
+    return this.#idle.length;
+  }
+
+  get starting(): number {
+    return this.#starting;
+  }
+
+  get lent(): number {
+    return this.#lent.size;
+  }
+
+  /** Whether `acquire` can be expected to succeed. */
+  get isReady(): boolean {
+    return this.#state === "open" && (this.#idle.length > 0 || (this.#hasRoom && this.#backoff.failures === 0));
+  }
+
+  /**
+   * A session for this caller alone; it ends with `release`, or its own `shutdown`.
+   *
+   * @throws SessionError `pool_exhausted`, `draining`, `aborted`, `interpreter_failed` (the last start failed, too).
+   */
+  async acquire({ signal, deadlineMs = this.#patienceMs }: AcquireOptions = {}): Promise<Session> {
+    if (this.#state !== "open") throw new SessionError("draining", `the pool is ${this.#state}`);
+    const startedAt = performance.now();
+    const borrowed = this.#borrowers.wait({ signal, deadlineMs });
+    this.#pulse();
+    const session = await borrowed.catch((error: SessionError) => {
+      const isBroken = error.code === "pool_exhausted" && this.#backoff.failures > 0;
+      throw isBroken ? new SessionError("interpreter_failed", this.#lastFailure ?? error.message) : error;
+    });
+    this.#options.metrics?.acquired?.((performance.now() - startedAt) / 1000);
+    return session;
+  }
+
+  /** Ends a session that `acquire` gave. The second call does nothing. */
+  async release(session: Session): Promise<void> {
+    await session.shutdown();
+  }
+
+  health(): PoolHealth {
+    return {
+      state: this.#state,
+      isReady: this.isReady,
+      idle: this.#idle.length,
+      lent: this.#lent.size,
+      starting: this.#starting,
+      waiting: this.#borrowers.count,
+      failedStarts: this.#backoff.failures,
+      lastFailure: this.#lastFailure,
+    };
+  }
+
+  metrics(): PoolMetrics {
+    return { ...this.#counts };
+  }
+
+  /** Lends no more; those that are lent go on. */
+  drain(): void {
+    if (this.#state === "ended") return;
+    this.#state = "draining";
+    this.#borrowers.refuseAll(() => new SessionError("draining", "the pool is draining"));
+    for (const session of this.#idle.splice(0)) this.#finish(session);
+  }
+
+  /** Ends every session, lent ones too. Safe to call twice. */
+  shutdown(): Promise<void> {
+    this.#ended ??= this.#shutdown();
+    return this.#ended;
+  }
+
+  async #shutdown(): Promise<void> {
+    this.drain();
+    this.#state = "ended";
+    this.#abort.abort();
+    for (const timer of [this.#retry, this.#refill]) if (timer) clearTimeout(timer);
+    for (const session of this.#lent) this.#finish(session);
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+  }
+
+  get #patienceMs(): number {
+    const { acquireDeadlineMs = 30_000, fullDeadlineMs = 3_000 } = this.#options;
+    const isFull = this.#lent.size + this.#borrowers.count >= this.#maxSessions;
+    return isFull ? Math.min(fullDeadlineMs, acquireDeadlineMs) : acquireDeadlineMs;
+  }
+
+  get #hasRoom(): boolean {
+    return this.#idle.length + this.#lent.size + this.#starting < this.#maxSessions;
+  }
+
+  /** The one place that decides what happens next; every event calls it. */
+  #pulse(): void {
+    if (this.#state !== "open") return;
+    while (this.#borrowers.count > 0) {
+      const session = this.#idle.shift();
+      if (!session) break;
+      if (!session.hasEnded) this.#lend(session);
+    }
+    if (this.#retry) return;
+    // Starting one takes a processor for a while, which whoever has just got one needs more.
+    const quietMs = this.#lentAt + REFILL_AFTER_MS - performance.now();
+    if (quietMs > 0 && this.#idle.length > 0) {
+      this.#refill ??= setTimeout(() => {
+        this.#refill = null;
+        this.#pulse();
+      }, quietMs);
+      return;
+    }
+    while (this.#isShort && this.#hasRoom && this.#starting < this.#maxStarting) this.#startOne();
+  }
+
+  get #isShort(): boolean {
+    return this.#idle.length + this.#starting < this.#minIdle + this.#borrowers.count;
+  }
+
+  #lend(session: Session): void {
+    this.#lent.add(session);
+    if (this.#borrowers.serve(session)) {
+      this.#lentAt = performance.now();
+      this.#counts.acquired += 1;
+      return;
+    }
+    this.#lent.delete(session);
+    this.#idle.unshift(session);
+  }
+
+  #startOne(): void {
+    const starting = this.#startSession().then(
+      (session) => {
+        this.#backoff.noteSuccess();
+        if (this.#state === "open") this.#takeIn(session);
+        else this.#finish(session);
+      },
+      (error: Error) => this.#noteFailure(error),
+    );
+    this.#track(starting.finally(() => this.#pulse()));
+  }
+
+  async #startSession(): Promise<Session> {
+    this.#starting += 1;
+    try {
+      const session = await Session.start(this.#options, this.#abort.signal);
+      this.#counts.started += 1;
+      return session;
+    } finally {
+      this.#starting -= 1;
+    }
+  }
+
+  #noteFailure(error: Error): void {
+    if (this.#state !== "open") return;
+    this.#counts.failedStarts += 1;
+    this.#lastFailure = error.message;
+    const waitMs = this.#backoff.noteFailure();
+    this.#retry ??= setTimeout(() => {
+      this.#retry = null;
+      this.#pulse();
+    }, waitMs);
+  }
+
+  #takeIn(session: Session): void {
+    session.subscribe({
+      state: (state) => {
+        if (state === "ended") this.#noteEnded(session);
+      },
+    });
+    this.#idle.push(session);
+  }
+
+  #noteEnded(session: Session): void {
+    const index = this.#idle.indexOf(session);
+    if (index >= 0) {
+      this.#idle.splice(index, 1);
+      this.#counts.brokenIdle += 1;
+    }
+    if (this.#lent.delete(session)) this.#counts.released += 1;
+    this.#pulse();
+  }
+
+  #finish(session: Session): void {
+    this.#track(session.shutdown());
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked: Promise<void> = work.finally(() => this.#underWay.delete(tracked));
+    this.#underWay.add(tracked);
+  }
+}

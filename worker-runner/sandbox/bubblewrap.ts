@@ -1,0 +1,69 @@
+/** Owns the start of one sandboxed keeper: what bubblewrap, the launcher around it and the session's groups are made of. */
+import { chmodSync, chownSync } from "node:fs";
+import { arch } from "node:os";
+import { join } from "node:path";
+import { bwrapArguments, CHANNEL_PATH } from "./bwrap-arguments.ts";
+import { SessionGroup } from "./cgroup.ts";
+import { findControlGroups } from "./cgroup-parents.ts";
+import { KeeperProcess } from "./keeper-process.ts";
+import { launchCommand } from "./launch-script.ts";
+import { connectNetwork, NAMESERVER } from "./network.ts";
+import { findPythonHome, KEEPER_PACKAGE } from "./python-home.ts";
+import { countsProcessesApart, rlimitArguments } from "./rlimits.ts";
+import { CHANNEL_SOCKET_NAME, type Sandbox, type SandboxOptions } from "./sandbox-contract.ts";
+import { hasSeccompTable, seccompProgram } from "./seccomp/seccomp-filter.ts";
+import { freeSessionUid, runsAsRoot, takeSessionUid } from "./session-uid.ts";
+import { Stage } from "./stage.ts";
+
+const ARCHITECTURE = arch();
+const FILTER = hasSeccompTable(ARCHITECTURE) ? seccompProgram(ARCHITECTURE) : null;
+
+/** The launcher's tools, wherever the runner's own PATH points. */
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/**
+ * Starts a keeper in a sandbox of its own: no capabilities, no network, a read-only system, a user and a process tree apart.
+ *
+ * @throws Error with the launcher's or bubblewrap's own words.
+ */
+export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
+  if (!FILTER) throw new Error(`The sandbox does not start: no table of system calls for ${ARCHITECTURE}`);
+  const python = await findPythonHome(options.python);
+  const groups = findControlGroups();
+  const hasNetwork = options.network === "on";
+  const uid = runsAsRoot() ? takeSessionUid() : null;
+  const stage = new Stage(
+    [options.channelDirectory, KEEPER_PACKAGE, ...python.roots],
+    uid,
+    hasNetwork ? [NAMESERVER] : [],
+  );
+  const rlimits = rlimitArguments(options.limits, groups !== null, countsProcessesApart(uid !== null));
+  const bwrap = bwrapArguments(options, python, stage, rlimits);
+  closeChannelToOthers(options.channelDirectory, uid);
+  const group = groups && new SessionGroup(groups, options.id, options.limits.memoryBytes);
+  return KeeperProcess.start({
+    ...launchCommand({
+      groupEntrances: group?.entrances ?? [],
+      hasProcessorShare: Boolean(groups?.cpu),
+      stageLines: stage.script(options.limits),
+      uid,
+      bwrap,
+    }),
+    env: { PATH },
+    channelPath: CHANNEL_PATH,
+    bubblewrap: { filter: FILTER, connect: hasNetwork ? (pid) => connectNetwork(pid, uid) : null },
+    group,
+    memoryBytes: options.limits.memoryBytes,
+    tidy() {
+      if (uid !== null) freeSessionUid(uid);
+    },
+  });
+}
+
+/** Nobody but the session's user gets through to the socket. User code has not run yet, and will see both read-only. */
+function closeChannelToOthers(directory: string, uid: number | null): void {
+  chmodSync(directory, 0o700);
+  if (uid === null) return;
+  chownSync(join(directory, CHANNEL_SOCKET_NAME), uid, uid);
+  chownSync(directory, uid, uid);
+}

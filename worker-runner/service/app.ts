@@ -1,0 +1,124 @@
+/** Owns the runner's HTTP calls (docs/link.md); the links are `link-server.ts`'s. */
+import { open } from "node:fs/promises";
+import { Readable } from "node:stream";
+import { type Context, Hono } from "hono";
+import type { RunnerCapabilities } from "../../src/protocol/capabilities.ts";
+import { CheckpointId } from "../../src/protocol/identity.ts";
+import { SessionKey } from "../../src/protocol/link.ts";
+import { PROBLEMS, type ProblemCode } from "../../src/protocol/problem.ts";
+import { SpoolError } from "./hosted/receive-blob.ts";
+import type { SessionRegistry } from "./hosted/session-registry.ts";
+import type { Logger } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+import { createTokenCheck } from "./runner-token.ts";
+
+export interface AppOptions {
+  token: string;
+  registry: SessionRegistry;
+  metrics: Metrics;
+  /** Whether a new session would be taken. */
+  isReady: () => boolean;
+  capabilities: RunnerCapabilities;
+  checkpointMaxBytes: number;
+  log: Logger;
+}
+
+const SHA256 = /^[0-9a-f]{64}$/;
+
+/** Everything that the runner answers over HTTP. */
+export function createApp(options: AppOptions): Hono {
+  const { registry, metrics, log } = options;
+  const isAllowed = createTokenCheck(options.token);
+  const app = new Hono();
+
+  app.get("/health", (c) => c.json({ status: "ok" }));
+  app.get("/ready", (c) => (options.isReady() ? c.json({ status: "ready" }) : c.json({ status: "not ready" }, 503)));
+  app.get("/metrics", async (c) => c.body(await metrics.render(), 200, { "content-type": metrics.contentType }));
+
+  app.use("/v1/*", async (c, next) => {
+    if (!isAllowed(c.req.header("authorization"))) return problem(c, "unauthorized", "The secret is missing or wrong.");
+    return next();
+  });
+  app.get("/v1/capabilities", (c) => c.json(options.capabilities));
+
+  app.delete("/v1/sessions/:key", async (c) => {
+    const key = SessionKey.safeParse(c.req.param("key"));
+    const isRemoved = key.success && (await registry.remove(key.data));
+    return isRemoved ? c.body(null, 204) : unknownSession(c);
+  });
+
+  app.get("/v1/sessions/:key/checkpoints/:id", async (c) => {
+    const found = findBlob(c);
+    if (found === undefined) return unknownBlob(c);
+    const { blobPath, size, sha256 } = found.taken;
+    const file = await open(blobPath).catch(() => undefined);
+    // The session ended a moment ago, and its files with it.
+    if (file === undefined) return unknownBlob(c);
+    const body = Readable.toWeb(file.createReadStream()) as ReadableStream<Uint8Array>;
+    return c.body(body, 200, {
+      "content-type": "application/octet-stream",
+      "content-length": String(size),
+      "x-content-sha256": sha256,
+    });
+  });
+
+  app.delete("/v1/sessions/:key/checkpoints/:id", (c) => {
+    const found = findBlob(c);
+    if (found === undefined) return unknownBlob(c);
+    found.hosted.blobs.forget(found.taken.checkpointId);
+    return c.body(null, 204);
+  });
+
+  app.put("/v1/sessions/:key/checkpoints/:id", async (c) => {
+    const hosted = findSession(c);
+    if (hosted === undefined) return unknownSession(c);
+    const id = CheckpointId.safeParse(c.req.param("id"));
+    const sha256 = c.req.header("x-content-sha256")?.toLowerCase() ?? "";
+    const body = c.req.raw.body;
+    if (!id.success || !SHA256.test(sha256) || body === null) {
+      return problem(c, "invalid_request", "A checkpoint id, x-content-sha256 and a body are required.");
+    }
+    try {
+      await hosted.blobs.bring(id.data, body, sha256, options.checkpointMaxBytes);
+    } catch (error) {
+      if (!(error instanceof SpoolError)) throw error;
+      return error.code === "too_large"
+        ? problem(c, "payload_too_large", "The blob is too large.")
+        : problem(c, "invalid_request", "The blob does not match x-content-sha256.");
+    }
+    return c.body(null, 204);
+  });
+
+  app.notFound((c) => problem(c, "not_found", "There is nothing here."));
+  app.onError((error, c) => {
+    log.error({ err: error, path: c.req.routePath }, "a call failed");
+    return problem(c, "internal", "The runner failed.");
+  });
+  return app;
+
+  function findSession(c: Context) {
+    const key = SessionKey.safeParse(c.req.param("key"));
+    return key.success ? registry.find(key.data) : undefined;
+  }
+
+  function findBlob(c: Context) {
+    const hosted = findSession(c);
+    const id = CheckpointId.safeParse(c.req.param("id"));
+    const taken = id.success ? hosted?.blobs.find(id.data) : undefined;
+    return hosted === undefined || taken === undefined ? undefined : { hosted, taken };
+  }
+}
+
+function unknownSession(c: Context): Response {
+  return problem(c, "not_found", "The runner does not have this session.");
+}
+
+function unknownBlob(c: Context): Response {
+  return problem(c, "not_found", "The runner does not have this blob.");
+}
+
+function problem(c: Context, code: ProblemCode, detail: string): Response {
+  const { status, title } = PROBLEMS[code];
+  const body = JSON.stringify({ type: "about:blank", title, status, detail, code });
+  return c.body(body, status, { "content-type": "application/problem+json" });
+}

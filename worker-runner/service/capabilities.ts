@@ -1,0 +1,86 @@
+/** Owns what the runner says about itself: which Python, which isolation, and which limits hold on this machine by what means. */
+import type { EnforcedLimit, RunnerCapabilities } from "../../src/protocol/capabilities.ts";
+import { findControlGroups } from "../sandbox/cgroup-parents.ts";
+import { findPythonHome } from "../sandbox/python-home.ts";
+import { countsProcessesApart } from "../sandbox/rlimits.ts";
+import type { SandboxOptions } from "../sandbox/sandbox-contract.ts";
+import type { SandboxChoice } from "../sandbox/sandbox-mode.ts";
+import { runsAsRoot } from "../sandbox/session-uid.ts";
+
+export interface CapabilityFacts {
+  /** The product's version. */
+  version: string;
+  choice: SandboxChoice;
+  sandbox: Pick<SandboxOptions, "python" | "limits" | "network">;
+  /** Limits that the runner keeps by itself, by name. */
+  runnerLimits: Readonly<Record<string, number>>;
+}
+
+/** Asks Python and the machine once; `choice` has tried them already. */
+export async function describeCapabilities(facts: CapabilityFacts): Promise<RunnerCapabilities> {
+  const { version, choice, sandbox, runnerLimits } = facts;
+  const python = await findPythonHome(sandbox.python);
+  const isIsolated = choice.kind === "bwrap";
+  return {
+    version,
+    python: { version: python.version, implementation: python.implementation },
+    serializer: { name: python.cloudpickle === null ? "source" : "cloudpickle", version: python.cloudpickle },
+    sandbox: {
+      kind: choice.kind,
+      isolated: isIsolated,
+      network: !isIsolated || sandbox.network === "on",
+      seccomp: isIsolated,
+      detail: choice.detail,
+    },
+    limits: {
+      ...(isIsolated ? sandboxLimits(sandbox.limits) : bareLimits(sandbox.limits)),
+      ...Object.fromEntries(Object.entries(runnerLimits).map(([name, value]) => [name, enforced(value, "runner")])),
+    },
+  };
+}
+
+function sandboxLimits(limits: SandboxOptions["limits"]): Record<string, EnforcedLimit> {
+  const processes = countsProcessesApart(runsAsRoot());
+  return {
+    memory_bytes: memoryLimit(limits),
+    cpu_share: processorShare(),
+    processes: processes ? enforced(limits.processes, "rlimit") : missing(limits.processes),
+    open_files: enforced(limits.openFiles, "rlimit"),
+    workspace_bytes: enforced(limits.workspaceBytes, "tmpfs"),
+    workspace_files: enforced(limits.workspaceFiles, "tmpfs"),
+    file_bytes: enforced(limits.workspaceBytes, "rlimit"),
+  };
+}
+
+/** Without a user namespace the kernel counts a user's processes on the whole machine, and root's not at all. */
+function bareLimits(limits: SandboxOptions["limits"]): Record<string, EnforcedLimit> {
+  return {
+    memory_bytes: memoryLimit(limits),
+    cpu_share: processorShare(),
+    processes: missing(limits.processes),
+    open_files: enforced(limits.openFiles, "rlimit"),
+    workspace_bytes: missing(limits.workspaceBytes),
+    workspace_files: missing(limits.workspaceFiles),
+    file_bytes: enforced(limits.workspaceBytes, "rlimit"),
+  };
+}
+
+/** A control group bounds the session as a whole; otherwise each of its processes is bounded by itself. */
+function memoryLimit(limits: SandboxOptions["limits"]): EnforcedLimit {
+  const groups = findControlGroups();
+  return enforced(limits.memoryBytes, groups?.mechanism ?? "rlimit-per-process");
+}
+
+/** An equal share for each session, whatever it starts; a lower priority alone protects only the runner. */
+function processorShare(): EnforcedLimit {
+  const groups = findControlGroups();
+  return groups?.cpu ? { value: null, enforced: true, mechanism: groups.mechanism } : missing(null, "nice");
+}
+
+function enforced(value: number, mechanism: string): EnforcedLimit {
+  return { value, enforced: true, mechanism };
+}
+
+function missing(value: number | null, mechanism = "none"): EnforcedLimit {
+  return { value, enforced: false, mechanism };
+}

@@ -1,0 +1,108 @@
+/** Owns the runner's settings: one schema over the environment, parsed once at start; nothing else of the runner reads it. */
+import { hostname } from "node:os";
+import { z } from "zod";
+import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
+
+const MIB = 1024 * 1024;
+
+const number = () => z.coerce.number({ error: "must be a number" });
+const port = number().int().min(0).max(65_535);
+const count = (fallback: number) => number().int().positive().default(fallback);
+const seconds = (fallback: number) => number().nonnegative().default(fallback);
+const flag = z
+  .enum(["1", "0", "true", "false", "on", "off", "yes", "no"], { error: "must be 1 or 0, true or false, on or off" })
+  .transform((word) => ["1", "true", "on", "yes"].includes(word));
+const list = z
+  .string()
+  .default("")
+  .transform((text) => text.split(",").map((item) => item.trim()))
+  .transform((items) => items.filter((item) => item !== ""));
+
+const Variables = z.object({
+  /** 0: any free port, which the log names. */
+  RUNNER_PORT: port.default(8788),
+  HOST: z.string().default("127.0.0.1"),
+  /** The secret that edge and runner share. */
+  RUNNER_TOKEN: z.string().min(16, "must have at least 16 characters"),
+  /** Where the runner registers and rings; without it the edge must know the runner by RUNNER_URL. */
+  EDGE_URL: z.url({ protocol: /^https?$/, error: "must be an http or https URL" }).optional(),
+  /** Where the edge reaches this runner; absent: host and port as they are. */
+  PUBLIC_URL: z.url({ protocol: /^https?$/, error: "must be an http or https URL" }).optional(),
+  RUNNER_ID: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$/, "must be 1 to 128 letters, digits or . _ ~ -")
+    .default(() => `${hostname().replace(/[^A-Za-z0-9.-]/g, "-")}-${process.pid}`),
+  /** 0 starts every interpreter when it is asked for. */
+  POOL_MIN_IDLE: number().int().nonnegative().default(5),
+  POOL_MAX_SESSIONS: count(100),
+  /** How long a new session may wait for a free interpreter. */
+  POOL_ACQUIRE_SECONDS: number().positive().default(30),
+  PYTHON: z.string().default("python3"),
+  /** Modules imported ahead of need, separated by commas. */
+  PRELOAD: list,
+  SANDBOX: z.enum(["auto", "bwrap", "none"], { error: "must be auto, bwrap or none" }).default("auto"),
+  /** Allows `auto` to go without isolation where bubblewrap does not work, with a warning. */
+  DEVELOPMENT: flag.default(false),
+  /** Whether user code may use the network. */
+  NETWORK: flag.default(false),
+  MEMORY_LIMIT_MB: count(DEFAULT_LIMITS.memoryLimitMb),
+  PROCESS_LIMIT: count(DEFAULT_LIMITS.processLimit),
+  WORKSPACE_LIMIT_MB: count(DEFAULT_LIMITS.workspaceLimitMb),
+  SNAPSHOTS_PER_SESSION: count(DEFAULT_LIMITS.snapshotsPerSession),
+  MAX_QUEUED_EXECUTIONS: count(DEFAULT_LIMITS.queuedExecutions),
+  MAX_CODE_BYTES: count(DEFAULT_LIMITS.codeMaxBytes),
+  CHECKPOINT_MAX_BYTES: count(256 * MIB),
+  /** Events of one session that the edge does not have on disk yet; when it is full, Python's output is left unread. */
+  RING_MAX_BYTES: count(4 * MIB),
+  HEARTBEAT_SECONDS: number().positive().default(5),
+  /** A session without link, work or answered ring for so long is ended. */
+  ORPHAN_SECONDS: number().positive().default(600),
+  /** How long the edge has to store sessions when the runner stops. */
+  SHUTDOWN_GRACE_SECONDS: seconds(10),
+  LOG_LEVEL: z
+    .enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"], {
+      error: "must be fatal, error, warn, info, debug, trace or silent",
+    })
+    .default("info"),
+  LOG_FORMAT: z.enum(["auto", "json", "pretty"], { error: "must be auto, json or pretty" }).default("auto"),
+});
+
+export type RunnerConfig = z.infer<typeof Variables>;
+
+/** The names of every setting, for whoever passes an environment on. */
+export const RUNNER_VARIABLES = Object.keys(Variables.shape);
+
+/** A setting that is missing or wrong; the message names every one of them. */
+export class ConfigError extends Error {
+  override name = "ConfigError";
+}
+
+/**
+ * Parses the runner's environment. An empty variable counts as absent.
+ *
+ * @throws ConfigError naming each wrong variable.
+ */
+export function parseConfig(environment: Record<string, string | undefined>): RunnerConfig {
+  const present = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
+  const parsed = Variables.safeParse(present);
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => {
+      const name = issue.path.join(".");
+      return present[name] === undefined ? `${name} is required` : `${name} ${issue.message}`;
+    });
+    throw new ConfigError(`The runner's configuration is wrong: ${lines.join("; ")}`);
+  }
+  const config = parsed.data;
+  if (config.POOL_MIN_IDLE > config.POOL_MAX_SESSIONS) {
+    throw new ConfigError(
+      `The runner's configuration is wrong: POOL_MIN_IDLE (${config.POOL_MIN_IDLE}) exceeds POOL_MAX_SESSIONS (${config.POOL_MAX_SESSIONS})`,
+    );
+  }
+  // Files in memory count, and stay when a process is ended for memory: what filled them could never be brought back.
+  if (config.WORKSPACE_LIMIT_MB >= config.MEMORY_LIMIT_MB) {
+    throw new ConfigError(
+      `The runner's configuration is wrong: WORKSPACE_LIMIT_MB (${config.WORKSPACE_LIMIT_MB}) must be less than MEMORY_LIMIT_MB (${config.MEMORY_LIMIT_MB})`,
+    );
+  }
+  return config;
+}

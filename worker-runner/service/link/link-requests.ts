@@ -1,0 +1,115 @@
+/** Owns what each request on the link does to its session, and the one reply that it gets. */
+import type { LinkReply, LinkRequest } from "../../../src/protocol/link.ts";
+import { SessionError } from "../../session/session-error.ts";
+import type { HostedSession } from "../hosted/hosted-session.ts";
+import { describeFailure } from "../hosted/session-problem.ts";
+import { describeStatus } from "../hosted/session-status.ts";
+import type { Logger } from "../log.ts";
+
+export type SessionRequest = Exclude<LinkRequest, { type: "open" | "durable" | "credit" | "frame_limit" }>;
+type RestoreRequest = Extract<LinkRequest, { type: "restore" }>;
+type Reply = (reply: LinkReply) => void;
+
+/** Does what `request` asks. Whatever fails becomes a `failed` reply, so this never throws. */
+export function answerRequest(hosted: HostedSession, request: SessionRequest, log: Logger, reply: Reply): void {
+  const fail = (error: unknown) => {
+    const failure = describeFailure(error);
+    if (failure.isOurs) log.error({ err: error, request: request.type }, "a request failed");
+    const ref = refOf(request);
+    if (ref !== null) reply({ type: "failed", ref, code: failure.code, detail: failure.detail });
+  };
+  try {
+    answer(hosted, request, reply)?.catch(fail);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+function refOf(request: SessionRequest): string | null {
+  if (request.type === "execute") return request.execution_id;
+  return request.type === "drop_checkpoint" ? null : request.ref;
+}
+
+/** @returns a promise where the answer takes time. */
+function answer(hosted: HostedSession, request: SessionRequest, reply: Reply): Promise<void> | undefined {
+  const { session } = hosted;
+  switch (request.type) {
+    case "execute":
+      session.submit({
+        id: request.execution_id,
+        code: request.code,
+        transaction_policy: request.transaction_policy,
+        timeout: request.timeout,
+      });
+      return undefined;
+    case "input_response":
+      replyWhether(
+        session.inputResponse(request.input_id, request.value),
+        request.ref,
+        "No input waits for this answer.",
+        reply,
+      );
+      return undefined;
+    case "cancel":
+      replyWhether(session.cancel(request.execution_id), request.ref, "The execution is unknown or over.", reply);
+      return undefined;
+    case "interrupt":
+      reply({ type: "done", ref: request.ref, execution_id: session.interrupt() });
+      return undefined;
+    case "reset":
+      return session.reset().then(() => reply({ type: "done", ref: request.ref }));
+    case "complete":
+      return session
+        .complete(request.code, request.cursor)
+        .then((completions) => reply({ type: "completions", ref: request.ref, data: completions }));
+    case "is_complete":
+      return session
+        .isComplete(request.code)
+        .then((completeness) => reply({ type: "completeness", ref: request.ref, data: completeness }));
+    case "checkpoint":
+      return session.checkpoint(request.checkpoint_id).then((taken) => {
+        hosted.blobs.keep(taken);
+        const { size, sha256, skipped, pause } = taken;
+        const checkpoint_id = taken.checkpointId;
+        reply({ type: "checkpoint_taken", ref: request.ref, checkpoint_id, size, sha256, skipped, pause });
+      });
+    case "restore":
+      return restore(hosted, request, reply);
+    case "drop_checkpoint":
+      hosted.blobs.forget(request.checkpoint_id);
+      session.dropCheckpoint(request.checkpoint_id);
+      return undefined;
+    case "status":
+      return session.status().then((status) => {
+        const { residentBytes: resident_bytes, limitBytes: limit_bytes, snapshots } = status;
+        const figures = { resident_bytes, limit_bytes, snapshots };
+        reply({ type: "status", ref: request.ref, ...describeStatus(status), ...figures });
+      });
+    default:
+      return request satisfies never;
+  }
+}
+
+function replyWhether(isDone: boolean, ref: string, otherwise: string, reply: Reply): void {
+  if (isDone) reply({ type: "done", ref });
+  else reply({ type: "failed", ref, code: "not_found", detail: otherwise });
+}
+
+/** From the snapshot where it lives, else from the blob that the edge brought, else the edge is asked to bring it. */
+async function restore({ session, blobs }: HostedSession, request: RestoreRequest, reply: Reply): Promise<void> {
+  const { ref, checkpoint_id, clear_existing } = request;
+  const blobPath = request.blob ? blobs.broughtPath(checkpoint_id) : undefined;
+  try {
+    const restored = await session.restore(checkpoint_id, {
+      clearExisting: clear_existing,
+      ...(blobPath === undefined ? {} : { blobPath }),
+    });
+    reply({ type: "restored", ref, checkpoint_id, ...restored });
+  } catch (error) {
+    const isMissing = error instanceof SessionError && error.code === "checkpoint_unavailable";
+    if (!isMissing || request.blob) throw error;
+    reply({ type: "blob_required", ref, checkpoint_id });
+  } finally {
+    if (blobPath !== undefined) blobs.used(checkpoint_id);
+  }
+}

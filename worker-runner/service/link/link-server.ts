@@ -1,0 +1,104 @@
+/** Owns turning HTTP upgrades into links: path, secret, limits of a frame, and noticing links whose other end is gone. */
+import type { IncomingMessage, Server } from "node:http";
+import { type Duplex, finished } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type WebSocket, WebSocketServer } from "ws";
+import { SessionKey } from "../../../src/protocol/link.ts";
+import type { SessionRegistry } from "../hosted/session-registry.ts";
+import type { Logger } from "../log.ts";
+import type { Metrics } from "../metrics.ts";
+import { createTokenCheck } from "../runner-token.ts";
+import { SessionLink } from "./session-link.ts";
+
+export interface LinkServerOptions {
+  server: Server;
+  registry: SessionRegistry;
+  token: string;
+  maxCodeBytes: number;
+  metrics: Metrics;
+  log: Logger;
+}
+
+/** A link that leaves a ping unanswered for so long is dropped, so that the doorbell rings. */
+const PING_PERIOD_MS = 20_000;
+
+/** A control character of the code takes six bytes of JSON. */
+const LONGEST_ESCAPE = 6;
+const FRAME_EXTRA_BYTES = 64 * 1024;
+
+const CLOSE_DEADLINE_MS = 500;
+const GOING_AWAY = 1001;
+
+const PATH = /^\/v1\/sessions\/([A-Za-z0-9_-]{1,128})\/link$/;
+
+export class LinkServer {
+  readonly #options: LinkServerOptions;
+  readonly #isAllowed: (authorization: string | undefined) => boolean;
+  readonly #wss: WebSocketServer;
+  readonly #silent = new WeakSet<WebSocket>();
+  readonly #pinging: NodeJS.Timeout;
+
+  constructor(options: LinkServerOptions) {
+    this.#options = options;
+    this.#isAllowed = createTokenCheck(options.token);
+    this.#wss = new WebSocketServer({
+      noServer: true,
+      perMessageDeflate: false,
+      maxPayload: options.maxCodeBytes * LONGEST_ESCAPE + FRAME_EXTRA_BYTES,
+      clientTracking: true,
+    });
+    options.server.on("upgrade", (request: IncomingMessage, socket, head) => this.#upgrade(request, socket, head));
+    this.#pinging = setInterval(() => this.#pingAll(), PING_PERIOD_MS).unref();
+  }
+
+  /** Closes every link, those that do not answer by force. */
+  async close(): Promise<void> {
+    clearInterval(this.#pinging);
+    const closed = new Promise<void>((resolve) => this.#wss.close(() => resolve()));
+    for (const ws of this.#wss.clients) ws.close(GOING_AWAY);
+    const patience = new AbortController();
+    await Promise.race([
+      closed,
+      sleep(CLOSE_DEADLINE_MS, undefined, { signal: patience.signal }).catch(() => undefined),
+    ]);
+    patience.abort();
+    for (const ws of this.#wss.clients) ws.terminate();
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.once("error", () => socket.destroy());
+    const key = SessionKey.safeParse(PATH.exec((request.url ?? "").replace(/\?.*$/s, ""))?.[1]);
+    if (!this.#isAllowed(request.headers.authorization)) reject(socket, "401 Unauthorized");
+    else if (!key.success) reject(socket, "404 Not Found");
+    else this.#wss.handleUpgrade(request, socket, head, (ws) => this.#serve(ws, socket, key.data));
+  }
+
+  #serve(ws: WebSocket, socket: Duplex, key: SessionKey): void {
+    const { registry, metrics, log } = this.#options;
+    ws.on("pong", () => this.#silent.delete(ws));
+    new SessionLink({
+      ws,
+      socket,
+      open: (request) => registry.open(key, request),
+      isDraining: () => registry.isDraining,
+      metrics,
+      log,
+    });
+  }
+
+  #pingAll(): void {
+    for (const ws of this.#wss.clients) {
+      if (this.#silent.has(ws)) {
+        ws.terminate();
+      } else {
+        this.#silent.add(ws);
+        ws.ping();
+      }
+    }
+  }
+}
+
+function reject(socket: Duplex, status: string): void {
+  finished(socket, () => socket.destroy());
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+}

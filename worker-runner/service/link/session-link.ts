@@ -1,0 +1,200 @@
+/** Owns one WebSocket from the edge: what may be sent on it when; what the edge asks for is `link-requests.ts`'s to answer. */
+import type { Duplex } from "node:stream";
+import type { RawData, WebSocket } from "ws";
+import { type EventType, isTerminal } from "../../../src/protocol/event.ts";
+import { type LinkReply, LinkRequest } from "../../../src/protocol/link.ts";
+import type { HostedSession, LinkPort, OpenOutcome, OpenRequest } from "../hosted/hosted-session.ts";
+import type { Logger } from "../log.ts";
+import type { Metrics } from "../metrics.ts";
+import { answerRequest } from "./link-requests.ts";
+
+export interface SessionLinkOptions {
+  ws: WebSocket;
+  /** The socket under `ws`. */
+  socket: Duplex;
+  open: (request: OpenRequest) => Promise<OpenOutcome>;
+  /** Asked after `opened`: an edge that links up to a stopping runner must know. */
+  isDraining: () => boolean;
+  metrics: Metrics;
+  log: Logger;
+}
+
+/** Bytes waiting in the socket from which on output is held back as if credit were missing. */
+const HIGH_WATER_BYTES = 1024 * 1024;
+
+const CLOSE = { normal: 1000, violation: 1008, failed: 1011, replaced: 4001 } as const;
+
+/** These wait for credit; the others follow in order behind them, and never wait for themselves. */
+function needsCredit(type: EventType): boolean {
+  return type === "output" || type === "display";
+}
+
+/** Serves one link from its `open` to its close. */
+export class SessionLink implements LinkPort {
+  readonly #options: SessionLinkOptions;
+  readonly #ws: WebSocket;
+  readonly #socket: Duplex;
+  /** Frames that came before the session was there. */
+  #early: LinkRequest[] | null = null;
+  #hosted: HostedSession | null = null;
+  #sentSeq = 0;
+  #credit = 0;
+  #isCorked = false;
+  #isCongested = false;
+
+  constructor(options: SessionLinkOptions) {
+    this.#options = options;
+    this.#ws = options.ws;
+    this.#socket = options.socket;
+    this.#ws.on("message", (message, isBinary) => this.#receive(message, isBinary));
+    this.#ws.on("close", () => this.#hosted?.detach(this));
+    this.#ws.on("error", (error) => this.#options.log.warn({ err: error.message }, "a link failed"));
+  }
+
+  /** Sends events until none is left or the next one has to wait. */
+  pump(): void {
+    const ring = this.#hosted?.ring;
+    if (ring === undefined) return;
+    for (let event = ring.firstAfter(this.#sentSeq); event !== undefined; event = ring.firstAfter(this.#sentSeq)) {
+      if (this.#ws.readyState !== this.#ws.OPEN) return;
+      if (needsCredit(event.type) && (this.#credit <= 0 || this.#isCongested)) return;
+      this.#sentSeq = event.seq;
+      this.#credit -= event.bytes;
+      this.#send(event.encode());
+      // Somebody waits for just this; what the runner does next takes longer than a write.
+      if (isTerminal(event.type)) this.#uncork();
+    }
+  }
+
+  tell(reply: LinkReply): void {
+    if (this.#ws.readyState === this.#ws.OPEN) this.#send(JSON.stringify(reply));
+  }
+
+  replaced(): void {
+    this.#ws.close(CLOSE.replaced, "another link took over");
+  }
+
+  gone(): void {
+    this.#ws.close(CLOSE.normal, "the session is over");
+  }
+
+  #send(text: string | Buffer): void {
+    // What one turn of the event loop sends, such as output and result of an execution, leaves in one piece.
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      this.#socket.cork();
+      process.nextTick(() => this.#uncork());
+    }
+    if (this.#ws.bufferedAmount + text.length < HIGH_WATER_BYTES) {
+      this.#ws.send(text, { binary: false });
+      return;
+    }
+    this.#isCongested = true;
+    this.#ws.send(text, { binary: false }, () => {
+      if (!this.#isCongested || this.#ws.bufferedAmount >= HIGH_WATER_BYTES) return;
+      this.#isCongested = false;
+      this.pump();
+    });
+  }
+
+  #uncork(): void {
+    if (!this.#isCorked) return;
+    this.#isCorked = false;
+    this.#socket.uncork();
+  }
+
+  #receive(message: RawData, isBinary: boolean): void {
+    const request = isBinary ? null : parseRequest(message);
+    if (request === null) {
+      this.#violate("malformed frame");
+    } else if (request.type === "open") {
+      this.#open(request);
+    } else if (this.#hosted !== null) {
+      this.#obey(this.#hosted, request);
+    } else if (this.#early !== null) {
+      this.#early.push(request);
+    } else {
+      this.#violate("the first frame must be open");
+    }
+  }
+
+  #obey(hosted: HostedSession, request: Exclude<LinkRequest, OpenRequest>): void {
+    if (request.type === "credit") {
+      this.#credit += request.bytes;
+      this.pump();
+    } else if (request.type === "frame_limit") {
+      hosted.session.limitFrames(request.bytes);
+    } else if (request.type === "durable") {
+      hosted.markDurable(request.seq);
+    } else {
+      answerRequest(hosted, request, this.#options.log, (reply) => this.tell(reply));
+    }
+  }
+
+  #open(request: OpenRequest): void {
+    if (this.#early !== null || this.#hosted !== null) {
+      this.#violate("a second open");
+      return;
+    }
+    this.#early = [];
+    // Reading on would let the edge fill memory while the pool makes it wait.
+    this.#ws.pause();
+    this.#options.open(request).then(
+      (outcome) => this.#begin(request, outcome),
+      (error: unknown) => {
+        this.#options.log.error({ err: error }, "opening a session failed");
+        this.#refuse({ type: "refused", code: "runner_error", detail: "The session could not be opened." });
+      },
+    );
+  }
+
+  #begin(request: OpenRequest, outcome: OpenOutcome): void {
+    if ("refused" in outcome) {
+      this.#refuse(outcome.refused);
+      return;
+    }
+    // A link that closed in the meantime must not push out the one that came after it.
+    if (this.#ws.readyState !== this.#ws.OPEN) return;
+    this.#sentSeq = request.after;
+    this.#credit = request.credit;
+    this.#hosted = outcome.hosted;
+    // What the clients of a former link could take says nothing about those of this one.
+    outcome.hosted.session.limitFrames(0);
+    this.tell(outcome.opened);
+    outcome.hosted.attach(this);
+    if (this.#options.isDraining()) this.tell({ type: "draining" });
+    this.pump();
+    for (const early of this.#early ?? []) {
+      if (early.type !== "open") this.#obey(outcome.hosted, early);
+    }
+    this.#early = [];
+    this.#ws.resume();
+  }
+
+  #refuse(refused: Extract<LinkReply, { type: "refused" }>): void {
+    this.#options.metrics.refusals.inc({ code: refused.code });
+    this.tell(refused);
+    this.#ws.resume();
+    this.#ws.close(refused.code === "runner_error" ? CLOSE.failed : CLOSE.normal);
+  }
+
+  #violate(what: string): void {
+    this.#options.metrics.violations.inc();
+    this.#options.log.warn({ what }, "closing a link");
+    // The answer to the close has to be read.
+    this.#ws.resume();
+    this.#ws.close(CLOSE.violation, what);
+  }
+}
+
+function parseRequest(message: RawData): LinkRequest | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(message.toString());
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+  const parsed = LinkRequest.safeParse(value);
+  return parsed.success ? parsed.data : null;
+}

@@ -1,0 +1,135 @@
+/** Owns how the parts of the runner's service are put together, started, drained and stopped. */
+import { rm } from "node:fs/promises";
+import type { RunnerCapabilities } from "../../src/protocol/capabilities.ts";
+import { makeTempFolder } from "../temp-folder.ts";
+import { createApp } from "./app.ts";
+import type { RunnerConfig } from "./config.ts";
+import { createEdgeCalls } from "./edge-calls.ts";
+import { HeartbeatSender } from "./heartbeat.ts";
+import { SessionRegistry, type SessionSource } from "./hosted/session-registry.ts";
+import { HttpServer } from "./http-server.ts";
+import { LinkServer } from "./link/link-server.ts";
+import type { Logger } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+
+/** The pool, as the service sees it. */
+export interface ServicePool extends SessionSource {
+  readonly idle: number;
+  readonly starting: number;
+  /** Whether `acquire` can be expected to succeed. */
+  readonly isReady: boolean;
+  shutdown(): Promise<void>;
+}
+
+export interface RunnerService {
+  /** Where it listens, for example `http://127.0.0.1:8788`. */
+  url: string;
+  /**
+   * Takes no new sessions, gives the edge time to store those that are here, then ends everything. Safe to call twice.
+   *
+   * @param maxGraceMs shortens SHUTDOWN_GRACE_SECONDS.
+   */
+  stop(maxGraceMs?: number): Promise<void>;
+}
+
+export interface RunnerServiceOptions {
+  config: RunnerConfig;
+  pool: ServicePool;
+  capabilities: RunnerCapabilities;
+  /** The pool and its sessions report to its hooks. */
+  metrics: Metrics;
+  log: Logger;
+  /** Called each time the edge has taken a heartbeat after a time without. */
+  onRegistered?: () => void;
+}
+
+/**
+ * Starts listening, then registering with the edge.
+ *
+ * @throws the server's error, for example `EADDRINUSE`.
+ */
+export async function startRunnerService(options: RunnerServiceOptions): Promise<RunnerService> {
+  const { config, pool, capabilities, metrics, log, onRegistered } = options;
+  const { version } = capabilities;
+  const spoolDir = await makeTempFolder("spool");
+  const edge = config.EDGE_URL === undefined ? null : createEdgeCalls(config.EDGE_URL, config.RUNNER_TOKEN);
+  const registry = new SessionRegistry({
+    source: pool,
+    runnerId: config.RUNNER_ID,
+    version,
+    ringMaxBytes: config.RING_MAX_BYTES,
+    orphanMs: config.ORPHAN_SECONDS * 1000,
+    spoolDir,
+    edge,
+    metrics,
+    log,
+  });
+  metrics.watch({
+    sessions: () => registry.size,
+    links: () => registry.links,
+    ringBytes: () => registry.ringBytes,
+    poolIdle: () => pool.idle,
+    poolStarting: () => pool.starting,
+  });
+  const app = createApp({
+    token: config.RUNNER_TOKEN,
+    registry,
+    metrics,
+    isReady: () => pool.isReady && !registry.isDraining && registry.size < config.POOL_MAX_SESSIONS,
+    capabilities,
+    checkpointMaxBytes: config.CHECKPOINT_MAX_BYTES,
+    log,
+  });
+  const http = new HttpServer(app.fetch);
+  const links = new LinkServer({
+    server: http.server,
+    registry,
+    token: config.RUNNER_TOKEN,
+    maxCodeBytes: config.MAX_CODE_BYTES,
+    metrics,
+    log,
+  });
+  const url = await http.listen(config.RUNNER_PORT, config.HOST);
+  const heartbeat =
+    edge === null
+      ? null
+      : new HeartbeatSender({
+          call: edge.heartbeat,
+          describe: () => ({
+            id: config.RUNNER_ID,
+            url: config.PUBLIC_URL ?? url,
+            capacity: config.POOL_MAX_SESSIONS,
+            sessions: registry.size,
+            draining: registry.isDraining,
+            version,
+            capabilities,
+          }),
+          periodMs: config.HEARTBEAT_SECONDS * 1000,
+          log,
+          ...(onRegistered === undefined ? {} : { onRegistered }),
+        });
+  if (heartbeat === null) log.warn("no EDGE_URL: the runner does not register, and cannot ring when there is news");
+  heartbeat?.beat();
+
+  let stopping: Promise<void> | null = null;
+  return {
+    url,
+    stop(maxGraceMs = Number.POSITIVE_INFINITY) {
+      stopping ??= stop(Math.min(maxGraceMs, config.SHUTDOWN_GRACE_SECONDS * 1000));
+      return stopping;
+    },
+  };
+
+  async function stop(maxGraceMs: number): Promise<void> {
+    const graceMs = edge === null && registry.links === 0 ? 0 : maxGraceMs;
+    log.info({ sessions: registry.size }, "stopping: the edge takes the sessions over");
+    const drained = registry.drain(graceMs);
+    heartbeat?.beat();
+    await drained;
+    if (registry.size > 0) log.warn({ sessions: registry.size }, "the edge did not take every session in time");
+    await registry.shutdown();
+    heartbeat?.stop();
+    await Promise.all([links.close(), http.close(), pool.shutdown()]);
+    await rm(spoolDir, { recursive: true, force: true });
+  }
+}

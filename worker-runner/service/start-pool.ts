@@ -1,0 +1,86 @@
+/** Owns how the runner's settings become a pool of sessions, and what is said about them. */
+import type { RunnerCapabilities } from "../../src/protocol/capabilities.ts";
+import { SessionPool } from "../pool/session-pool.ts";
+import { findPythonHome } from "../sandbox/python-home.ts";
+import { chooseSandbox, type SandboxChoice } from "../sandbox/sandbox-mode.ts";
+import type { MetricsHooks } from "../session/metrics-hooks.ts";
+import { type SessionOptions, settleOptions } from "../session/session-options.ts";
+import { describeCapabilities } from "./capabilities.ts";
+import type { RunnerConfig } from "./config.ts";
+
+const MIB = 1024 * 1024;
+
+const OLDEST_PYTHON = [3, 11] as const;
+
+export interface PreparedPool {
+  pool: SessionPool;
+  /** How sessions are isolated; the log says it. */
+  choice: SandboxChoice;
+  capabilities: RunnerCapabilities;
+}
+
+/**
+ * Tries the sandbox once, then starts the pool.
+ *
+ * @param version the product's.
+ * @throws SandboxUnavailable, SessionError or Error, in words for the operator.
+ */
+export async function startServicePool(
+  config: RunnerConfig,
+  version: string,
+  metrics: MetricsHooks,
+): Promise<PreparedPool> {
+  await refuseOldPython(config.PYTHON);
+  const options = sessionOptions(config, metrics);
+  const { sandbox } = settleOptions(options).interpreter;
+  const choice = await chooseSandbox({ mode: config.SANDBOX, isDevelopment: config.DEVELOPMENT, sandbox });
+  const capabilities = await describeCapabilities({
+    version,
+    choice,
+    sandbox,
+    runnerLimits: {
+      sessions: config.POOL_MAX_SESSIONS,
+      queued_executions: config.MAX_QUEUED_EXECUTIONS,
+      code_bytes: config.MAX_CODE_BYTES,
+      snapshots: config.SNAPSHOTS_PER_SESSION,
+      checkpoint_bytes: config.CHECKPOINT_MAX_BYTES,
+    },
+  });
+  const pool = new SessionPool({
+    ...options,
+    startSandbox: choice.startSandbox,
+    minIdle: config.POOL_MIN_IDLE,
+    maxSessions: config.POOL_MAX_SESSIONS,
+    acquireDeadlineMs: config.POOL_ACQUIRE_SECONDS * 1000,
+  });
+  await pool.start();
+  return { pool, choice, capabilities };
+}
+
+/** Said here, since an older one fails at whatever it cannot parse. */
+async function refuseOldPython(command: string): Promise<void> {
+  const { version } = await findPythonHome(command);
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  if (major > OLDEST_PYTHON[0] || (major === OLDEST_PYTHON[0] && minor >= OLDEST_PYTHON[1])) return;
+  throw new Error(
+    `PYTHON=${command} is Python ${version}, and ${OLDEST_PYTHON.join(".")} or newer is needed: name another one by PYTHON.`,
+  );
+}
+
+function sessionOptions(config: RunnerConfig, metrics: MetricsHooks): SessionOptions {
+  return {
+    python: config.PYTHON,
+    preload: config.PRELOAD,
+    network: config.NETWORK ? "on" : "off",
+    limits: {
+      memoryBytes: config.MEMORY_LIMIT_MB * MIB,
+      processes: config.PROCESS_LIMIT,
+      workspaceBytes: config.WORKSPACE_LIMIT_MB * MIB,
+    },
+    maxQueuedExecutions: config.MAX_QUEUED_EXECUTIONS,
+    codeMaxBytes: config.MAX_CODE_BYTES,
+    maxSnapshots: config.SNAPSHOTS_PER_SESSION,
+    checkpointMaxBytes: config.CHECKPOINT_MAX_BYTES,
+    metrics,
+  };
+}

@@ -1,0 +1,122 @@
+/** Owns the text of the events that clients get: built once here, relayed unchanged by everyone else. */
+import type { z } from "zod";
+import type { ErrorReason, ResultData, StateAfterError } from "../../../src/protocol/event.ts";
+import type { CheckpointId, ExecutionId } from "../../../src/protocol/identity.ts";
+import { assertCheapJson } from "../../channel/json-cost.ts";
+import type { MessageOf } from "../../channel/message.ts";
+import type { StreamName } from "../../interpreter/output-cursor.ts";
+
+export type Transaction = z.infer<typeof ResultData>["transaction"];
+
+/** What an execution's events have in common, prepared once for all of them. */
+export interface FrameContext {
+  readonly executionId: ExecutionId;
+  /** The id as it stands inside a JSON string, without quotes. */
+  readonly escapedId: string;
+}
+
+export function frameContext(executionId: ExecutionId): FrameContext {
+  return { executionId, escapedId: JSON.stringify(executionId).slice(1, -1) };
+}
+
+/** Everything of an `error` event that is particular to it. */
+export interface ErrorFields {
+  exception_type: string;
+  exception_message: string;
+  traceback: string;
+  execution_time: number;
+  reason: ErrorReason;
+  transaction: Transaction;
+  state: StateAfterError;
+  state_checkpoint_id?: CheckpointId;
+  lost_executions?: ExecutionId[];
+}
+
+const LONG_CHARACTERS = 2048;
+/** Of an output frame around its text, the ids apart. */
+const OUTPUT_ENVELOPE_BYTES = 192;
+
+function open(type: string, seq: number, { escapedId }: FrameContext): string {
+  // Always with a fraction: some languages tell 1 from 1.0.
+  const timestamp = (Date.now() / 1000).toFixed(3);
+  return `{"type":"${type}","seq":${seq},"id":"${escapedId}","data":{"id":"${escapedId}.${seq}","timestamp":${timestamp},"type":"${type}","execution_id":"${escapedId}"`;
+}
+
+/** A long text comes as bytes: as a string it would be copied once more on its way, and live long enough to trouble the collector. */
+export function outputFrame(seq: number, context: FrameContext, text: string, stream: StreamName): string | Buffer {
+  const before = `${open("output", seq, context)},"data":`;
+  const json = JSON.stringify(text);
+  const behind = `,"stream":"${stream}"}}`;
+  if (json.length < LONG_CHARACTERS) return before + json + behind;
+  const jsonBytes = Buffer.byteLength(json);
+  const frame = Buffer.allocUnsafe(Buffer.byteLength(before) + jsonBytes + behind.length);
+  const at = frame.write(before);
+  // Latin-1 is the faster way, and the same where every character has one byte.
+  if (jsonBytes === json.length) frame.write(json, at, "latin1");
+  else frame.write(json, at);
+  frame.write(behind, at + jsonBytes);
+  return frame;
+}
+
+/** Bytes of the frame that `outputFrame` makes, or a few more. */
+export function outputFrameBytes({ escapedId }: FrameContext, text: string): number {
+  return OUTPUT_ENVELOPE_BYTES + 3 * Buffer.byteLength(escapedId) + Buffer.byteLength(JSON.stringify(text));
+}
+
+/** Where a text of two characters or more is cut in half, not between the halves of a character. */
+export function middleOf(text: string): number {
+  const middle = text.length >>> 1;
+  const unit = text.charCodeAt(middle);
+  return unit >= 0xdc00 && unit <= 0xdfff && middle > 1 ? middle - 1 : middle;
+}
+
+/** @param message its `value` is JSON text as `jsonText` returned it, and stands in the frame as it is. */
+export function resultFrame(
+  seq: number,
+  context: FrameContext,
+  message: MessageOf<"result">,
+  transaction: Transaction,
+): string {
+  const mime = message.mime ? `,"mime":${JSON.stringify(message.mime)}` : "";
+  return `${open("result", seq, context)},"value":${message.value},"repr":${JSON.stringify(message.repr)}${mime},"execution_time":${message.execution_time},"transaction":"${transaction}"}}`;
+}
+
+export function errorFrame(seq: number, context: FrameContext, fields: ErrorFields): string {
+  return dataFrame("error", seq, context, fields);
+}
+
+export function displayFrame(seq: number, context: FrameContext, message: MessageOf<"display">): string {
+  const { mime, metadata, display_id, update } = message;
+  return dataFrame("display", seq, context, { mime, metadata, display_id, update });
+}
+
+export function inputFrame(seq: number, context: FrameContext, message: MessageOf<"input">, timeout: number): string {
+  const { input_id, prompt, password } = message;
+  return dataFrame("input", seq, context, { input_id, prompt, password, timeout });
+}
+
+export function truncatedFrame(seq: number, context: FrameContext, droppedBytes: number, reason: string): string {
+  return dataFrame("output_truncated", seq, context, { dropped_bytes: droppedBytes, reason });
+}
+
+/** @param fields has at least one that is not undefined. */
+function dataFrame(type: string, seq: number, context: FrameContext, fields: object): string {
+  return `${open(type, seq, context)},${JSON.stringify(fields).slice(1)}}`;
+}
+
+/**
+ * The value that Python sent, as JSON text on one line (a frame is also one line of NDJSON).
+ *
+ * @returns null where it is not JSON, or too dear for those who parse it.
+ */
+export function jsonText(value: string | null): string | null {
+  if (value === null) return "null";
+  try {
+    // Its length, which is bounded already, bounds its parts.
+    assertCheapJson(Buffer.from(value), value.length);
+    const parsed: unknown = JSON.parse(value);
+    return /[\r\n]/.test(value) ? JSON.stringify(parsed) : value;
+  } catch {
+    return null;
+  }
+}

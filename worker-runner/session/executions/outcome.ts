@@ -1,0 +1,118 @@
+/** Owns the one question how an execution ended, given what was asked to stop it and what the interpreter said or did last. */
+import { constants } from "node:os";
+import type { ErrorReason } from "../../../src/protocol/event.ts";
+import type { MessageOf } from "../../channel/message.ts";
+import type { LiveEnd } from "../../interpreter/live.ts";
+
+/** Why an execution was told to stop. The first reason counts. */
+export type StopReason = "interrupted" | "timeout" | "cancelled" | "output_limit";
+
+/** The last that was heard of an execution. */
+export type LastWord =
+  | { kind: "result"; message: MessageOf<"result"> }
+  | { kind: "error"; message: MessageOf<"error"> }
+  /** The process is gone, on its own or because it did not stop. */
+  | { kind: "died"; end: LiveEnd; isOutOfMemory: boolean; seconds: number }
+  /** It never began. */
+  | { kind: "unstarted"; detail: string; isOutOfMemory: boolean };
+
+export interface Failure {
+  exception_type: string;
+  exception_message: string;
+  traceback: string;
+  execution_time: number;
+  reason: ErrorReason;
+}
+
+export type Outcome = { kind: "result"; message: MessageOf<"result"> } | { kind: "failure"; failure: Failure };
+
+/**
+ * Code that ends well after an interrupt or a cancel has ended well. Code that ends well after its time was up has not: whoever
+ * set the limit relies on it, and the runner's clock decides.
+ */
+export function decideOutcome(last: LastWord, stop: StopReason | null, timeoutSeconds: number): Outcome {
+  switch (last.kind) {
+    case "result": {
+      if (stop !== "timeout" && stop !== "output_limit") return { kind: "result", message: last.message };
+      return failed({ ...stopped(stop, timeoutSeconds), execution_time: last.message.execution_time });
+    }
+    case "error":
+      return failed(describeError(last.message, stop, timeoutSeconds));
+    case "died":
+      return failed({
+        ...describeDeath(last.end, last.isOutOfMemory, stop, timeoutSeconds),
+        execution_time: last.seconds,
+      });
+    case "unstarted":
+      return failed({
+        ...stopped(stop ?? "cancelled", timeoutSeconds),
+        ...(last.isOutOfMemory ? { reason: "out_of_memory" as const, exception_type: "MemoryError" } : {}),
+        exception_message: last.detail,
+        execution_time: 0,
+      });
+  }
+}
+
+function failed(failure: Failure): Outcome {
+  return { kind: "failure", failure };
+}
+
+function describeError(message: MessageOf<"error">, stop: StopReason | null, timeoutSeconds: number): Failure {
+  const { exception_type, exception_message, traceback, execution_time } = message;
+  const own = { exception_type, exception_message, traceback, execution_time };
+  if (stop === "timeout" || stop === "output_limit") {
+    return { ...stopped(stop, timeoutSeconds), traceback, execution_time };
+  }
+  if (message.reason !== "interrupted") return { ...own, reason: message.reason };
+  // A KeyboardInterrupt that nobody asked for is the code's own.
+  return { ...own, reason: stop ?? "exception" };
+}
+
+function stopped(stop: StopReason, timeoutSeconds: number): Omit<Failure, "execution_time"> {
+  const [exception_type, exception_message] = {
+    interrupted: ["KeyboardInterrupt", "the execution was interrupted"],
+    cancelled: ["CancelledError", "the execution was cancelled"],
+    timeout: ["TimeoutError", `the execution took longer than its ${timeoutSeconds} s`],
+    output_limit: ["OutputLimitError", "the execution wrote more output than it may"],
+  }[stop] as [string, string];
+  return { exception_type, exception_message, traceback: "", reason: stop };
+}
+
+function describeDeath(
+  end: LiveEnd,
+  isOutOfMemory: boolean,
+  stop: StopReason | null,
+  timeoutSeconds: number,
+): Omit<Failure, "execution_time"> {
+  if (stop) {
+    const told = stopped(stop, timeoutSeconds);
+    return { ...told, exception_message: `${told.exception_message}; it did not stop by itself and was killed` };
+  }
+  if (isOutOfMemory) {
+    const exception_message = `the interpreter was killed for using more memory than it may (${describeEnd(end)})`;
+    return { exception_type: "MemoryError", exception_message, traceback: "", reason: "out_of_memory" };
+  }
+  return {
+    exception_type: "InterpreterDied",
+    exception_message: describeEnd(end),
+    traceback: "",
+    reason: "process_died",
+  };
+}
+
+/** Where a number has two names (SIGABRT, SIGIOT), the first is the usual one. */
+const signalNames = new Map(
+  Object.entries(constants.signals)
+    .reverse()
+    .map(([name, number]) => [number as number, name]),
+);
+
+/** One clause on how a process ended. */
+export function describeEnd(end: LiveEnd): string {
+  if (end.violation) return `the interpreter was killed for an invalid frame: ${end.violation}`;
+  if (end.isSandboxGone) return "the interpreter's sandbox ended";
+  if (end.signal !== null) {
+    return `the interpreter was killed by signal ${end.signal} (${signalNames.get(end.signal) ?? "unknown"})`;
+  }
+  return `the interpreter exited with code ${end.code}`;
+}

@@ -1,0 +1,107 @@
+/** Owns which frozen copies are kept and for what: one to recover from, and those of checkpoints, least recently used out first. */
+import type { CheckpointId } from "../../../src/protocol/identity.ts";
+import type { Snapshot } from "../../interpreter/snapshot.ts";
+
+export class Snapshots {
+  readonly #max: number;
+  #recovery: Snapshot | null = null;
+  /** In order of use, the least recent first. */
+  readonly #ofCheckpoint = new Map<CheckpointId, Snapshot>();
+  /** Being written to a blob: they stay. */
+  readonly #pinned = new Set<Snapshot>();
+
+  /** @param max copies at a time, the one for recovery included. */
+  constructor(max: number) {
+    this.#max = Math.max(1, max);
+  }
+
+  get count(): number {
+    return this.#all().size;
+  }
+
+  get recovery(): Snapshot | null {
+    return this.#recovery;
+  }
+
+  /** Recover from this one from here on; the one before is let go unless a checkpoint needs it. */
+  setRecovery(snapshot: Snapshot | null): void {
+    const before = this.#recovery;
+    this.#recovery = snapshot;
+    if (before && before !== snapshot) this.#dropUnused(before);
+    this.#trim();
+  }
+
+  keep(checkpointId: CheckpointId, snapshot: Snapshot): void {
+    this.forget(checkpointId);
+    this.#ofCheckpoint.set(checkpointId, snapshot);
+    this.#trim();
+  }
+
+  /** The checkpoint's copy while it lives; counts as a use. */
+  use(checkpointId: CheckpointId): Snapshot | null {
+    const snapshot = this.#ofCheckpoint.get(checkpointId);
+    if (!snapshot?.isAlive) return null;
+    this.#ofCheckpoint.delete(checkpointId);
+    this.#ofCheckpoint.set(checkpointId, snapshot);
+    return snapshot;
+  }
+
+  forget(checkpointId: CheckpointId): void {
+    const snapshot = this.#ofCheckpoint.get(checkpointId);
+    this.#ofCheckpoint.delete(checkpointId);
+    if (snapshot) this.#dropUnused(snapshot);
+  }
+
+  pin(snapshot: Snapshot): void {
+    this.#pinned.add(snapshot);
+  }
+
+  unpin(snapshot: Snapshot): void {
+    this.#pinned.delete(snapshot);
+    this.#dropUnused(snapshot);
+    this.#trim();
+  }
+
+  /** It died by itself. */
+  noteEnded(snapshot: Snapshot): void {
+    if (this.#recovery === snapshot) this.#recovery = null;
+    this.#pinned.delete(snapshot);
+    for (const [checkpointId, kept] of this.#ofCheckpoint) {
+      if (kept === snapshot) this.#ofCheckpoint.delete(checkpointId);
+    }
+  }
+
+  /** Lets the least recently used copy go that only a checkpoint holds. @returns false where there is none. */
+  evictOne(): boolean {
+    for (const [checkpointId, snapshot] of this.#ofCheckpoint) {
+      if (snapshot === this.#recovery || this.#pinned.has(snapshot)) continue;
+      this.forget(checkpointId);
+      return true;
+    }
+    return false;
+  }
+
+  /** All of them, for whatever reason they are held: the sandbox they lived in is gone. */
+  clear(): void {
+    const all = this.#all();
+    this.#recovery = null;
+    this.#ofCheckpoint.clear();
+    this.#pinned.clear();
+    for (const snapshot of all) snapshot.drop();
+  }
+
+  #all(): Set<Snapshot> {
+    const all = new Set([...this.#ofCheckpoint.values(), ...this.#pinned]);
+    if (this.#recovery) all.add(this.#recovery);
+    return all;
+  }
+
+  #trim(): void {
+    if (this.#ofCheckpoint.size + this.#pinned.size + 1 <= this.#max) return;
+    while (this.count > this.#max && this.evictOne());
+  }
+
+  #dropUnused(snapshot: Snapshot): void {
+    if (!this.#all().has(snapshot)) snapshot.drop();
+  }
+}
