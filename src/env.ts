@@ -42,6 +42,8 @@ const Variables = z.object({
   CHECKPOINT_KEY: z.string().min(32, "must have at least 32 characters"),
   RUNNER_TOKEN: z.string().min(16, "must have at least 16 characters"),
   RUNNER_URL: z.url().optional(),
+  /** Durable Objects that share the registry of runners; each takes up to 1,000 runners. */
+  FLEET_SHARDS: z.coerce.number().int().min(1).max(64).default(1),
   /** Set by `npm start`, which listens on this machine's own address. */
   LOCAL: z.stringbool().default(false),
 });

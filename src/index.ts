@@ -1,7 +1,7 @@
 /** The Worker's entry: the front and the two Durable Object classes. */
 import { buildApp } from "./front/app.ts";
 
-export { Fleet } from "./fleet.ts";
+export { Fleet } from "./fleet/fleet.ts";
 export { ClientSession } from "./object/client-session.ts";
 
 export default buildApp();

@@ -1,18 +1,27 @@
 /** Owns what the front asks a runner outside any session: whether it has room, and what it can do. */
 import type { Bindings } from "../env.ts";
 import { settingsOf } from "../env.ts";
-import { fleetStatus } from "../fleet.ts";
+import { candidateRunner, fleetStatus, reportUnreachable } from "../fleet/fleet-calls.ts";
 import { ProblemError } from "../problem.ts";
 import { RunnerCapabilities } from "../protocol/capabilities.ts";
 
 const ASK_TIMEOUT_MS = 3000;
+/** A runner that is alive answers `/ready` within milliseconds. */
+const READY_TIMEOUT_MS = 1000;
+/** Runners that `/ready` asks at most, so that its answer comes within two seconds. */
+const MAX_ASKED = 2;
 
-/** The answer of a fixed runner, or null where it does not answer. */
-async function askFixedRunner(url: string, path: string, token: string): Promise<Response | null> {
+/** The answer of a runner, or null if it does not answer. */
+async function askRunner(
+  url: string,
+  path: string,
+  token: string,
+  timeoutMs = ASK_TIMEOUT_MS,
+): Promise<Response | null> {
   try {
     return await fetch(new URL(path, url), {
       headers: { authorization: `Bearer ${token}` },
-      signal: AbortSignal.timeout(ASK_TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
     });
   } catch {
     // Whatever went wrong on the way, to the caller it means the same: no runner.
@@ -26,16 +35,30 @@ async function readCapabilities(answer: Response): Promise<RunnerCapabilities> {
   throw new ProblemError({ code: "runner_error", detail: "The runner does not say what it can do." });
 }
 
-/** True where a new session would find a runner with room for it. */
+async function askWhetherReady(url: string, token: string): Promise<"ready" | "full" | "unreachable"> {
+  const answer = await askRunner(url, "/ready", token, READY_TIMEOUT_MS);
+  await answer?.body?.cancel();
+  if (answer === null) return "unreachable";
+  return answer.ok ? "ready" : "full";
+}
+
+/**
+ * True if a new session would find a runner with room for it. A runner that died is noticed here before its heartbeats
+ * are missed, because it is asked.
+ */
 export async function canTakeSession(env: Bindings): Promise<boolean> {
   const { RUNNER_URL, RUNNER_TOKEN } = settingsOf(env);
-  if (RUNNER_URL !== undefined) {
-    const answer = await askFixedRunner(RUNNER_URL, "/ready", RUNNER_TOKEN);
-    await answer?.body?.cancel();
-    return answer?.ok ?? false;
+  if (RUNNER_URL !== undefined) return (await askWhetherReady(RUNNER_URL, RUNNER_TOKEN)) === "ready";
+  const asked: string[] = [];
+  while (asked.length < MAX_ASKED) {
+    const runner = await candidateRunner(env, asked);
+    if (runner === null) return false;
+    const answer = await askWhetherReady(runner.url, RUNNER_TOKEN);
+    if (answer === "ready") return true;
+    if (answer === "unreachable") await reportUnreachable(env, runner.id);
+    asked.push(runner.id);
   }
-  const runners = await fleetStatus(env);
-  return runners.some((runner) => !runner.draining && runner.sessions < runner.capacity);
+  return false;
 }
 
 /**
@@ -46,7 +69,7 @@ export async function canTakeSession(env: Bindings): Promise<boolean> {
 export async function runnerCapabilities(env: Bindings): Promise<RunnerCapabilities | null> {
   const { RUNNER_URL, RUNNER_TOKEN } = settingsOf(env);
   if (RUNNER_URL !== undefined) {
-    const answer = await askFixedRunner(RUNNER_URL, "/v1/capabilities", RUNNER_TOKEN);
+    const answer = await askRunner(RUNNER_URL, "/v1/capabilities", RUNNER_TOKEN);
     return answer === null ? null : readCapabilities(answer);
   }
   const runners = (await fleetStatus(env)).toSorted((a, b) => (a.id < b.id ? -1 : 1));

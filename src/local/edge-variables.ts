@@ -21,6 +21,7 @@ export const EDGE_VARIABLES = [
   "CHECKPOINT_KEY",
   "RUNNER_TOKEN",
   "RUNNER_URL",
+  "FLEET_SHARDS",
   "LOCAL",
 ] as const;
 

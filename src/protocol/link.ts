@@ -205,6 +205,12 @@ export const Heartbeat = z.object({
   draining: z.boolean(),
   version: z.string(),
   capabilities: RunnerCapabilities,
+  /** Sessions that it can take now, by count and by memory; absent: `capacity - sessions`. */
+  free: z.int().nonnegative().optional(),
+  /** Names of its Python environments; absent: `default` alone. */
+  environments: z.array(z.string().max(64)).max(64).optional(),
+  /** Where it runs; a session prefers the region that it asks for. */
+  region: z.string().max(64).optional(),
 });
 export type Heartbeat = z.infer<typeof Heartbeat>;
 

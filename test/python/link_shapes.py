@@ -126,6 +126,9 @@ LINK: dict[str, Shape] = {
         draining=flag,
         version=text,
         capabilities=record(**runner_capabilities),
+        free=(integer(0),),
+        environments=(many(text),),
+        region=(text,),
     ),
     "Ring": record(object=text, session=session_name, key=matching(r"[A-Za-z0-9_-]{1,128}")),
 }

@@ -54,6 +54,8 @@ const Variables = z.object({
   CHECKPOINT_MAX_BYTES: count(256 * MIB),
   /** Events of one session that the edge does not have on disk yet; when it is full, Python's output is left unread. */
   RING_MAX_BYTES: count(4 * MIB),
+  /** Where the runner is; the edge prefers a session's own region. */
+  REGION: z.string().max(64).optional(),
   HEARTBEAT_SECONDS: number().positive().default(5),
   /** A session without link, work or answered ring for so long is ended. */
   ORPHAN_SECONDS: number().positive().default(600),

@@ -5,6 +5,7 @@ import { makeTempFolder } from "../temp-folder.ts";
 import { createApp } from "./app.ts";
 import type { RunnerConfig } from "./config.ts";
 import { createEdgeCalls } from "./edge-calls.ts";
+import { freePlaces } from "./free-places.ts";
 import { HeartbeatSender } from "./heartbeat.ts";
 import { SessionRegistry, type SessionSource } from "./hosted/session-registry.ts";
 import { HttpServer } from "./http-server.ts";
@@ -103,6 +104,8 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
             draining: registry.isDraining,
             version,
             capabilities,
+            free: freePlaces(config.POOL_MAX_SESSIONS - registry.size),
+            ...(config.REGION === undefined ? {} : { region: config.REGION }),
           }),
           periodMs: config.HEARTBEAT_SECONDS * 1000,
           log,

@@ -1,6 +1,6 @@
 /** Owns the calls that runners make on the edge: heartbeat and ring. Both need the shared secret. */
 
-import { recordHeartbeat } from "../../fleet.ts";
+import { recordHeartbeat } from "../../fleet/fleet-calls.ts";
 import { ProblemError } from "../../problem.ts";
 import { Heartbeat, Ring } from "../../protocol/link.ts";
 import type { SessionCalls } from "../../session-calls.ts";
@@ -19,7 +19,13 @@ export function addInternalRoutes(app: FrontApp): void {
     await next();
   });
   app.post("/internal/v1/heartbeat", async (context) => {
-    await recordHeartbeat(context.env, await readBody(context.req.raw, Heartbeat, MAX_BODY_BYTES));
+    const report = await readBody(context.req.raw, Heartbeat, MAX_BODY_BYTES);
+    if (!(await recordHeartbeat(context.env, report))) {
+      throw new ProblemError({
+        code: "no_runner",
+        detail: "The registry is full. Raise FLEET_SHARDS, or stop runners that are not needed.",
+      });
+    }
     return context.body(null, 204);
   });
   app.post("/internal/v1/ring", async (context) => {

@@ -1,5 +1,5 @@
 /** Owns which runner holds a session's interpreter: places it, links up to it, notices its loss, ends it. */
-import { placeRunner } from "../../fleet.ts";
+import { placeRunner } from "../../fleet/fleet-calls.ts";
 import { ProblemError } from "../../problem.ts";
 import type { SessionKey } from "../../protocol/link.ts";
 import { LinkError, type LinkListener, RunnerLink } from "../runner/runner-link.ts";

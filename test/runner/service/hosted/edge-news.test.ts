@@ -25,6 +25,7 @@ it("registers at once, with what the Fleet needs", async () => {
     url,
     capacity: 100,
     sessions: 0,
+    free: 100,
     draining: false,
     version: "0.3.0",
     capabilities: pool.capabilities,

@@ -2,14 +2,18 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { exports, env as testEnv } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Bindings } from "../../src/env.ts";
-import { chooseRunner, FORGET_AFTER_MS, fleetStatus, placeRunner, recordHeartbeat } from "../../src/fleet.ts";
-import type { Heartbeat } from "../../src/protocol/link.ts";
-import { problemOf, testFront } from "./support/front.ts";
+import type { Bindings } from "../../../src/env.ts";
+import { FORGET_AFTER_MS, MAX_RUNNERS } from "../../../src/fleet/fleet.ts";
+import { fleetStatus, placeRunner, recordHeartbeat, reportUnreachable } from "../../../src/fleet/fleet-calls.ts";
+import type { Heartbeat } from "../../../src/protocol/link.ts";
+import { problemOf, testFront } from "../support/front.ts";
 
 const env = testEnv as unknown as Bindings;
 const named = { headers: { "client-id": "ada" } };
-const fleet = () => env.FLEET.get(env.FLEET.idFromName("fleet"));
+const SHARDS = 4;
+const sharded = { ...env, FLEET_SHARDS: String(SHARDS) } as unknown as Bindings;
+const shardStub = (shard: number) => env.FLEET.get(env.FLEET.idFromName(shard === 0 ? "fleet" : `fleet-${shard}`));
+const fleet = () => shardStub(0);
 
 function heartbeat(id: string, change: Partial<Heartbeat> = {}): Heartbeat {
   return {
@@ -33,52 +37,19 @@ function heartbeat(id: string, change: Partial<Heartbeat> = {}): Heartbeat {
 /** Sets the clock of a runner's last report back. */
 async function age(id: string, ms: number): Promise<void> {
   await runInDurableObject(fleet(), (instance) => {
-    const { runners } = instance as unknown as { runners: Record<string, { seenAtMs: number }> };
-    const runner = runners[id];
+    const runner = (instance as unknown as { runners: Map<string, { seenAtMs: number }> }).runners.get(id);
     if (runner !== undefined) runner.seenAtMs -= ms;
   });
 }
 
 beforeEach(async () => {
-  await fleetStatus(env);
-  await runInDurableObject(fleet(), (instance) => {
-    (instance as unknown as { runners: object }).runners = {};
-  });
-});
-
-describe("the choice among runners", () => {
-  const runner = (id: string, sessions = 0, draining = false) => ({ id, capacity: 10, sessions, draining });
-
-  it("keeps one affinity with one runner, also when another runner comes", () => {
-    const two = [runner("a"), runner("b")];
-    const three = [...two, runner("c")];
-    let moved = 0;
-    for (let index = 0; index < 300; index += 1) {
-      const before = chooseRunner(two, `client-${index}`, [])?.id;
-      expect(chooseRunner([...two].reverse(), `client-${index}`, [])?.id).toBe(before);
-      const after = chooseRunner(three, `client-${index}`, [])?.id;
-      if (after !== before) {
-        expect(after).toBe("c");
-        moved += 1;
-      }
-    }
-    expect(moved).toBeGreaterThan(60);
-    expect(moved).toBeLessThan(140);
-  });
-
-  it("gives each its share by free capacity", () => {
-    const counts: Record<string, number> = { idle: 0, busy: 0 };
-    for (let index = 0; index < 1000; index += 1) {
-      const chosen = chooseRunner([runner("idle", 0), runner("busy", 8)], `client-${index}`, []);
-      counts[chosen?.id ?? "none"] = (counts[chosen?.id ?? "none"] ?? 0) + 1;
-    }
-    expect(counts.idle).toBeGreaterThan(750);
-    expect(counts.busy).toBeGreaterThan(100);
-  });
-
-  it("never chooses a full, draining or excluded one", () => {
-    expect(chooseRunner([runner("full", 10), runner("drain", 0, true), runner("out")], "x", ["out"])).toBeNull();
-  });
+  for (let shard = 0; shard < SHARDS; shard += 1) {
+    await fleetStatus(sharded);
+    await runInDurableObject(shardStub(shard), async (instance, state) => {
+      (instance as unknown as { runners: Map<string, unknown> }).runners.clear();
+      await state.storage.deleteAll();
+    });
+  }
 });
 
 describe("the Fleet", () => {
@@ -109,6 +80,57 @@ describe("the Fleet", () => {
     expect(await placeRunner(env, "a")).toMatchObject({ id: "r1" });
   });
 
+  it("gives a runner that a caller could not reach no session until its next heartbeat", async () => {
+    await recordHeartbeat(env, heartbeat("r1"));
+    await reportUnreachable(env, "r1");
+    await reportUnreachable(env, "unknown");
+    expect(await placeRunner(env, "a")).toBe("none");
+    await recordHeartbeat(env, heartbeat("r1"));
+    expect(await placeRunner(env, "a")).toMatchObject({ id: "r1" });
+  });
+
+  it("places where the environment is, and in the region that was asked for while it has room", async () => {
+    await recordHeartbeat(env, heartbeat("eu", { region: "eu", environments: ["default", "science"], free: 1 }));
+    await recordHeartbeat(env, heartbeat("us", { region: "us" }));
+    expect(await placeRunner(env, "a", [], { environment: "other" })).toBe("none");
+    expect(await placeRunner(env, "a", [], { region: "eu" })).toMatchObject({ id: "eu" });
+    expect(await placeRunner(env, "b", [], { region: "eu" })).toMatchObject({ id: "us" });
+    expect(await placeRunner(env, "b", [], { environment: "science" })).toBe("full");
+  });
+
+  it("writes nothing for a heartbeat that changes nothing but the load", async () => {
+    await recordHeartbeat(env, heartbeat("r1"));
+    const puts: string[] = [];
+    await runInDurableObject(fleet(), (_instance, state) => {
+      const put = state.storage.put.bind(state.storage) as (key: string, value: unknown) => Promise<void>;
+      Object.assign(state.storage, {
+        put: (key: string, value: unknown) => {
+          puts.push(key);
+          return put(key, value);
+        },
+      });
+    });
+    for (let sessions = 0; sessions < 5; sessions += 1) {
+      await recordHeartbeat(env, heartbeat("r1", { sessions, free: 10 - sessions }));
+    }
+    expect(puts).toEqual([]);
+    await recordHeartbeat(env, heartbeat("r1", { draining: true }));
+    expect(puts).toEqual(["runner:r1"]);
+    await evictDurableObject(fleet());
+  });
+
+  it("refuses a runner past its bound, and still takes those that it knows", async () => {
+    await recordHeartbeat(env, heartbeat("r1"));
+    await runInDurableObject(fleet(), (instance) => {
+      const { runners } = instance as unknown as { runners: Map<string, { seenAtMs: number }> };
+      const known = runners.get("r1");
+      if (known === undefined) throw new Error("r1 is missing");
+      for (let index = 1; index < MAX_RUNNERS; index += 1) runners.set(`other-${index}`, { ...known });
+    });
+    expect(await recordHeartbeat(env, heartbeat("one-too-many"))).toBe(false);
+    expect(await recordHeartbeat(env, heartbeat("r1"))).toBe(true);
+  });
+
   it("remembers across eviction, down to what a runner says about itself", async () => {
     await recordHeartbeat(env, heartbeat("r1"));
     await evictDurableObject(fleet());
@@ -136,6 +158,31 @@ describe("the Fleet", () => {
   });
 });
 
+describe("several shards", () => {
+  it("spread the runners, and place and list over all of them", async () => {
+    for (let index = 0; index < 40; index += 1) {
+      await recordHeartbeat(sharded, heartbeat(`r${index}`, { capacity: 2, free: 2 }));
+    }
+    expect((await fleetStatus(sharded)).length).toBe(40);
+    for (let shard = 0; shard < SHARDS; shard += 1) {
+      await runInDurableObject(shardStub(shard), (instance) => {
+        const { size } = (instance as unknown as { runners: Map<string, unknown> }).runners;
+        expect(size).toBeGreaterThan(2);
+        expect(size).toBeLessThan(20);
+      });
+    }
+    const places = new Map<string, number>();
+    for (let index = 0; index < 80; index += 1) {
+      const placed = await placeRunner(sharded, `client-${index}`);
+      if (typeof placed === "string") throw new Error(placed);
+      places.set(placed.id, (places.get(placed.id) ?? 0) + 1);
+    }
+    expect([...places.values()].every((count) => count === 2)).toBe(true);
+    expect(places.size).toBe(40);
+    expect(await placeRunner(sharded, "one-more")).toBe("full");
+  });
+});
+
 describe("the world outside", () => {
   const call = (path: string, init: RequestInit = {}) =>
     (exports as unknown as { default: Fetcher }).default.fetch(`https://edge.test${path}`, init);
@@ -153,11 +200,34 @@ describe("the world outside", () => {
     ]) {
       expect((await report(heartbeat("r1"), headers)).status).toBe(401);
     }
-    expect((await call("/ready")).status).toBe(503);
     expect((await report(heartbeat("r1"))).status).toBe(204);
-    expect((await call("/ready")).status).toBe(200);
-    expect((await report(heartbeat("r1", { sessions: 10 }))).status).toBe(204);
-    expect((await call("/ready")).status).toBe(503);
+  });
+
+  it("is ready if a runner with room says that it is, and stops asking one that does not answer", async () => {
+    let answer = async () => Response.json({ status: "ready" });
+    const asked: string[] = [];
+    vi.stubGlobal("fetch", (url: URL) => {
+      asked.push(String(url));
+      return answer();
+    });
+    // A new environment object each time: what is known of a shard's room is kept for two seconds.
+    const ready = async () => (await testFront({ CLIENT_SESSIONS: env.CLIENT_SESSIONS }).fetch("/ready")).status;
+    expect(await ready()).toBe(503);
+    await recordHeartbeat(env, heartbeat("r1"));
+    expect(await ready()).toBe(200);
+    answer = async () => Response.json({}, { status: 503 });
+    expect(await ready()).toBe(503);
+    answer = async () => {
+      throw new Error("connection refused");
+    };
+    expect(await ready()).toBe(503);
+    const before = asked.length;
+    expect(await ready()).toBe(503);
+    expect(asked.length).toBe(before);
+    await recordHeartbeat(env, heartbeat("r1", { sessions: 10 }));
+    expect(await ready()).toBe(503);
+    expect(asked.length).toBe(before);
+    vi.unstubAllGlobals();
   });
 
   it("refuses malformed and huge heartbeats", async () => {
