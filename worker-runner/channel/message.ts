@@ -44,17 +44,22 @@ const UnencodableOutput = z.object({
   data: z.string().max(MAX_PIECE_CHARACTERS),
 });
 
+/** The process does not know a message that the runner sent; it exits. */
+const Unsupported = z.object({ type: z.literal("unsupported"), message_type: z.string().max(100) });
+
 export const KeeperMessage = z.discriminatedUnion("type", [
   z.object({ type: z.literal("exited"), pid, code: z.int().nullable(), signal: z.int().nullable() }),
   z.object({ type: z.literal("signalled"), id, delivered: z.boolean() }),
   z.object({ type: z.literal("swept"), id, killed: z.int().nonnegative() }),
   z.object({ type: z.literal("interrupts"), id, count: z.number().nonnegative() }),
   UnencodableOutput,
+  Unsupported,
 ]);
 export type KeeperMessage = z.infer<typeof KeeperMessage>;
 
 export const LiveMessage = z.discriminatedUnion("type", [
   UnencodableOutput,
+  Unsupported,
   z.object({
     type: z.literal("display"),
     execution_id: executionId,

@@ -83,6 +83,8 @@ export class Keeper {
     if (kind !== FrameKind.json) throw new ChannelViolation("a keeper sends no blob");
     const message = parseMessage(KeeperMessage, payload);
     switch (message.type) {
+      case "unsupported":
+        throw new ChannelViolation(`the keeper does not know the message ${message.message_type}`);
       case "output":
         this.#keepLeftover({ offset: message.offset, stream: message.stream, text: message.data }, payload.length);
         return;

@@ -185,6 +185,9 @@ export class Live {
     }
     if (kind !== FrameKind.json) throw new ChannelViolation("a live process sends no blob");
     const message = parseMessage(LiveMessage, payload);
+    if (message.type === "unsupported") {
+      throw new ChannelViolation(`the live process does not know the message ${message.message_type}`);
+    }
     if (message.type === "output") {
       this.#takeOutput({ offset: message.offset, stream: message.stream, text: message.data });
     } else if ("execution_id" in message) {

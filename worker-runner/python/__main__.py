@@ -19,7 +19,7 @@ _BUILTINS: dict[str, Any] = dict(vars(builtins))
 
 
 class _OwnLoader(SourceFileLoader):
-    """Gives our modules builtins of their own, which user code does not replace by accident."""
+    """Gives our modules a builtins dictionary of their own, so that user code does not replace parts of it by accident."""
 
     def exec_module(self, module: ModuleType) -> None:
         module.__dict__["__builtins__"] = _BUILTINS
@@ -27,11 +27,11 @@ class _OwnLoader(SourceFileLoader):
 
 
 class _OwnFinder:
-    """Finds our package beside this file, wherever sys.path leads."""
+    """Finds our package beside this file, independent of sys.path."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, _target: object = None) -> ModuleSpec | None:
-        """Return the spec of a module of ours, None for any other."""
+        """Return the spec of one of our modules, None for any other."""
         if name != _PACKAGE and not name.startswith(_PACKAGE + "."):
             return None
         spec = PathFinder.find_spec(name, [_HERE] if path is None else path)

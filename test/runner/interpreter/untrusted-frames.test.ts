@@ -23,6 +23,7 @@ const misdeeds: Record<string, Misdeed> = {
   "an input request for another execution": (live) =>
     live.say({ type: "input", execution_id: "another", input_id: "1", prompt: "", password: false }),
   "an unknown type": (live, id) => live.say({ type: "checkpoint", execution_id: id }),
+  "that it does not know a message": (live) => live.say({ type: "unsupported", message_type: "execute" }),
   "a field of the wrong type": (live, id) => live.finish(id, { execution_time: "1" }),
   "a missing field": (live, id) => live.say({ type: "display", execution_id: id }),
   "a value that is not JSON": (live, id) => live.finish(id, { value: "NaN" }),

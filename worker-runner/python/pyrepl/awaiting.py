@@ -1,4 +1,4 @@
-"""Owns top-level `await`: one event loop per session, whose background tasks go on whenever it runs."""
+"""Owns top-level `await`: one event loop per session. Its background tasks continue whenever the loop runs."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class HiddenChildren:
         self._ended: list[int] = []
 
     def reap(self) -> None:
-        """Take the wait status of snapshots that have ended."""
+        """Reap the snapshots that have ended."""
         for pid in list(self.pids):
             try:
                 ended, _ = _waitpid(pid, _WNOHANG)
@@ -43,18 +43,18 @@ class HiddenChildren:
                 self._forget(pid)
 
     def take_ended(self) -> list[int]:
-        """Return the pids of those that have ended since the last call, whoever waited for them."""
+        """Return the pids of the snapshots that have ended since the last call, also of those that user code waited for."""
         ended, self._ended = self._ended, []
         return ended
 
     def await_ends(self, killed: Iterable[object]) -> None:
-        """Wait until those of these snapshots that are ours have ended."""
+        """Wait until the snapshots among `killed` have ended."""
         for pid in killed:
             if type(pid) is int and pid in self.pids:
                 self._wait_for(pid)
                 self._forget(pid)
 
-    def disown(self) -> None:
+    def forget_all(self) -> None:
         """Forget all of them: they are not children of this process."""
         self.pids.clear()
         self._ended.clear()
@@ -104,7 +104,7 @@ class HiddenChildren:
 
         def fork() -> int:
             """Fork a child process; returns 0 in the child and the child's id in the parent."""
-            # Python warns where there are threads; ours is none that user code started.
+            # Python warns if there are threads. The pump does not count: user code did not start it.
             return _fork() if _has_user_threads() else quiet_fork()
 
         for function in (fork, wait, waitpid, wait3, wait4, waitid):
@@ -122,10 +122,10 @@ class HiddenChildren:
     def _forget(self, pid: int) -> None:
         self.pids.discard(pid)
         self._ended.append(pid)
-        self._ring.dismiss(pid)
+        self._ring.unregister(pid)
 
     def _refuse(self, pid: int) -> None:
-        """Raise as the kernel does where the caller has no child that it may wait for."""
+        """Raise as the kernel does if the caller has no child that it may wait for."""
         if not self.pids:
             return
         if pid in self.pids or (pid <= 0 and not set(children_of(os.getpid())) - self.pids):

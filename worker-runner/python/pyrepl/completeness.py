@@ -1,4 +1,4 @@
-"""Owns the question whether a text is a whole piece of Python or wants more lines."""
+"""Owns deciding whether a text is a complete piece of Python or needs more lines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def completeness(code: str) -> dict[str, Any]:
 
 
 def _is_inside_block(code: str) -> bool:
-    """Say whether the last line belongs to a block that could go on."""
+    """Say whether the last line belongs to a block that could continue."""
     lines = code.split("\n")
     return len(lines) > 1 and lines[-1].strip() != "" and lines[-1][0] in " \t" and _last_statement_is_block(code)
 

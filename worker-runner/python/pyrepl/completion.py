@@ -79,7 +79,7 @@ def _resolve(namespace: dict[str, Any], parts: list[str]) -> Any:
 
 
 def _static_attribute(value: Any, name: str) -> Any:
-    """Return an attribute where reading it runs no code, a sentinel otherwise."""
+    """Return an attribute if reading it runs no code, otherwise a sentinel."""
     own = _own_dict(value)
     if name in own:
         return own[name]

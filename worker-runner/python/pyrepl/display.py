@@ -20,7 +20,7 @@ MAX_ID_CHARS = 1024
 
 
 class DisplayHandle:
-    """A displayed object that can be shown anew in its place."""
+    """A displayed object that can be replaced where it is shown."""
 
     def __init__(self, displays: Displays, display_id: str) -> None:
         self._displays = displays

@@ -1,4 +1,4 @@
-"""Owns one execution from its text to the fields of its `result` or `error`."""
+"""Owns running one execution: from its text to the fields of its `result` or `error`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Fields: TypeAlias = "dict[str, Any]"
 
 
 class _Tracing:
-    """The trace and profile functions that user code left set, kept away from our own frames."""
+    """The trace and profile functions that user code set; they are suspended while our own frames run."""
 
     __slots__ = ("profile", "trace")
 
@@ -66,7 +66,7 @@ class Executor:
 
     def _guarded(self, text: str, filename: str) -> Fields:
         guard = self._guard
-        # Two levels: a second interrupt may come while the first is being told.
+        # Two levels: a second interrupt may come while the first is being described.
         try:
             try:
                 guard.is_running_user_code = True
@@ -119,7 +119,7 @@ class Executor:
         return fields
 
     def _remember(self, error: BaseException) -> None:
-        """Leave the error where the interactive interpreter leaves it, for `pdb.pm()`."""
+        """Set `sys.last_*` as the interactive interpreter does, for `pdb.pm()`."""
         sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
         if sys.version_info >= (3, 12):
             sys.last_exc = error
@@ -134,7 +134,7 @@ def _evaluate(code: CodeType, namespace: dict[str, Any], tracing: _Tracing) -> A
     try:
         return _eval(code, namespace)
     finally:
-        # No call of ours between: it would be traced.
+        # No call of ours before these lines: it would be traced.
         tracing.trace, tracing.profile = _get_trace(), _get_profile()
         _set_trace(None)
         _set_profile(None)
@@ -144,7 +144,7 @@ def _evaluate(code: CodeType, namespace: dict[str, Any], tracing: _Tracing) -> A
 async def _evaluate_awaiting(
     body: CodeType | None, last: CodeType | None, namespace: dict[str, Any], tracing: _Tracing
 ) -> Any:
-    """Evaluate both on the running loop, whichever of them awaits."""
+    """Evaluate both on the running loop; either of them may await."""
     value: Any = None
     try:
         for code in (body, last):
@@ -160,7 +160,7 @@ async def _evaluate_awaiting(
 
 
 def _take_reserve() -> bytes | None:
-    """Set memory aside for telling that there was none; bytes, whose zeroed pages exist only once they are touched."""
+    """Reserve memory for reporting a MemoryError. Its zeroed pages take no memory until they are touched."""
     try:
         return bytes(_RESERVE_BYTES)
     except MemoryError:

@@ -1,4 +1,4 @@
-"""Owns our own forks: what they must not change (random state), and that user code's fork hooks know them apart."""
+"""Owns our own forks: they keep the random state, and fork hooks can tell them from forks of user code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _modules = sys.modules
 
 
 class Forker:
-    """Forks this process; `is_forking` tells the hook that runs in every forked child whose fork it was."""
+    """Forks this process; `is_forking` tells the fork hook whether the fork is ours."""
 
     __slots__ = ("_forking_thread",)
 
@@ -27,13 +27,13 @@ class Forker:
         self._forking_thread = 0
 
     def is_forking(self) -> bool:
-        """Say whether the fork that runs in this thread is ours; a thread of user code may fork at the same time."""
+        """Say whether this thread is in a fork of ours; a thread of user code may fork at the same time."""
         return self._forking_thread == _get_ident()
 
     def fork(self, *, is_fresh: bool = False) -> int:
-        """Fork as `os.fork` does; OSError where the kernel refuses.
+        """Fork as `os.fork` does; OSError if the kernel refuses.
 
-        The random module's state stays as it is in the child, unless the child is to be a fresh interpreter.
+        The child keeps the random module's state, unless it is to be a fresh interpreter.
         """
         state = None if is_fresh else _random_state()
         self._forking_thread = _get_ident()
@@ -64,9 +64,9 @@ class Forker:
 
 
 def quiet_fork() -> int:
-    """Fork without the warning about threads, which is for programs that do not know that they have some.
+    """Fork without the warning about threads, which user code did not start.
 
-    A stand-in for the warnings module ignores it: the filters of the real one are user code's, and may be anything.
+    A substitute for the warnings module ignores it, because user code may have changed the filters of the real one.
     """
     real = _modules.get("warnings")
     if sys.version_info < (3, 12) or real is None:
@@ -87,7 +87,7 @@ def _make_silence() -> ModuleType:
 
 
 def _random_state() -> tuple[Any, Any, Any] | None:
-    """Return the shared generator of the random module and its state, which its own fork hook would throw away."""
+    """Return the shared generator of the random module and its state, which the module's own fork hook would replace."""
     random: Any = sys.modules.get("random")
     generator = getattr(random, "_inst", None)
     if generator is None:

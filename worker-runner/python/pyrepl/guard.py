@@ -1,10 +1,10 @@
-"""Owns when a Python signal handler may run: in user code and in our waits, never in the middle of our own work.
+"""Owns deciding when a Python signal handler may run: in user code and in our waits, never in the middle of our own work.
 
 Handlers run between any two bytecodes of the main thread and may raise (KeyboardInterrupt, a user's TimeoutError from
 SIGALRM). Inside our code that would tear a frame or lose a lock. So every handler that is installed while user code runs is
-wrapped: it looks up the stack for the nearest frame of ours. If that is one that user code is called from, or one that
-merely waits (`interruptible`), the handler runs; otherwise it is delivered at the end of the `print` that was interrupted, or
-the pump thread sends the signal once more a millisecond later.
+wrapped: the wrapper looks up the stack for our nearest frame. If that frame calls user code or merely waits (`interruptible`),
+the handler runs. Otherwise it runs at the end of the `print` that was interrupted, or the pump thread sends the signal again a
+millisecond later.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def interruptible(function: _Function) -> _Function:
 
 @interruptible
 def call_user(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call what user code may have written; signal handlers run as they would anywhere in user code."""
+    """Call a function that may be user code; signal handlers run as they do anywhere in user code."""
     return function(*arguments)
 
 
@@ -51,7 +51,7 @@ def acquire_interruptibly(lock: Any) -> None:
     """Wait for a lock; a signal handler that raises leaves it unlocked."""
     acquired: list[bool] = []
     try:
-        # In C from the acquiring to the noting: no handler can come between.
+        # Acquiring and recording both happen in C, so that no handler runs in between.
         acquired.extend(map(lock.acquire, (True,)))
     except BaseException:
         if acquired:
@@ -61,10 +61,10 @@ def acquire_interruptibly(lock: Any) -> None:
 
 @interruptible
 def deliver(postponed: list[int]) -> None:
-    """Run the handlers of signals that came in the middle of our own work; what they raise goes on to user code.
+    """Run the handlers of signals that came in the middle of our own work; their exceptions propagate to user code.
 
-    Code that does little but print is in our work whenever the pump's turn comes, so that its repeating alone might never
-    find it anywhere else.
+    Code that does little but print is inside our work whenever the pump repeats a signal, so the pump's repetition alone might
+    never succeed.
     """
     while postponed:
         _raise_signal(postponed.pop(0))
@@ -87,11 +87,11 @@ def _is_busy(frame: FrameType | None) -> bool:
 
 
 def _drop(_signum: int) -> None:
-    """Stand in until a pump takes postponed signals."""
+    """Do nothing, until a pump takes postponed signals."""
 
 
 def _nothing() -> None:
-    """Stand in until a pump can forget them."""
+    """Do nothing, until a pump has signals to forget."""
 
 
 class _Guarded:
@@ -162,7 +162,7 @@ class Guard:
         module.getsignal = get_unguarded
 
     def enter_user_code(self) -> None:
-        """Give SIGINT to user code's handler, and count anew how often that takes notice."""
+        """Give SIGINT to user code's handler, and count its calls from 0."""
         self.interrupts = 0
         self.note_interrupts(0)
         _set_handler(_SIGINT, self._user_sigint)
@@ -170,13 +170,13 @@ class Guard:
     def leave_user_code(self) -> None:
         """Ignore SIGINT until the next execution, and keep user code's handler for it.
 
-        A signal that was postponed in this execution must not be repeated in the next one. Blocked meanwhile, since Python
-        prints an OSError ("ignored due to race condition") to user code's stderr for one that comes while the handler changes.
+        A signal that was postponed in this execution must not be repeated in the next one. SIGINT is blocked while the handler
+        changes; otherwise Python could print an OSError ("ignored due to race condition") to user code's stderr.
         """
         self.is_running_user_code = False
         self.forget_postponed()
         mask = _set_mask(_SIG_BLOCK, _ONLY_SIGINT)
         handler = _set_handler(_SIGINT, _SIG_IGN)
         _set_mask(_SIG_SETMASK, mask)
-        # None: code in C has set it. Python cannot set that again, and has its own.
+        # None means that code in C has set the handler. Python cannot restore that one, and uses its own.
         self._user_sigint = _Guarded(self, _default_int_handler) if handler is None else handler

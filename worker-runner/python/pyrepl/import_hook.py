@@ -1,7 +1,6 @@
-"""Owns what happens when user code imports certain library modules: each gets our step behind its loading.
+"""Owns adapting certain library modules when user code imports them, so that they need not be loaded ahead in every process.
 
-So that they need not be loaded ahead in every process: getpass asks the client, linecache knows the executions' sources, and
-matplotlib shows its figures without any set-up.
+getpass asks the client, linecache knows the executions' sources, and matplotlib shows its figures.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _BACKEND_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "figure
 
 
 class StepFinder:
-    """A meta path finder: knows matplotlib's backend, and what follows the loading of which module."""
+    """A meta path finder that knows matplotlib's backend, and the step to run after the loading of each adapted module."""
 
     def __init__(self, steps: dict[str, Callable[[Any], None]]) -> None:
         self._steps = {"matplotlib": set_backend, **steps}
@@ -32,7 +31,7 @@ class StepFinder:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the spec of the backend, or of a module with our step behind its loading."""
+        """Return the spec of the backend, or of a module whose loading ends with our step."""
         if name == _BACKEND:
             return ModuleSpec(name, SourceFileLoader(name, _BACKEND_FILE), origin=_BACKEND_FILE)
         step = self._steps.get(name)

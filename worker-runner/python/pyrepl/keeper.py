@@ -1,4 +1,4 @@
-"""Owns the keeper: pid 1 of the sandbox, which forks, signals, ends and reaps the others and never runs user code."""
+"""Owns the keeper: pid 1 of the sandbox, which forks, signals, kills and reaps the other processes. It never runs user code."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import os
 import select
 import signal
 
-from . import environment, linux, live, processes
+from . import environment, linux, processes
 from .fork import Forker
-from .output import Pipes, output_message, output_payload
+from .live import Live, prepare_process
+from .messages import UnknownMessage, refuse_unknown, unsupported
+from .pipes import Pipes
 from .python_facts import python_facts
 from .ring import CAPACITY, Ring
-from .wire import KIND_OUTPUT, Connection, ConnectionEnded, Message
+from .session_state import SessionState
+from .wire import KIND_OUTPUT, Connection, ConnectionEnded, output_message, output_payload
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
+
+    from .messages import KeeperRequest, Sweep
 
 _waitpid = os.waitpid
 _REMAINDER_BYTES = 1 << 20
@@ -32,28 +37,30 @@ class Keeper:
         self._log = os.dup(2)
         self._pipes = Pipes()
         self._forker = Forker()
-        self._live = live.Live(channel_path, self._ring, self._pipes, self._forker)
+        self._state = SessionState(channel_path, self._ring, self._pipes, self._forker)
         self._child_read, self._child_write = os.pipe()
         os.set_blocking(self._child_read, False)
         os.set_blocking(self._child_write, False)
         self._connection = Connection(channel_path)
 
     def run(self, token: str, preload: list[str], workspace: str) -> NoReturn:
-        """Serve the runner until the connection ends; then end everything, and exit."""
+        """Serve the runner until the connection ends; then kill every other process, and exit."""
         self._workspace = workspace
-        environment.furnish(self._live)
+        environment.set_up(self._state)
         for name in preload:
             self._import_ahead(name)
         signal.signal(signal.SIGCHLD, _on_child)
         signal.set_wakeup_fd(self._child_write, warn_on_full_buffer=False)
         gc.collect()
         gc.freeze()
-        hello: Message = {"type": "hello", "role": "keeper", "token": token, "pid": os.getpid()}
+        hello = {"type": "hello", "role": "keeper", "token": token, "pid": os.getpid()}
         try:
             self._connection.send_message({**hello, "python": python_facts()})
             self._serve()
         except ConnectionEnded:
             pass
+        except UnknownMessage as error:
+            self._connection.send_message(unsupported(error))
         except BaseException:
             import traceback
 
@@ -81,30 +88,31 @@ class Keeper:
                 while self._connection.has_frame():
                     self._obey(self._connection.receive_message())
 
-    def _obey(self, message: Message) -> None:
-        kind = message.get("type")
-        if kind == "spawn":
+    def _obey(self, message: KeeperRequest) -> None:
+        if message["type"] == "spawn":
             self._spawn(message["token"])
-        elif kind == "signal":
+        elif message["type"] == "signal":
             pid = message["pid"]
-            is_there = self._ring.is_enrolled(pid) and processes.is_living(pid)
+            is_there = self._ring.is_registered(pid) and processes.is_living(pid)
             delivered = is_there and processes.send_signal(pid, message["signal"])
             self._connection.send_message({"type": "signalled", "id": message["id"], "delivered": delivered})
-        elif kind == "interrupts":
+        elif message["type"] == "interrupts":
             self._connection.send_message({"type": "interrupts", "id": message["id"], "count": self._ring.interrupts()})
-        elif kind == "sweep":
+        elif message["type"] == "sweep":
             self._sweep(message)
+        else:
+            refuse_unknown(message)
 
     def _spawn(self, token: str) -> None:
         pid = self._forker.fork(is_fresh=True)
         if pid:
-            self._ring.enrol(pid)
+            self._ring.register(pid)
             return
         try:
             self._become_live()
         except BaseException:
             os._exit(70)
-        self._live.run(token)
+        Live(self._state).run(token)
 
     def _become_live(self) -> None:
         self._connection.close()
@@ -114,20 +122,20 @@ class Keeper:
         os.close(self._child_read)
         os.close(self._child_write)
         linux.die_with_parent(signal.SIGKILL)
-        live.prepare_process()
-        environment.enter(self._live, self._workspace)
-        self._live.warm_up()
+        prepare_process()
+        environment.activate(self._state, self._workspace)
+        self._state.warm_up()
         gc.enable()
 
     def _reap(self) -> None:
-        """Report the ended processes of ours, a live one's unsent output first."""
+        """Report our processes that have ended; the unsent output of a live process goes first."""
         for pid, status in _ended_children():
             if pid == self._ring.live_pid():
                 self._hand_over_output()
             self._report(pid, status)
 
     def _report(self, pid: int, status: int) -> None:
-        if not self._ring.dismiss(pid):
+        if not self._ring.unregister(pid):
             return
         killed = os.WIFSIGNALED(status)
         self._connection.send_message(
@@ -139,8 +147,8 @@ class Keeper:
             }
         )
 
-    def _sweep(self, message: Message) -> None:
-        keep = {pid for pid in message["keep"] if isinstance(pid, int)}
+    def _sweep(self, message: Sweep) -> None:
+        keep = set(message["keep"])
         ended: list[tuple[int, int]] = []
 
         def wait_for_end() -> None:
@@ -173,7 +181,7 @@ class Keeper:
             _drain(self._child_read)
 
     def _hand_over_output(self) -> None:
-        """Send what the dead live process had written and not sent."""
+        """Send the output that the dead live process had written and not sent."""
         rest = self._ring.unsent()
         if rest is None:
             return
@@ -211,7 +219,7 @@ class Keeper:
 
 
 def _decode(data: bytes) -> tuple[str, bool]:
-    """Return the text of output bytes, and whether UTF-8 can carry it."""
+    """Return the text of output bytes, and whether UTF-8 can encode it."""
     try:
         return data.decode("utf-8"), True
     except UnicodeDecodeError:
@@ -257,8 +265,8 @@ def _read_token() -> str:
 
 
 def main() -> NoReturn:
-    """Run the keeper as docs/channel.md tells; the process ends here."""
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # Whatever the runner's own parent left open is not for user code.
+    """Run the keeper as docs/channel.md describes; never returns."""
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # Descriptors inherited from the runner are not for user code.
     linux.set_dumpable(False)
     linux.forbid_core_dumps()
     linux.adopt_orphans()

@@ -1,4 +1,4 @@
-"""Owns the calls to Linux that the standard library lacks; each fails quietly where the kernel or libc refuses it."""
+"""Owns the Linux calls that the standard library lacks; each fails quietly if the kernel or libc refuses it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _IONBF = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
-# Looked up once: ctypes makes classes and functions with what user code left of builtins. PyDLL keeps the interpreter lock:
-# setting a timer does not wait, and must not invite another thread.
+# Looked up once, because ctypes would use the builtins that user code may have replaced. PyDLL keeps the interpreter lock:
+# setting a timer does not block, so no other thread should run.
 _prctl = _libc.prctl
 _timerfd_create = _libc.timerfd_create
 _timerfd_settime = ctypes.PyDLL(None).timerfd_settime
@@ -39,7 +39,7 @@ class Timer:
         self._spec = ctypes.byref(_TimerSpec(0, 0, 0, after_ms * 1000000))
 
     def arm(self) -> None:
-        """Start the time anew."""
+        """Start the time again."""
         _timerfd_settime(self.fd, 0, self._spec, None)
 
 
@@ -54,7 +54,7 @@ def set_dumpable(is_dumpable: bool) -> None:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every orphaned descendant (what pid 1 is anyway)."""
+    """Become the parent of every orphaned descendant, as pid 1 always is."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -69,7 +69,7 @@ def unbuffer_c_stdio() -> None:
 
 
 def forbid_core_dumps() -> None:
-    """Limit core files to one byte where the sandbox has not: the host's crash handler stays away from that (core(5))."""
+    """Limit core files to one byte if the sandbox has not: then the host's crash handler is not started (core(5))."""
     if _getrlimit(resource.RLIMIT_CORE)[1] not in (0, 1):
         _setrlimit(resource.RLIMIT_CORE, (1, 1))
 
@@ -81,9 +81,9 @@ def resident_bytes() -> int:
 
 
 class SpareDescriptors:
-    """While entered, allows the few descriptors that only the hard limit allows: user code may hold all the others.
+    """While entered, raises the soft limit to the hard one: user code may hold all descriptors of the soft limit.
 
-    A class, because a generator would go through contextlib, which works with what user code left of builtins.
+    A class, because a generator would go through contextlib, which uses the builtins that user code may have replaced.
     """
 
     __slots__ = ("_soft",)

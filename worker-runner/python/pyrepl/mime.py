@@ -60,7 +60,7 @@ def rich_bundle(value: Any) -> Bundle | None:
 
 
 def pack(items: dict[Any, Any]) -> dict[str, str]:
-    """Return the items as text, binary ones in base64, JSON ones as JSON text; what is too large is left out and said."""
+    """Return the items as text, binary ones in base64, JSON ones as JSON text. An item that is too large becomes a note."""
     packed: dict[str, str] = {}
     left = MAX_BUNDLE_CHARS
     for media_type, content in items.items():
@@ -78,7 +78,7 @@ def pack(items: dict[Any, Any]) -> dict[str, str]:
 
 
 def plain_json(metadata: Any) -> dict[str, Any]:
-    """Return metadata as what JSON can carry, empty where it cannot or is nested too deep."""
+    """Return metadata as plain JSON; empty if JSON cannot hold it or it is nested too deep."""
     try:
         import json
 
@@ -90,7 +90,7 @@ def plain_json(metadata: Any) -> dict[str, Any]:
 
 
 def call_quietly(function: Any, *arguments: Any, **options: Any) -> Any:
-    """Call user code; None where it raises an Exception."""
+    """Call user code; None if it raises an Exception."""
     try:
         return _call(function, arguments, options)
     except Exception:

@@ -1,7 +1,7 @@
-"""Owns keeping our modules apart from user code: out of sys.modules, and with library modules of their own.
+"""Owns keeping our modules apart from user code: out of sys.modules, and with their own copies of library modules.
 
-What user code does to `os`, `select` or `time` by assignment reaches the modules that it imports. Ours hold copies of them,
-made in the keeper, in which the same functions stand under the same names.
+If user code assigns to attributes of `os`, `select` or `time`, it changes the modules that it imports. Our modules hold copies,
+made in the keeper, with the same functions under the same names.
 """
 
 from __future__ import annotations
@@ -15,29 +15,30 @@ if TYPE_CHECKING:
     from typing import Any
 
 OWN_PREFIX = os.path.dirname(os.path.abspath(__file__)) + os.sep
-"""Where our own code comes from, as it stands in `co_filename`."""
+"""The folder of our own code, as `co_filename` shows it."""
 
 _SHARED = frozenset(("sys", "builtins", "typing"))
 """Modules whose attributes we set or read for user code, and therefore share with it."""
 
 
 def isolate() -> None:
-    """Give every module of ours its own copies of the library modules that it names. Once, before user code exists."""
-    copies: dict[str, ModuleType] = {}
+    """Give every module of ours its own copies of the library modules that it names; once, before user code exists."""
+    # By identity: `_io` and `io` both call themselves "io".
+    copies: dict[int, ModuleType] = {}
     for own in _own_modules().values():
         for name, value in list(vars(own).items()):
             if type(value) is ModuleType and not _is_own(value) and value.__name__ not in _SHARED:
-                vars(own)[name] = copies.setdefault(value.__name__, _copy(value))
+                vars(own)[name] = copies.setdefault(id(value), _copy(value))
 
 
 def hide() -> None:
-    """Take our modules out of sys.modules; their functions go on working."""
+    """Remove our modules from sys.modules; their functions still work."""
     for name in _own_modules():
         del sys.modules[name]
 
 
 def real_module(name: str) -> Any:
-    """Return the module that user code gets by importing `name`."""
+    """Return the module that user code gets if it imports `name`."""
     return sys.modules[name]
 
 

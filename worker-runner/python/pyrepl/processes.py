@@ -1,4 +1,4 @@
-"""Owns looking at and ending the other processes of the session: all of the pid namespace, or all descendants without one."""
+"""Owns finding and killing the session's other processes: all of the pid namespace or, without one, all descendants."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _STABLE_PASSES = 50
 def others(keep: Collection[int]) -> set[int]:
     """Return the processes of the session except this one and `keep`.
 
-    Zombies count as gone where somebody else has to reap them. Our own do not until they are reaped: a process whose first
-    thread has ended looks like one while the others still end.
+    A zombie counts as gone if another process has to reap it. Our own zombies count until they are reaped, because a process
+    whose first thread has ended looks like a zombie while its other threads are still ending.
     """
     own = os.getpid()
     found: set[int] = set()
@@ -61,7 +61,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def _read_stat(pid: int) -> tuple[int, str]:
-    """Return a process's parent and state; parent -1 where there is no such process."""
+    """Return a process's parent and state; parent -1 if there is no such process."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stat:
             fields = stat.read().rpartition(b")")[2].split(None, 2)
@@ -71,12 +71,12 @@ def _read_stat(pid: int) -> tuple[int, str]:
 
 
 def is_living(pid: int) -> bool:
-    """Say whether there is such a process, and not just what is left of one."""
+    """Say whether the process exists and is no zombie."""
     return _read_stat(pid)[1] not in "ZX"
 
 
 def send_signal(pid: int, signum: int) -> bool:
-    """Send a signal; False where there is no such process."""
+    """Send a signal; False if there is no such process."""
     try:
         os.kill(pid, signum)
     except OSError:
@@ -85,10 +85,10 @@ def send_signal(pid: int, signum: int) -> bool:
 
 
 def end_others(keep: Collection[int], wait_for_end: Callable[[], None]) -> int:
-    """End every other process but `keep`; returns how many there were.
+    """Kill every other process except `keep`; returns how many there were.
 
-    They are stopped before they are killed, and looked for until no new one appears: a fork bomb cannot outrun that.
-    `wait_for_end` reaps, and blocks for a moment at most.
+    Processes are stopped before they are killed, and the search repeats until no new one appears, so a fork bomb cannot escape.
+    `wait_for_end` reaps, and blocks only briefly.
     """
     ended: set[int] = set()
     while True:

@@ -7,13 +7,16 @@ import os
 import select
 
 from .guard import acquire_interruptibly, interruptible
-from .output import Output
-from .wire import Connection, Message, parse_message
+from .wire import parse_message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from .messages import LiveRequest
+    from .output import Output
+    from .wire import Connection
 
 _POLLIN = select.POLLIN
 MAX_PROMPT_CHARS = 1 << 16
@@ -27,7 +30,7 @@ class Prompts:
         self._lock = _thread.allocate_lock()
         self._threads_waiting = 0
         self.execution_id: str | None = None
-        self.deferred: list[Message] = []
+        self.deferred: list[LiveRequest] = []
         self._main_thread = _thread.get_ident()
 
     def start(self, connection: Connection) -> None:
@@ -39,7 +42,7 @@ class Prompts:
         self._cancel_read = self._cancel_write = -1
 
     def ask(self, prompt: str, is_password: bool) -> str | None:
-        """Return the client's line without a line end of ours, or None at the end of input."""
+        """Return the line that the client sent, or None at the end of input."""
         if self.execution_id is None or not self._output.is_open:
             return None
         acquire_interruptibly(self._lock)
@@ -51,7 +54,7 @@ class Prompts:
             self._lock.release()
 
     def end_execution(self) -> None:
-        """Answer the questions of threads with the end of input, and have the connection to ourselves again."""
+        """Answer the questions of threads with the end of input, so that only the main thread reads the connection again."""
         self.execution_id = None
         if self._threads_waiting:
             os.write(self._cancel_write, b"!")
@@ -93,19 +96,18 @@ class Prompts:
                     return None
                 self._connection.receive_some(wait=False)
                 continue
-            message = parse_message(*frame)
-            if message.get("type") != "input_response":
+            message: LiveRequest = parse_message(*frame)
+            if message["type"] != "input_response":
                 self.deferred.append(message)
-            elif message.get("input_id") == input_id:
-                value = message.get("value")
-                return value if isinstance(value, str) else None
+            elif message["input_id"] == input_id:
+                return message["value"]
 
 
 def make_input(prompts: Prompts, get_stdin: Callable[[], Any], own_stdin: Any) -> Callable[..., str]:
     """Return the `input` of builtins."""
 
     def read_line(prompt: object = "") -> str:
-        """Read a string from the client. The prompt string, if given, is shown to them; end of file raises EOFError."""
+        """Read a string from the client. The prompt string, if given, is shown there; end of file raises EOFError."""
         text = ask_user_text(prompt)
         stdin = get_stdin()
         if stdin is not own_stdin:
@@ -125,7 +127,7 @@ def make_getpass(prompts: Prompts) -> Callable[..., str]:
     """Return the `getpass` of the getpass module."""
 
     def getpass(prompt: str = "Password: ", stream: Any = None, **_options: Any) -> str:
-        """Ask the client for a password; nothing that they type is shown."""
+        """Ask the client for a password; the client does not show it."""
         answer = prompts.ask(ask_user_text(prompt), True)
         if answer is None:
             raise EOFError("EOF when reading a line")

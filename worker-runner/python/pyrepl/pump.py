@@ -1,4 +1,4 @@
-"""Owns the thread that sends output which nobody else sends: of C code, of subprocesses, and lines left unfinished."""
+"""Owns the pump thread, which sends the output of C code and subprocesses, and lines that are not finished."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import _thread
 import os
 import select
 
-from .guard import Guard
 from .linux import Timer
-from .wire import Connection, ConnectionEnded
+from .wire import ConnectionEnded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .output import Output, Pipes
+    from collections.abc import Callable
 
+    from .guard import Guard
+    from .pipes import Pipes
+    from .wire import Connection
 
 _LINGER_MS = 2
 _RETRY_MS = 1
@@ -29,10 +31,14 @@ _pthread_kill = _signal.pthread_kill
 
 
 class Pump:
-    """The pump of one live process; it also notices that the runner is gone, and repeats postponed signals."""
+    """The pump of one live process; it also ends the process when the runner is gone, and repeats postponed signals.
 
-    def __init__(self, output: Output, guard: Guard, pipes: Pipes, connection: Connection) -> None:
-        self._output = output
+    `drain` takes the bytes in the pipes and sends them if its argument says that they are due; it returns False between
+    executions.
+    """
+
+    def __init__(self, drain: Callable[[bool], bool], guard: Guard, pipes: Pipes, connection: Connection) -> None:
+        self._drain = drain
         self._readings = [reading for reading, _ in pipes.ends]
         self._connection_fd = connection.fd
         self._wake_read, self._wake_write = os.pipe()
@@ -43,7 +49,8 @@ class Pump:
         self.postponed: list[int] = []
         self._repeating = _thread.allocate_lock()
         self._main_thread = _thread.get_ident()
-        self.is_off_pipes = False
+        # Between executions the bytes in the pipes stay there, and the thread does not watch them.
+        self.is_waiting_for_execution = False
         guard.postpone = self._postpone
         guard.forget_postponed = self._forget_postponed
 
@@ -58,7 +65,7 @@ class Pump:
             _thread.stack_size(previous_size)
 
     def wake(self) -> None:
-        """Have the thread look again."""
+        """Have the thread look at its state again."""
         try:
             _write(self._wake_write, b"!")
         except OSError:
@@ -84,7 +91,7 @@ class Pump:
         self.wake()
 
     def _forget_postponed(self) -> None:
-        """Repeat nothing any more; what was about to be repeated has been sent when this returns."""
+        """Forget the postponed signals; a repetition that had begun is complete when this returns."""
         with self._repeating:
             self.postponed.clear()
 
@@ -94,17 +101,15 @@ class Pump:
         except ConnectionEnded:
             _exit(0)
         except BaseException:
-            # Without its pump, connection or descriptors this process is of no use; the runner recovers the session.
+            # Without its pump this process is useless; the runner recovers the session.
             _exit(70)
 
     def _loop(self) -> None:
-        output = self._output
         poll = select.poll()
         poll.register(self._wake_read, _POLLIN)
         poll.register(self._timer.fd, _POLLIN)
         poll.register(self._connection_fd, _POLLRDHUP)
-        for reading in self._readings:
-            poll.register(reading, _POLLIN)
+        self._watch_pipes(poll)
         while True:
             events = dict(poll.poll(_RETRY_MS if self.postponed else None))
             if self._connection_fd in events:
@@ -114,24 +119,23 @@ class Pump:
             elif self.postponed:
                 self._repeat_signals()
             is_due = self._timer.fd in events and self._take_timer()
-            if self.is_off_pipes and output.is_open:
-                self._return_to_pipes(poll)
             has_bytes = any(reading in events for reading in self._readings)
-            if has_bytes or is_due:
-                is_taken = output.pump_out(is_due=is_due)
-                if has_bytes and not is_taken and not self.is_off_pipes:
-                    self._leave_pipes(poll)
+            if self.is_waiting_for_execution:
+                if self._drain(is_due):
+                    self._watch_pipes(poll)
+            elif (has_bytes or is_due) and not self._drain(is_due) and has_bytes:
+                self._ignore_pipes(poll)
 
-    def _leave_pipes(self, poll: select.poll) -> None:
-        """Between executions: what the pipes hold stays there until the next one begins."""
+    def _ignore_pipes(self, poll: select.poll) -> None:
         for reading in self._readings:
             poll.unregister(reading)
-        self.is_off_pipes = True
-        if self._output.is_open:
-            self._return_to_pipes(poll)
+        self.is_waiting_for_execution = True
+        # An execution that began before the line above did not wake this thread.
+        if self._drain(False):
+            self._watch_pipes(poll)
 
-    def _return_to_pipes(self, poll: select.poll) -> None:
-        self.is_off_pipes = False
+    def _watch_pipes(self, poll: select.poll) -> None:
+        self.is_waiting_for_execution = False
         for reading in self._readings:
             poll.register(reading, _POLLIN)
 

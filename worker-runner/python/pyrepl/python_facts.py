@@ -1,4 +1,4 @@
-"""Owns what the keeper tells about its Python in `hello`."""
+"""Owns the description of this Python that the keeper sends in `hello`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def python_facts() -> dict[str, Any]:
-    """Return version, implementation and serializer, without importing the latter."""
+    """Return version, implementation and serializer, without importing the serializer."""
     cloudpickle = cloudpickle_version()
     return {
         "version": ".".join(map(str, sys.version_info[:3])),

@@ -1,7 +1,7 @@
-"""Owns what a new live process must make anew because the frozen copy still holds it: epoll sets, loops' self-pipes.
+"""Owns replacing the kernel objects that a new live process shares with its snapshot: epoll sets, self-pipes of event loops.
 
-An epoll set belongs to all processes that inherited its descriptor: what one of them registers, all get. Selectors and event
-loops are therefore given a set of their own with the same registrations. A bare `select.epoll` of user code cannot be found.
+An epoll set belongs to all processes that inherited its descriptor: a registration in one process holds for all. So every
+selector and event loop gets a set of its own with the same registrations. A bare `select.epoll` of user code cannot be found.
 """
 
 from __future__ import annotations

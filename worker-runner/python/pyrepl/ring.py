@@ -1,4 +1,4 @@
-"""Owns the layout of the memory that all processes of a session share: unsent output, and who is whose."""
+"""Owns the layout of the memory that all processes of a session share: unsent output, and the pids of our processes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ CAPACITY = 65536
 """Bytes of output that the ring holds."""
 
 _HEADER_BYTES = 4096
-_BEGIN, _END, _STREAM, _LIVE_PID, _INTERRUPTS = range(5)
+BEGIN_WORD, END_WORD, STREAM_WORD, LIVE_PID_WORD, INTERRUPTS_WORD = range(5)
+"""The header's words. `output.py` writes the first three itself, because a call for each print would be slow."""
+
 _ROSTER_START, _ROSTER_SLOTS = 8, 64
 _kill = os.kill
 
 
 class Ring:
-    """Output not yet sent, interrupts noticed, and the pids that the keeper reports.
+    """Output not yet sent, the number of interrupts noticed, and the pids whose end the keeper reports.
 
-    `begin` to `end` are offsets of output since the live process began.
-
-    The live process is the only writer of the output fields while it lives; the keeper reads them after its death.
-    `begin` and `end` are single aligned words, so that a kill between two statements leaves a consistent ring.
+    `begin` and `end` are offsets of output since the live process began. The live process alone writes the output words while
+    it lives; the keeper reads them after it has died. Each is one aligned word, so a kill between two statements leaves a
+    consistent ring.
     """
 
     __slots__ = ("_map", "data", "words")
@@ -38,59 +39,59 @@ class Ring:
     def start(self, pid: int) -> None:
         """Empty the ring for the live process `pid`."""
         words = self.words
-        words[_BEGIN] = words[_END] = 0
-        words[_STREAM] = 1
-        words[_LIVE_PID] = pid
-        words[_INTERRUPTS] = 0
+        words[BEGIN_WORD] = words[END_WORD] = 0
+        words[STREAM_WORD] = 1
+        words[LIVE_PID_WORD] = pid
+        words[INTERRUPTS_WORD] = 0
 
     def note_interrupts(self, count: int) -> None:
-        """Note how many interrupts the running execution has taken notice of."""
-        self.words[_INTERRUPTS] = count
+        """Record how many interrupts the running execution has noticed."""
+        self.words[INTERRUPTS_WORD] = count
 
     def interrupts(self) -> int:
-        """Return how many that were, as far as user code has left the word alone."""
-        return self.words[_INTERRUPTS]
+        """Return the recorded count. User code can overwrite the word, so the count is a hint."""
+        return self.words[INTERRUPTS_WORD]
 
     def live_pid(self) -> int:
-        """Return the pid of the live process, 0 where there is none."""
-        return self.words[_LIVE_PID]
+        """Return the pid of the live process, or 0 if there is none."""
+        return self.words[LIVE_PID_WORD]
 
     def unsent(self) -> tuple[int, int, bytes] | None:
-        """Return (offset, stream, bytes) of what was not sent, or None where the header makes no sense."""
-        begin, end, stream = self.words[_BEGIN], self.words[_END], self.words[_STREAM]
+        """Return (offset, stream, bytes) of the output not yet sent, or None if the header is inconsistent."""
+        begin, end, stream = self.words[BEGIN_WORD], self.words[END_WORD], self.words[STREAM_WORD]
         if not begin <= end <= begin + CAPACITY or stream not in (1, 2) or end >= 1 << 53:
             return None
         return begin, stream, bytes(self.data[: end - begin])
 
-    def enrol(self, pid: int) -> None:
-        """Note `pid` as a process of ours, whose end the keeper reports; takes the place of one that is gone where it must."""
+    def register(self, pid: int) -> None:
+        """Add `pid` to the processes whose end the keeper reports; reuses the slot of an ended process if all are taken."""
         words = self.words
         for is_free in (_is_empty, _is_gone):
             for step in range(_ROSTER_SLOTS):
-                # From a place of its own: several processes may enrol at the same time.
+                # Start at a slot that depends on the pid: several processes may register at the same time.
                 slot = _ROSTER_START + (pid + step) % _ROSTER_SLOTS
                 if is_free(words[slot]):
                     words[slot] = pid
                     if words[slot] == pid:
                         return
 
-    def is_enrolled(self, pid: object) -> bool:
-        """Say whether `pid` is a living process of ours."""
+    def is_registered(self, pid: object) -> bool:
+        """Say whether `pid` is a process of ours."""
         if type(pid) is not int or pid <= 1:
             return False
-        return self.words[_LIVE_PID] == pid or any(self.words[slot] == pid for slot in self._slots())
+        return self.words[LIVE_PID_WORD] == pid or any(self.words[slot] == pid for slot in self._slots())
 
-    def dismiss(self, pid: int) -> bool:
-        """Forget `pid`; say whether it was one of ours."""
-        was_enrolled = False
+    def unregister(self, pid: int) -> bool:
+        """Remove `pid`; say whether it was a process of ours."""
+        was_registered = False
         for slot in self._slots():
             if self.words[slot] == pid:
                 self.words[slot] = 0
-                was_enrolled = True
-        if self.words[_LIVE_PID] == pid:
-            self.words[_LIVE_PID] = 0
-            was_enrolled = True
-        return was_enrolled
+                was_registered = True
+        if self.words[LIVE_PID_WORD] == pid:
+            self.words[LIVE_PID_WORD] = 0
+            was_registered = True
+        return was_registered
 
     @staticmethod
     def _slots() -> Iterator[int]:

@@ -1,7 +1,7 @@
-"""Owns frozen copies of the live process: taking and dropping them, and what one does until it becomes live itself.
+"""Owns snapshots, the frozen copies of the live process: taking and dropping them, and their life until they become state.
 
-A copy is forked far more often than it is needed, so it does next to nothing: every page that it or its parent writes is
-copied by the kernel. It blocks all signals and waits for one of them; only then does it connect and take orders.
+Most snapshots are dropped unused, and the kernel copies every page that a snapshot or its parent writes. So a snapshot does
+very little: it blocks all signals and waits for one of them. Only then does it connect and take orders.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ import sys
 import time
 
 from . import linux
+from .checkpoint.save import serialize
+from .messages import UnknownMessage, refuse_unknown, unsupported
 from .processes import send_signal
 from .revive import renew_selectors
-from .wire import Connection, ConnectionEnded, Message
+from .wire import Connection, ConnectionEnded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any
+    from collections.abc import Callable, Collection, Iterable
+    from typing import Any, Never, NoReturn
 
-    from .live import Live
+    from .messages import Serialize, SnapshotRequest, TakeSnapshot
+    from .session_state import SessionState
 
 
 _clock = time.perf_counter
@@ -35,48 +38,48 @@ _SIG_SETMASK = int(signal.SIG_SETMASK)
 _SIGKILL = int(signal.SIGKILL)
 
 WAKE = int(signal.SIGUSR1)
-"""The signal on which a copy connects."""
+"""The signal on which a snapshot connects."""
 _PARENT_GONE = int(signal.SIGUSR2)
 _ORDERS = frozenset((WAKE, _PARENT_GONE))
 _EVERY_SIGNAL = frozenset(map(int, signal.valid_signals()))
 
 
-def take(live: Live, message: Message) -> None:
-    """Fork a snapshot. Returns in the live process, and, when the snapshot is told to spawn, in the new live process."""
-    drop(live, message.get("drop", ()))
+def take(state: SessionState, message: TakeSnapshot) -> None:
+    """Fork a snapshot. Returns in the live process, and in the snapshot once it has become the new live process."""
+    drop(state, message.get("drop", ()))
     limit = message.get("max_resident_bytes")
-    if isinstance(limit, int):
-        # User code may hold every descriptor that it is allowed.
+    if limit is not None:
+        # User code may have used up its limit of descriptors.
         with linux.SpareDescriptors():
             resident = linux.resident_bytes()
         if resident > limit:
-            live.say({"type": "snapshot_declined", "id": message["id"], "resident_bytes": resident})
+            state.say({"type": "snapshot_declined", "id": message["id"], "resident_bytes": resident})
             return
-    live.hidden.reap()
+    state.hidden.reap()
     threads = _lost_threads()
-    lock = live.output.hold()
+    lock = state.output.hold()
     lock.acquire()
     started = _clock()
-    # The copy must not be ended by a signal before it waits for one.
+    # A signal must not end the snapshot before it waits for one.
     mask = _set_mask(_SIG_SETMASK, _EVERY_SIGNAL)
     try:
-        pid = live.forker.fork()
+        pid = state.forker.fork()
     except OSError:
         _set_mask(_SIG_SETMASK, mask)
         lock.release()
         with linux.SpareDescriptors():
             resident = linux.resident_bytes()
-        live.say({"type": "snapshot_declined", "id": message["id"], "resident_bytes": resident})
+        state.say({"type": "snapshot_declined", "id": message["id"], "resident_bytes": resident})
         return
     if pid == 0:
-        _freeze(live, message["token"], mask)
+        _freeze(state, message["token"], mask)
         return
     _set_mask(_SIG_SETMASK, mask)
     pause = _clock() - started
     lock.release()
-    live.hidden.pids.add(pid)
-    live.ring.enrol(pid)
-    ended = live.hidden.take_ended()
+    state.hidden.pids.add(pid)
+    state.ring.register(pid)
+    ended = state.hidden.take_ended()
     taken = {
         "type": "snapshot_taken",
         "id": message["id"],
@@ -85,58 +88,69 @@ def take(live: Live, message: Message) -> None:
         "threads": threads,
         "pause": pause,
     }
-    live.say(taken)
+    state.say(taken)
 
 
-def drop(live: Live, pids: Iterable[object]) -> None:
-    """End copies that nobody needs any more."""
+def drop(state: SessionState, pids: Iterable[object]) -> None:
+    """Kill snapshots that are no longer needed."""
     for pid in pids:
-        if type(pid) is int and pid != _getpid() and live.ring.is_enrolled(pid):
+        if type(pid) is int and pid != _getpid() and state.ring.is_registered(pid):
             send_signal(pid, _SIGKILL)
 
 
-def reap(live: Live, message: Message) -> list[int]:
-    """End copies that nobody needs, wait for that, and return the pids of ours that have ended without its having been told."""
-    dropped = message.get("drop", ())
-    drop(live, dropped)
-    live.hidden.await_ends(dropped)
-    live.hidden.reap()
-    return live.hidden.take_ended()
+def reap(state: SessionState, dropped: Collection[int]) -> list[int]:
+    """Kill snapshots, wait for their end, and return the pids of all that have ended since the last report."""
+    drop(state, dropped)
+    state.hidden.await_ends(dropped)
+    state.hidden.reap()
+    return state.hidden.take_ended()
 
 
-def _freeze(live: Live, token: str, mask: Any) -> None:
-    """Wait, and then obey on a connection of our own. Returns only in a new live process."""
+def _freeze(state: SessionState, token: str, mask: Any) -> None:
+    """Wait, then obey orders on a connection of this process's own. Returns only in a new live process."""
     try:
-        live.disconnect()
-        live.output.discard()
-        live.hidden.disown()
+        state.disconnect()
+        state.output.discard()
+        state.hidden.forget_all()
+        order: SnapshotRequest
+        connection, order = _await_order(state, token)
         while True:
-            connection, order = _await_order(live, token)
-            while order.get("type") == "serialize":
-                if live.forker.fork_for_keeper():
-                    _serialize(live, connection, order, mask)
+            if order["type"] == "serialize":
+                if state.forker.fork_for_keeper():
+                    _serialize(state, connection, order, mask)
                 order = connection.receive_message()
-            if order.get("type") != "spawn":
+            elif order["type"] == "spawn":
+                # The snapshot stays by forking once more: the child is the snapshot from now on, this process becomes live.
+                pid = state.forker.fork()
+                connection.close()
+                if pid:
+                    _become_live(state, order["token"], pid, mask)
+                    return
+                connection, order = _await_order(state, order.get("snapshot_token", ""))
+            elif order["type"] == "exit":
                 _exit(0)
-            # The copy stays by being copied once more; what was the copy until now goes on as the live process.
-            pid = live.forker.fork()
-            connection.close()
-            if pid:
-                _become_live(live, order["token"], pid, mask)
-                return
-            token = order["snapshot_token"]
+            else:
+                _refuse(connection, order)
     except (ConnectionEnded, OSError):
         _exit(0)
     except BaseException:
         _exit(70)
 
 
-def _await_order(live: Live, token: str) -> tuple[Connection, Message]:
-    """Sleep until there is an order. User code can wake us too; then nobody expects us, and we go back to sleep."""
+def _refuse(connection: Connection, order: Never) -> NoReturn:
+    try:
+        refuse_unknown(order)
+    except UnknownMessage as error:
+        connection.send_message(unsupported(error))
+    _exit(70)
+
+
+def _await_order(state: SessionState, token: str) -> tuple[Connection, SnapshotRequest]:
+    """Sleep until there is an order. If user code sends the signal, the runner refuses the connection, and the sleep goes on."""
     while True:
-        _await_need(live)
+        _await_wake_up(state)
         try:
-            connection = _connect(live, token)
+            connection = _connect(state, token)
         except (ConnectionEnded, OSError):
             continue
         try:
@@ -145,46 +159,46 @@ def _await_order(live: Live, token: str) -> tuple[Connection, Message]:
             connection.close()
 
 
-def _await_need(live: Live) -> None:
-    """Sleep until the keeper wakes us; end when the keeper has ended, which in a pid namespace of its own ends everything."""
+def _await_wake_up(state: SessionState) -> None:
+    """Sleep until the keeper sends WAKE. Without a pid namespace, exit when the keeper has ended; in one, its end kills us."""
     # A parent's threads end one after the other, each with a signal: it may still be there.
-    parents = (_getppid(), live.keeper_pid)
-    if live.keeper_pid != 1:
+    parents = (_getppid(), state.keeper_pid)
+    if state.keeper_pid != 1:
         linux.die_with_parent(_PARENT_GONE)
     while _wait_for_signal(_ORDERS) != WAKE:
         if _getppid() not in parents:
             _exit(0)
 
 
-def _connect(live: Live, token: str) -> Connection:
+def _connect(state: SessionState, token: str) -> Connection:
     with linux.SpareDescriptors():
-        connection = Connection(live.channel_path)
+        connection = Connection(state.channel_path)
     connection.send_message({"type": "hello", "role": "snapshot", "token": token, "pid": _getpid()})
     return connection
 
 
-def _serialize(live: Live, connection: Connection, order: Message, mask: Any) -> None:
+def _serialize(state: SessionState, connection: Connection, order: Serialize, mask: Any) -> None:
     connection.close()
     _set_mask(_SIG_SETMASK, mask)
-    live.serialize(order)
+    serialize(state, order)
     _exit(0)
 
 
-def _become_live(live: Live, token: str, copy_pid: int, mask: Any) -> None:
-    live.hidden.pids.add(copy_pid)
-    live.ring.enrol(copy_pid)
-    if live.keeper_pid != 1:
+def _become_live(state: SessionState, token: str, copy_pid: int, mask: Any) -> None:
+    state.hidden.pids.add(copy_pid)
+    state.ring.register(copy_pid)
+    if state.keeper_pid != 1:
         linux.die_with_parent(_SIGKILL)
-    # What came for the copy is not for the live process.
+    # Signals that arrived for the snapshot are not for the live process.
     while _take_signal(_EVERY_SIGNAL, 0) is not None:
         continue
     _set_mask(_SIG_SETMASK, mask)
     renew_selectors()
-    live.start(token, copy_pid)
+    state.start(token, copy_pid)
 
 
 def _lost_threads() -> list[str]:
-    """Return the names of the threads that user code has started, which no fork takes along."""
+    """Return the names of the threads that user code has started; a fork has none of them."""
     threading: Any = sys.modules.get("threading")
     if threading is None:
         return []

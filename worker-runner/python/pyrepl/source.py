@@ -1,4 +1,4 @@
-"""Owns the way from an execution's text to code objects, and keeps the text for tracebacks."""
+"""Owns compiling an execution's text, and keeps the text for tracebacks."""
 
 from __future__ import annotations
 import __future__
@@ -27,7 +27,7 @@ _Expression = _ast.Expression
 
 
 class SourceBook:
-    """The sources of a session's executions, the oldest dropped beyond 8 Mi characters."""
+    """The sources of a session's executions. Beyond 8 Mi characters, the oldest are dropped."""
 
     __slots__ = ("_kept", "_kept_chars", "future")
 
@@ -37,7 +37,7 @@ class SourceBook:
         self._kept_chars = 0
 
     def compile(self, text: str, filename: str) -> tuple[CodeType | None, CodeType | None]:
-        """Return the code of all but a last expression, and of that expression; `from __future__` stays in force."""
+        """Return the code of the statements and of the last expression, if there is one; `from __future__` stays in force."""
         self._keep(text, filename)
         flags = self.future | _TOP_LEVEL_AWAIT
         tree: Any = _compile(text, filename, "exec", flags | _ONLY_AST, True)
@@ -66,7 +66,7 @@ class SourceBook:
         return exported
 
     def adopt(self, sources: dict[str, str], future: int) -> None:
-        """Take the sources of another session, which this one continues."""
+        """Add the sources of the session that this one continues."""
         for filename in reversed(list(sources)):
             self._keep(str(sources[filename]), filename)
         self.future |= future & _ALL_FUTURE_FLAGS

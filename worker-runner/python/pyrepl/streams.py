@@ -1,4 +1,4 @@
-"""Owns what user code sees as sys.stdout, sys.stderr and sys.stdin."""
+"""Owns the objects that user code sees as sys.stdout, sys.stderr and sys.stdin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _BinaryOutput(io.BufferedIOBase):
-    """The `buffer` of an output stream: bytes are decoded as UTF-8 and take the same way as text."""
+    """The `buffer` of an output stream: bytes are decoded as UTF-8 and then written as text."""
 
     def __init__(self, stream: OutputStream, descriptor: int) -> None:
         self._stream = stream
@@ -57,7 +57,7 @@ class _BinaryOutput(io.BufferedIOBase):
 
 
 class OutputStream(io.TextIOBase):
-    """sys.stdout or sys.stderr. `write` is an attribute of the object: one call less for every print."""
+    """sys.stdout or sys.stderr. `write` is an attribute of the object, which saves one call for every print."""
 
     encoding = "utf-8"
     errors = "surrogateescape"
@@ -87,7 +87,7 @@ class OutputStream(io.TextIOBase):
             self.write(line)
 
     def reconfigure(self, **_options: Any) -> None:
-        """Accept what TextIOWrapper accepts; the stream is UTF-8 and line buffered whatever is asked."""
+        """Accept the options of TextIOWrapper and ignore them: the stream is always UTF-8 and line buffered."""
         self.flush()
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class _BinaryInput(io.BufferedIOBase):
 
 
 class InputStream(io.TextIOBase):
-    """sys.stdin: each line is asked for over the channel."""
+    """sys.stdin: each line is an `input` question to the client."""
 
     encoding = "utf-8"
     errors = "surrogateescape"
@@ -185,10 +185,10 @@ class InputStream(io.TextIOBase):
         return "".join(pieces)
 
     def reconfigure(self, **_options: Any) -> None:
-        """Accept what TextIOWrapper accepts."""
+        """Accept the options of TextIOWrapper and ignore them."""
 
     def close(self) -> None:
-        """Stay open: `exit()` closes sys.stdin, and the session goes on."""
+        """Stay open: `exit()` closes sys.stdin, but the session continues."""
 
     def __repr__(self) -> str:
         return "<InputStream name='<stdin>' encoding='utf-8'>"

@@ -1,4 +1,4 @@
-"""Owns how an exception of user code is told: the usual traceback, of user code's frames only, bounded."""
+"""Owns the description of an exception of user code: the usual traceback, bounded, with the frames of user code only."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def describe(error: BaseException) -> dict[str, Any]:
 
 
 def describe_plainly(error: BaseException) -> dict[str, Any]:
-    """Return the same without running any code but ours."""
+    """Return the same fields without running any user code."""
     name = type_name(error)[:MAX_NAME_CHARS]
     return {
         "exception_type": name,
@@ -78,7 +78,7 @@ def _traceback_text(error: BaseException) -> str:
 
     first = _first_user_entry(error.__traceback__)
     limit: int | None = -_MAX_FRAMES if _is_longer(first, _MAX_FRAMES) else None
-    # Exceptions in the chain may be as deep: the negative limit keeps the frames next to the error of each.
+    # Exceptions in the chain may be as deep. The negative limit keeps those frames of each that are nearest to its error.
     told = traceback.TracebackException(type(error), error, first, limit=limit)
     _strip(told, set())
     text = "".join(told.format())
@@ -88,7 +88,7 @@ def _traceback_text(error: BaseException) -> str:
 
 
 def _first_user_entry(tb: TracebackType | None) -> TracebackType | None:
-    """Return the first entry of an execution's own code: what comes before is how we (or asyncio for us) called it."""
+    """Return the first entry of the execution's own code; the entries before it are our own call, or asyncio's."""
     entry = tb
     while entry is not None:
         if entry.tb_frame.f_code.co_filename.startswith("<execution "):
@@ -105,7 +105,7 @@ def _is_longer(tb: TracebackType | None, count: int) -> bool:
 
 
 def _strip(told: Any, seen: set[int]) -> None:
-    """Take our own frames out of an exception and what is chained to it."""
+    """Remove our own frames from an exception and from the exceptions chained to it."""
     pending: list[Any] = [told]
     while pending:
         current = pending.pop()

@@ -1,4 +1,4 @@
-"""Owns how the value of an execution is told: as JSON where it is JSON, as bounded text always."""
+"""Owns describing the value of an execution: as JSON if JSON can hold it, and always as bounded text."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _repr = repr
 
 
 class _NotJson(Exception):
-    """The value has parts that JSON lacks, or too many."""
+    """The value has parts that JSON cannot hold, or too many parts."""
 
 
 def json_text(value: object) -> str | None:
-    """Return the JSON text of `value`, or None where it is not JSON itself.
+    """Return the JSON text of `value`, or None if JSON cannot hold it.
 
     JSON is what is made of dict with str keys, list, tuple, str, int within 2**53, finite float, bool and None, all exactly
     of these types, so that no method of user code runs; at most 1 MiB of text and 100 levels.
@@ -42,7 +42,7 @@ def json_text(value: object) -> str | None:
 
 
 def _measure(value: Any, budget: int, depth: int) -> int:
-    """Return what is left of `budget`, a lower bound of the JSON text's length."""
+    """Return the rest of `budget`, a lower bound of the JSON text's length."""
     kind = type(value)
     if kind is str:
         budget -= len(value) + 2
@@ -85,7 +85,7 @@ def type_name(value: object) -> str:
 
 
 def bounded(text: str, limit: int) -> str:
-    """Return `text`, its middle replaced where it is longer than `limit` characters."""
+    """Return `text`; if it is longer than `limit` characters, its middle is replaced."""
     if len(text) <= limit:
         return text
     note = f"\n[... {len(text) - limit} characters left out ...]\n"
@@ -94,7 +94,7 @@ def bounded(text: str, limit: int) -> str:
 
 
 def bounded_repr(value: Any, limit: int = MAX_REPR_CHARS) -> str:
-    """Return `repr(value)` cut at `limit` characters; runs user code, and stands in for it where it raises."""
+    """Return `repr(value)` cut at `limit` characters; runs user code, and returns a substitute if that raises."""
     kind = type(value)
     if kind in (str, bytes, bytearray) and len(value) > limit:
         text = _repr(value[:limit])

@@ -1,4 +1,4 @@
-"""Owns the framing of docs/channel.md on one connection; what the messages mean is left to the callers."""
+"""Owns the framing of docs/channel.md on one connection; the callers know what the messages mean."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from .guard import interruptible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypeAlias
+    from typing import Any
+
+    from .messages import Message
 
 KIND_JSON, KIND_OUTPUT, KIND_BLOB = ord("J"), ord("O"), ord("B")
 MAX_JSON_BYTES = 33554432
 _RECEIVE_BYTES = 65536
-"""Below malloc's threshold for mapping memory of its own, which would cost three system calls each time."""
-
-Message: TypeAlias = "dict[str, Any]"
+"""Less than the size from which malloc maps memory separately, which would cost three system calls each time."""
 
 _DONTWAIT = _socket.MSG_DONTWAIT | _socket.MSG_NOSIGNAL
 
 
 class _Reading:
-    """What the scanner in C asks of a decoder. The json package itself would bring the re package along."""
+    """The attributes that the scanner in C reads from a decoder. The json package would import the re package too."""
 
     strict = True
     object_hook = None
@@ -37,19 +37,19 @@ def _refuse(value: object) -> object:
     raise TypeError(f"{type(value)} is not JSON")
 
 
-# The C encoder and scanner themselves: what user code replaces in the json package does not reach them.
+# The C encoder and scanner themselves, so that user code cannot change them by replacing parts of the json package.
 _encode: Any = _json.make_encoder(None, _refuse, _json.encode_basestring_ascii, None, ":", ",", False, False, False)
 _reading: Any = _Reading
 _scan: Any = _json.make_scanner(_reading)
 
 
 def to_json(value: object) -> str:
-    """Return `value` as ASCII JSON text without spaces; ValueError or TypeError where it is not JSON."""
+    """Return `value` as ASCII JSON text without spaces; ValueError or TypeError if JSON cannot hold it."""
     return "".join(_encode(value, 0))
 
 
 def from_json(data: bytes) -> Any:
-    """Return the value of ASCII JSON text; ValueError where it is not."""
+    """Return the value of ASCII JSON text; ValueError if it is not JSON."""
     try:
         value, _ = _scan(data.decode("ascii").strip(), 0)
     except StopIteration as error:
@@ -58,11 +58,11 @@ def from_json(data: bytes) -> Any:
 
 
 class ConnectionEnded(Exception):
-    """The runner is gone, or sent what no runner sends."""
+    """The runner closed the connection, or sent an invalid frame."""
 
 
 class Connection:
-    """One process's connection. Reading and writing are each for one thread at a time."""
+    """One process's connection. One thread at a time may read, and one may write."""
 
     __slots__ = ("_inbox", "_poll_in", "_poll_out", "_recv", "_send", "_socket", "_unsent", "fd")
 
@@ -84,7 +84,7 @@ class Connection:
         """Close this process's descriptor of the connection."""
         self._socket.close()
 
-    # Sending. A frame begun is always finished first, also after an interrupt in the middle of it.
+    # Sending. A frame that was begun is always finished first, also after an interrupt in the middle of it.
 
     def send(self, kind: int, payload: bytes) -> None:
         """Send one frame; blocks while the runner does not read."""
@@ -102,7 +102,7 @@ class Connection:
             self.finish_sending()
 
     def finish_sending(self) -> None:
-        """Send what is left of a frame that was begun."""
+        """Send the rest of a frame that was begun."""
         while self._unsent is not None:
             try:
                 sent = self._send(self._unsent, _DONTWAIT)
@@ -131,7 +131,7 @@ class Connection:
         self._poll_in.poll()
 
     def take_frame(self) -> tuple[int, bytes] | None:
-        """Return a frame that has arrived whole, or None."""
+        """Return the next frame if all of it has arrived, or None."""
         inbox = self._inbox
         if len(inbox) < 5:
             return None
@@ -151,7 +151,7 @@ class Connection:
         return len(inbox) >= 5 and len(inbox) >= 4 + int.from_bytes(inbox[:4], "little")
 
     def receive_some(self, *, wait: bool) -> None:
-        """Read what has arrived into the inbox."""
+        """Read the bytes that have arrived into the inbox."""
         try:
             piece = self._recv(_RECEIVE_BYTES, 0 if wait else _socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -170,13 +170,13 @@ class Connection:
                 return frame
             self.receive_some(wait=True)
 
-    def receive_message(self) -> Message:
-        """Return the next message; blocks. Anything but a JSON object ends the connection."""
+    def receive_message(self) -> Any:
+        """Return the next message, a JSON object whose shape the caller trusts; blocks. Anything else ends the connection."""
         kind, payload = self.receive()
         return parse_message(kind, payload)
 
 
-def parse_message(kind: int, payload: bytes) -> Message:
+def parse_message(kind: int, payload: bytes) -> Any:
     """Return the JSON object of a frame."""
     if kind != KIND_JSON:
         raise ConnectionEnded
@@ -187,3 +187,14 @@ def parse_message(kind: int, payload: bytes) -> Message:
     if type(message) is not dict:
         raise ConnectionEnded
     return message
+
+
+def output_message(offset: int, stream: int, text: str) -> Message:
+    """Return the message for text that UTF-8 cannot encode."""
+    name = "stdout" if stream == 1 else "stderr"
+    return {"type": "output", "offset": offset, "stream": name, "data": text}
+
+
+def output_payload(offset: int, stream: int, data: bytes) -> bytes:
+    """Return the payload of an `O` frame."""
+    return offset.to_bytes(8, "little") + bytes((stream,)) + data

@@ -35,11 +35,11 @@ class BlobError(Exception):
 
 
 class BlobFull(Exception):
-    """The next bytes would make the blob larger than its limit."""
+    """The next bytes would exceed the blob's size limit."""
 
 
 def python_name() -> str:
-    """Return what a blob must agree with: implementation and minor version."""
+    """Return the Python that a blob must have been written by: implementation and minor version."""
     return f"{sys.implementation.name}-{sys.version_info[0]}.{sys.version_info[1]}"
 
 
@@ -55,7 +55,7 @@ class BlobWriter:
 
     @property
     def left(self) -> int:
-        """Bytes that still fit, the blob's end set aside."""
+        """Bytes that still fit; room for the blob's end is already reserved."""
         return self._max_bytes - self.size - 4096
 
     def write_header(self, meta: Meta) -> None:
@@ -64,7 +64,7 @@ class BlobWriter:
         self._put_meta({"format": FORMAT_VERSION, "python": python_name(), **meta})
 
     def write_section(self, kind: bytes, meta: Meta, content: bytes) -> None:
-        """Write a section whose content is at hand; BlobFull, and nothing written, where it does not fit."""
+        """Write a section with known content; BlobFull, with nothing written, if it does not fit."""
         if len(content) + 8 * (len(content) // CHUNK_BYTES + 2) + len(to_json(meta)) > self.left:
             raise BlobFull
         section = self.open_section(kind, meta)
@@ -72,7 +72,7 @@ class BlobWriter:
         section.close()
 
     def open_section(self, kind: bytes, meta: Meta) -> SectionWriter:
-        """Begin a section that is written as it is made."""
+        """Begin a section whose content is written piece by piece."""
         self._put(kind)
         self._put_meta(meta)
         return SectionWriter(self)
@@ -85,14 +85,14 @@ class BlobWriter:
         return str(self._hash.hexdigest())
 
     def put_chunk(self, chunk: Any) -> None:
-        """Write one chunk of a section; BlobFull where it does not fit."""
+        """Write one chunk of a section; BlobFull if it does not fit."""
         if len(chunk) + 8 > self.left:
             raise BlobFull
         self._put(_U32.pack(len(chunk)))
         self._put(chunk)
 
     def put_section_end(self, *, is_valid: bool) -> None:
-        """End a section, or declare it void."""
+        """End a section, or mark it as invalid."""
         self._put(_U32.pack(_VALID if is_valid else _VOID))
 
     def _put_meta(self, meta: Meta) -> None:
@@ -127,7 +127,7 @@ class SectionWriter:
         self._pending = bytearray()
 
     def write(self, data: Any) -> int:
-        """Write bytes; BlobFull where the blob's limit is reached."""
+        """Write bytes; BlobFull if the blob's limit is reached."""
         view = memoryview(data).cast("B") if not isinstance(data, (bytes, bytearray)) else data
         size = len(view)
         if size < CHUNK_BYTES:
@@ -147,7 +147,7 @@ class SectionWriter:
         self._blob.put_section_end(is_valid=True)
 
     def make_void(self) -> None:
-        """Have readers ignore what was written."""
+        """Mark the section as invalid, so that readers ignore it."""
         self._pending.clear()
         self._blob.put_section_end(is_valid=False)
 
@@ -170,7 +170,7 @@ class BlobReader:
         self._position = 0
 
     def append(self, piece: bytes) -> None:
-        """Take the next piece."""
+        """Append the next piece."""
         self._file.write(piece)
         self.size += len(piece)
         joined = self._tail + piece
@@ -178,7 +178,7 @@ class BlobReader:
         self._tail = joined[-32:]
 
     def check(self) -> None:
-        """Check checksum, format and Python version; BlobError where one is wrong."""
+        """Check checksum, format and Python version; BlobError if one is wrong."""
         if self.size < len(MAGIC) + 4 + 33:
             raise BlobError("format", "too short for a checkpoint")
         self._file.flush()
@@ -232,7 +232,7 @@ class BlobReader:
 
 
 class ChunkReader:
-    """Reads chunks one after another, as a file that an unpickler takes."""
+    """A file for the unpickler that reads chunks one after another."""
 
     def __init__(self, chunks: list[Any]) -> None:
         self._chunks = chunks
@@ -269,7 +269,7 @@ class ChunkReader:
 
 
 def _new_sha256() -> Any:
-    # Imported at the first checkpoint only: OpenSSL is several megabytes in every process.
+    # Imported at the first checkpoint only, because OpenSSL takes several megabytes in every process.
     import hashlib
 
     return hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Owns reducing the functions and classes of `__main__` to their code and parts, with what they share kept."""
+"""Owns reducing the functions and classes of `__main__` to their code and parts; objects that they share stay shared."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ENUM_DROPPED = ("__new__", "__new_member__", "__members__")
 
 
 class ByValue:
-    """Reduces one object at a time; what it leaves alone is `NotImplemented`."""
+    """Reduces one object at a time; returns `NotImplemented` for objects that need no reduction of ours."""
 
     def __init__(
         self, helpers: dict[str, Helper], is_elsewhere: Callable[[Any], bool], mark: Callable[[dict[str, Any]], Any]

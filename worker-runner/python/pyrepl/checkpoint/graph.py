@@ -1,4 +1,4 @@
-"""Owns finding which names share objects, so that they are pickled together and others are not."""
+"""Owns finding which names share objects; those are pickled together."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _referents = gc.get_referents
 
 
 def group_names(values: dict[str, Any], elsewhere: set[int], is_elsewhere: Callable[[Any], bool]) -> list[list[str]]:
-    """Return the names in groups, in their order; two names are in one group where an object can be reached from both.
+    """Return the names in groups, in their order; two names are in one group if an object can be reached from both.
 
     `elsewhere` are the ids of objects that a new session has too; `is_elsewhere` says of functions and classes whether a
     checkpoint refers to them by their module.
@@ -66,7 +66,7 @@ def group_names(values: dict[str, Any], elsewhere: set[int], is_elsewhere: Calla
 
 
 def _is_flat(kind: type, value: Any) -> bool:
-    """Say whether a long list holds atoms only, without putting them all on a list of our own."""
+    """Say whether a long list holds atoms only, without copying it."""
     return kind in (list, tuple, set, frozenset) and len(value) > 1000 and set(map(type, value)) <= _ATOMS
 
 

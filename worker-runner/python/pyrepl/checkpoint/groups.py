@@ -1,4 +1,4 @@
-"""Owns pickling groups of names into sections, so that one bad object costs only its own name."""
+"""Owns pickling groups of names into sections; an object that cannot be pickled loses only its own name."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Probe:
 
 
 def skipped_entry(name: str, value: Any, reason: BaseException) -> Skipped:
-    """Return the entry that names what was left out, and why."""
+    """Return the entry that tells which name was left out, and why."""
     if isinstance(reason, BlobFull):
         text = "larger than what is left of the checkpoint's size limit"
     else:
@@ -52,7 +52,7 @@ def skipped_entry(name: str, value: Any, reason: BaseException) -> Skipped:
 
 
 def write_group(blob: BlobWriter, picklers: Picklers, values: dict[str, Any], names: list[str]) -> list[Skipped]:
-    """Write the pickles of names that share objects as one section; returns the entries of those left out."""
+    """Write the pickles of names that share objects as one section; returns entries for the names left out."""
     skipped: list[Skipped] = []
     good = names
     while good:
@@ -74,7 +74,7 @@ def write_group(blob: BlobWriter, picklers: Picklers, values: dict[str, Any], na
 
 
 def _dump(picklers: Picklers, file: Any, values: dict[str, Any], names: list[str]) -> BaseException | None:
-    """Pickle the names one after another with one memo; returns what went wrong."""
+    """Pickle the names one after another with one memo; returns the errors."""
     try:
         pickler = picklers.make(file)
         for name in names:

@@ -1,4 +1,4 @@
-"""Owns the functions that checkpoint pickles call by name: what rebuilds functions, classes, and ties to the session."""
+"""Owns the functions that checkpoint pickles call by name, to rebuild functions, classes and references to the session."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _get_attribute(module_name: str, name: str) -> Any:
 
 
 def _make_cached(function: Any, maxsize: int | None, typed: bool) -> Any:
-    """Make an lru_cache wrapper anew; what it had cached is computed again."""
+    """Make a new lru_cache wrapper; its cache is empty."""
     return functools.lru_cache(maxsize, typed)(function)
 
 

@@ -1,16 +1,16 @@
-"""Owns bringing a checkpoint blob back into a live process."""
+"""Owns loading a checkpoint blob into a live process."""
 
 from __future__ import annotations
 
 import builtins
 import importlib
 
-from ..wire import KIND_BLOB, Connection, ConnectionEnded, Message, from_json
+from ..wire import KIND_BLOB, ConnectionEnded, from_json
 from .blob import BlobError, BlobReader, ChunkReader, Meta
 from .groups import MAX_NAME_CHARS, skipped_entry
 from .helpers import make_helpers
+from .names import LAST_VALUE, OWN_NAMES
 from .pickling import make_unpickler
-from .save import LAST_VALUE
 from .surroundings import NUMPY_STATE, RANDOM_STATE, restore_random_state
 from .workspace import restore_file
 
@@ -18,16 +18,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..live import Live
+    from ..messages import Load, Message
+    from ..session_state import SessionState
 
 
 MAX_BLOB_BYTES = 8 << 30
 _MAX_RESTORED, _MAX_MISSING = 10000, 1000
-_OWN_NAMES = frozenset(("__builtins__", "__name__", "__doc__", "__package__", "__loader__", "__spec__"))
 
 
-def receive_and_load(live: Live, connection: Connection, message: Message) -> Message:
-    """Take the blob's frames and load it; returns the answer."""
+def receive_and_load(state: SessionState, message: Load) -> Message:
+    """Receive the blob's frames and load it; returns the answer."""
+    connection = state.connection
     reader = BlobReader()
     failure = None
     while True:
@@ -47,7 +48,7 @@ def receive_and_load(live: Live, connection: Connection, message: Message) -> Me
         if failure is not None:
             raise failure
         reader.check()
-        answer = _Loading(live, clear_existing=message.get("clear_existing") is not False).run(reader)
+        answer = _Loading(state, clear_existing=message.get("clear_existing", True)).run(reader)
     except BlobError as error:
         return {"type": "load_failed", "id": message["id"], "code": error.code, "detail": error.detail[:500]}
     except Exception as error:
@@ -57,26 +58,25 @@ def receive_and_load(live: Live, connection: Connection, message: Message) -> Me
 
 
 class _Loading:
-    """One blob on its way into the namespace."""
+    """The loading of one blob into the namespace."""
 
-    def __init__(self, live: Live, *, clear_existing: bool) -> None:
-        self._live = live
-        self._helpers = make_helpers(live.namespace, live.streams)
+    def __init__(self, state: SessionState, *, clear_existing: bool) -> None:
+        self._state = state
+        self._helpers = make_helpers(state.namespace, state.streams)
         self._restored: list[str] = []
         self._missing: list[dict[str, str]] = []
         if clear_existing:
-            for name in [name for name in live.namespace if name not in _OWN_NAMES]:
-                del live.namespace[name]
+            for name in [name for name in state.namespace if name not in OWN_NAMES]:
+                del state.namespace[name]
 
     def run(self, reader: BlobReader) -> Message:
-        executor = self._live.executor
-        assert executor is not None
+        executor = self._state.executor
         executor.count = max(executor.count, int(reader.header.get("executions", 0)))
         for kind, meta, chunks in reader.sections():
             if kind == b"F":
-                self._missing.extend(restore_file(self._live.baseline.workspace, meta, chunks))
+                self._missing.extend(restore_file(self._state.baseline.workspace, meta, chunks))
             elif kind == b"E":
-                self._missing.extend(self._live.baseline.restore(_json(chunks)))
+                self._missing.extend(self._state.baseline.restore(_json(chunks)))
             elif kind == b"S":
                 described = _json(chunks)
                 executor.book.adopt(described.get("sources", {}), int(described.get("future", 0)))
@@ -89,8 +89,8 @@ class _Loading:
     def _load_modules(self, modules: Meta) -> None:
         for name, module_name in modules.items():
             try:
-                self._live.namespace[name] = (
-                    importlib.import_module(module_name) if module_name else self._live.namespace
+                self._state.namespace[name] = (
+                    importlib.import_module(module_name) if module_name else self._state.namespace
                 )
             except BaseException as error:
                 self._missing.append({**skipped_entry(name, None, error), "type": "module"})
@@ -104,7 +104,7 @@ class _Loading:
                 self._set(name, unpickler.load())
             except BaseException as error:
                 self._missing.append({**skipped_entry(name, None, error), "type": "unknown"})
-                # What follows in this section refers to objects that were not made.
+                # The rest of this section refers to objects that were not made.
                 reason = f"it shares objects with {name!r}, which could not be loaded"
                 rest = names[index + 1 :]
                 self._missing.extend(
@@ -118,7 +118,7 @@ class _Loading:
         elif name == LAST_VALUE:
             builtins._ = value  # type: ignore[attr-defined]
         else:
-            self._live.namespace[name] = value
+            self._state.namespace[name] = value
             if not name.startswith("__") and len(name) <= MAX_NAME_CHARS:
                 self._restored.append(name)
 

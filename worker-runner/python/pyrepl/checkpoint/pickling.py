@@ -1,4 +1,4 @@
-"""Owns the pickler of a checkpoint: our reductions over cloudpickle where there is one, over the standard library's elsewhere."""
+"""Owns the pickler of a checkpoint: our reductions over cloudpickle if it is installed, else over the standard pickler."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CacheWrapper = type(functools.lru_cache(len))
 
 
 class _NamespaceMark:
-    """Stands inside a pickle for the namespace of a module that is there already, `__main__` above all."""
+    """Stands inside a pickle for the namespace of a module that exists already, mostly `__main__`."""
 
     __slots__ = ("module_name",)
 
@@ -39,7 +39,7 @@ class Picklers:
         sys.modules[HELPER_MODULE] = make_helper_module(self.helpers)
         self.elsewhere = {id(namespace), id(main_module), id(vars(builtins)), *map(id, streams)}
         self._stream_index = {id(stream): index for index, stream in enumerate(streams)}
-        # Classes of user code whose instances need nothing of us: asking once for each class is enough.
+        # Classes of user code whose instances need no reduction of ours: one check per class is enough.
         self.plain_kinds: set[type] = set()
         self._marks: dict[str, _NamespaceMark] = {}
         self.by_value = ByValue(self.helpers, self.is_elsewhere, self.mark_namespace)
@@ -50,7 +50,7 @@ class Picklers:
         return self._make(file)
 
     def mark_namespace(self, namespace: dict[str, Any]) -> Any:
-        """Return a mark for the namespace of a module that a new process has too, `namespace` itself for any other."""
+        """Return a mark if `namespace` is that of a module which a new process has too, otherwise `namespace` itself."""
         module_name = "__main__" if namespace is self.namespace else namespace.get("__name__")
         module = sys.modules.get(module_name) if isinstance(module_name, str) else None
         if not isinstance(module_name, str) or module is None or vars(module) is not namespace:
@@ -67,7 +67,7 @@ class Picklers:
 
     @staticmethod
     def is_elsewhere_by_name(value: Any) -> bool:
-        """Say whether the module and name that `value` gives lead to it, outside of `__main__`."""
+        """Say whether `value` can be found by its module and name, outside of `__main__`."""
         try:
             module_name, path = value.__module__, value.__qualname__
             found: Any = sys.modules[module_name]
@@ -90,7 +90,7 @@ class Picklers:
         return reduced
 
     def _reduce_tie(self, value: Any) -> Any:
-        """Return the reduction of what belongs to the session itself."""
+        """Return the reduction of an object that belongs to the session itself."""
         kind = type(value)
         index = self._stream_index.get(id(value))
         if kind is _NamespaceMark:
@@ -117,7 +117,7 @@ def _cloud_pickler(picklers: Picklers) -> Any:
     plain_kinds = picklers.plain_kinds
 
     class CloudPickler(base):
-        """cloudpickle for what our own reductions leave alone: dynamic modules, loggers, weak sets and so on."""
+        """Our reductions first; cloudpickle for the rest: dynamic modules, loggers, weak sets and so on."""
 
         def __init__(self, file: Any) -> None:
             super().__init__(file, protocol=_PROTOCOL)

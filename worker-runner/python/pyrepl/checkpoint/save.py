@@ -1,4 +1,4 @@
-"""Owns making a checkpoint blob of a frozen session, in a process forked for that."""
+"""Owns writing a checkpoint blob of a frozen session, in a process forked for that purpose."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import os
 import sys
 import types
 
-from ..wire import KIND_BLOB, Connection, Message, to_json
+from ..wire import KIND_BLOB, Connection, to_json
 from .blob import BlobWriter
 from .graph import group_names
 from .groups import Skipped, write_group
+from .names import LAST_VALUE, OWN_NAMES
 from .pickling import Picklers
 from .surroundings import random_states
 from .workspace import write_files
@@ -20,30 +21,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..live import Live
+    from ..messages import Serialize
+    from ..session_state import SessionState
 
 
-LAST_VALUE = "builtins._"
-_OWN_NAMES = frozenset(("__builtins__", "__name__", "__doc__", "__package__", "__loader__", "__spec__"))
 _RECURSION_LIMIT = 10000
 _MAX_SKIPPED = 1000
 _SOURCE_CHARS = 1 << 20
 
 
-def serialize(live: Live, message: Message) -> None:
-    """Write the blob to a connection of its own, and say what is in it."""
+def serialize(state: SessionState, message: Serialize) -> None:
+    """Write the blob to a connection of its own, then send `serialized`, or `serialize_failed`."""
     gc.disable()
     _mend_builtins()
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION_LIMIT))
-    live.ring.enrol(os.getpid())
-    connection = Connection(live.channel_path)
+    state.ring.register(os.getpid())
+    connection = Connection(state.channel_path)
     connection.send_message({"type": "hello", "role": "serializer", "token": message["token"], "pid": os.getpid()})
-    blob = BlobWriter(lambda piece: connection.send(KIND_BLOB, piece), int(message["max_blob_bytes"]))
+    blob = BlobWriter(lambda piece: connection.send(KIND_BLOB, piece), message["max_blob_bytes"])
     try:
-        skipped = _write(live, blob, int(message["max_workspace_bytes"]))
+        skipped = _write(state, blob, message["max_workspace_bytes"])
         sha256 = blob.finish()
     except Exception as error:
         detail = f"{type(error).__name__}: {error}"[:500]
@@ -62,23 +62,22 @@ def serialize(live: Live, message: Message) -> None:
 
 
 def _mend_builtins() -> None:
-    """Undo what user code did to builtins, for the libraries that work here; this process ends with the checkpoint."""
+    """Restore the builtins that user code replaced: the libraries used here rely on them, and user code no longer runs here."""
     own: Any = globals()["__builtins__"]
     for name, value in (own if isinstance(own, dict) else vars(own)).items():
         if name != "input":
             setattr(builtins, name, value)
 
 
-def _write(live: Live, blob: BlobWriter, max_workspace_bytes: int) -> list[Skipped]:
-    main_module, executor = live.main_module, live.executor
-    assert main_module is not None and executor is not None
-    picklers = Picklers(live.namespace, main_module, live.streams)
+def _write(state: SessionState, blob: BlobWriter, max_workspace_bytes: int) -> list[Skipped]:
+    executor = state.executor
+    picklers = Picklers(state.namespace, state.main_module, state.streams)
     blob.write_header({"executions": executor.count})
-    skipped = write_files(blob, live.baseline.workspace, max_workspace_bytes)
-    blob.write_section(b"E", {}, to_json(live.baseline.describe()).encode("ascii"))
+    skipped = write_files(blob, state.baseline.workspace, max_workspace_bytes)
+    blob.write_section(b"E", {}, to_json(state.baseline.describe()).encode("ascii"))
     sources = {"future": executor.book.future, "sources": executor.book.export(_SOURCE_CHARS)}
     blob.write_section(b"S", {}, to_json(sources).encode("ascii"))
-    values = {name: value for name, value in live.namespace.items() if type(name) is str and name not in _OWN_NAMES}
+    values = {name: value for name, value in state.namespace.items() if type(name) is str and name not in OWN_NAMES}
     _write_ties(blob, picklers, values)
     last_value = vars(builtins).get("_")
     if last_value is not None:
@@ -90,7 +89,7 @@ def _write(live: Live, blob: BlobWriter, max_workspace_bytes: int) -> list[Skipp
 
 
 def _write_ties(blob: BlobWriter, picklers: Picklers, values: dict[str, Any]) -> None:
-    """Write, and take out of `values`, the names of modules and of the namespace itself."""
+    """Write the names of modules and of the namespace itself, and remove them from `values`."""
     modules: dict[str, str] = {}
     for name, value in list(values.items()):
         if type(value) is types.ModuleType and sys.modules.get(value.__name__) is value:

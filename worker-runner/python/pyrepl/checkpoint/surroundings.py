@@ -1,4 +1,4 @@
-"""Owns what belongs to a session besides its names: working directory, environment, module path, random state."""
+"""Owns the state of a session besides its names: working directory, environment, module path, random state."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ NUMPY_STATE = "numpy.random.get_state()"
 
 
 class Baseline:
-    """The environment as it was when the first live process began; checkpoints hold the differences."""
+    """The environment when the first live process began; checkpoints hold the differences from it."""
 
     def __init__(self, workspace: str) -> None:
         self.workspace = workspace
         self.environ = dict(os.environ)
 
     def describe(self) -> Meta:
-        """Return what is to be restored, as JSON."""
+        """Return the state to restore, as JSON."""
         environ = dict(os.environ)
         try:
             cwd = os.getcwd()
@@ -38,7 +38,7 @@ class Baseline:
         }
 
     def restore(self, meta: Meta) -> list[dict[str, str]]:
-        """Bring it back; returns an entry for each thing that could not be."""
+        """Restore the state; returns an entry for each part that could not be restored."""
         missing: list[dict[str, str]] = []
         for key in meta.get("environ_removed", []):
             os.environ.pop(key, None)

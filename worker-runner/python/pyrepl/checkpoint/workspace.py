@@ -1,4 +1,4 @@
-"""Owns the files of the workspace in a checkpoint: regular files, folders and symbolic links, none of them followed."""
+"""Owns the files of the workspace in a checkpoint: regular files, folders and symbolic links; links are not followed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _READ_BYTES = 262144
 
 
 def write_files(blob: BlobWriter, workspace: str, max_bytes: int) -> list[Skipped]:
-    """Write the workspace's files as sections; returns entries for those left out."""
+    """Write the workspace's files as sections; returns entries for the files left out."""
     skipped: list[Skipped] = []
     left = max_bytes
     for count, (path, details) in enumerate(_walk(workspace, skipped)):
@@ -41,7 +41,7 @@ def write_files(blob: BlobWriter, workspace: str, max_bytes: int) -> list[Skippe
 
 
 def restore_file(workspace: str, meta: Meta, chunks: list[Any]) -> list[dict[str, str]]:
-    """Write one file back, over what is there; returns an entry where it could not be."""
+    """Write one file back, replacing an existing one; returns an entry if that fails."""
     path = str(meta.get("path", ""))
     parts = path.split("/")
     try:
@@ -79,7 +79,7 @@ def _walk(workspace: str, skipped: list[Skipped]) -> Iterator[tuple[str, os.stat
 
 
 def _write_one(blob: BlobWriter, workspace: str, path: str, details: os.stat_result) -> int:
-    """Write one section; returns how many bytes of the workspace limit it takes."""
+    """Write one section; returns how many bytes of the workspace limit it uses."""
     full = os.path.join(workspace, path)
     meta: Meta = {
         "path": path,

@@ -1,0 +1,137 @@
+"""Owns the shapes of the channel's JSON messages (docs/channel.md) for the type checker, and the error for an unknown one."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Literal, Never, NoReturn, NotRequired, TypeAlias, TypedDict
+
+    # From the runner.
+
+    class Spawn(TypedDict):
+        """Fork a live process; a snapshot also leaves a copy that waits with `snapshot_token`."""
+
+        type: Literal["spawn"]
+        token: str
+        snapshot_token: NotRequired[str]
+
+    class Signal(TypedDict):
+        """Send a signal to a process of the session."""
+
+        type: Literal["signal"]
+        id: str
+        pid: int
+        signal: int
+
+    class Sweep(TypedDict):
+        """Kill every other process of the sandbox except `keep`."""
+
+        type: Literal["sweep"]
+        id: str
+        keep: list[int]
+
+    class Interrupts(TypedDict):
+        """Tell how many interrupts the running code has noticed."""
+
+        type: Literal["interrupts"]
+        id: str
+
+    class Execute(TypedDict):
+        """Run code."""
+
+        type: Literal["execute"]
+        execution_id: str
+        code: str
+
+    class InputResponse(TypedDict):
+        """The client's answer to `input`."""
+
+        type: Literal["input_response"]
+        input_id: str
+        value: str | None
+
+    class TakeSnapshot(TypedDict):
+        """Fork a snapshot, after killing the snapshots in `drop`."""
+
+        type: Literal["snapshot"]
+        id: str
+        token: str
+        drop: NotRequired[list[int]]
+        max_resident_bytes: NotRequired[int]
+
+    class Drop(TypedDict):
+        """Kill snapshots."""
+
+        type: Literal["drop"]
+        pids: list[int]
+
+    class Reap(TypedDict):
+        """Kill snapshots, and tell which have ended."""
+
+        type: Literal["reap"]
+        id: str
+        drop: NotRequired[list[int]]
+
+    class Complete(TypedDict):
+        """Find completions at the cursor."""
+
+        type: Literal["complete"]
+        id: str
+        code: str
+        cursor: int
+
+    class IsComplete(TypedDict):
+        """Tell whether code is complete."""
+
+        type: Literal["is_complete"]
+        id: str
+        code: str
+
+    class Load(TypedDict):
+        """Load the checkpoint blob whose frames follow."""
+
+        type: Literal["load"]
+        id: str
+        clear_existing: NotRequired[bool]
+
+    class Serialize(TypedDict):
+        """Write a checkpoint blob."""
+
+        type: Literal["serialize"]
+        id: str
+        token: str
+        max_blob_bytes: int
+        max_workspace_bytes: int
+
+    class Exit(TypedDict):
+        """End this process."""
+
+        type: Literal["exit"]
+
+    KeeperRequest: TypeAlias = Spawn | Signal | Sweep | Interrupts
+    LiveRequest: TypeAlias = Execute | InputResponse | TakeSnapshot | Drop | Reap | Complete | IsComplete | Load | Exit
+    SnapshotRequest: TypeAlias = Spawn | Serialize | Exit
+
+    # To the runner.
+
+    Message: TypeAlias = Mapping[str, Any]
+
+
+class UnknownMessage(Exception):
+    """The runner sent a message that this process does not know."""
+
+    def __init__(self, message_type: object) -> None:
+        super().__init__(message_type)
+        self.message_type = message_type
+
+
+def refuse_unknown(message: Never) -> NoReturn:
+    """Raise UnknownMessage. The type checker reports an error here if a union gains a member that the caller does not handle."""
+    found: Any = message
+    raise UnknownMessage(found.get("type"))
+
+
+def unsupported(error: UnknownMessage) -> Message:
+    """Return the message that tells the runner which message was unknown."""
+    return {"type": "unsupported", "message_type": str(error.message_type)[:100]}

@@ -1,0 +1,96 @@
+"""Owns the state of one session's interpreter: everything that a live process consists of and that its snapshots inherit."""
+
+from __future__ import annotations
+
+import builtins
+import os
+from types import ModuleType
+
+from .checkpoint.surroundings import Baseline
+from .children import HiddenChildren
+from .execution import Executor
+from .guard import Guard
+from .output import Output
+from .prompt import Prompts
+from .wire import Connection, to_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .fork import Forker
+    from .messages import Message
+    from .pipes import Pipes
+    from .ring import Ring
+
+_getpid = os.getpid
+
+
+class SessionState:
+    """Made by the keeper; `start` is called in a live process, which is a fork of the keeper or a former snapshot."""
+
+    def __init__(self, channel_path: str, ring: Ring, pipes: Pipes, forker: Forker) -> None:
+        self.channel_path = channel_path
+        self.keeper_pid = _getpid()
+        self.ring = ring
+        self.forker = forker
+        self.guard = Guard(ring.note_interrupts)
+        self.output = Output(ring, pipes, self.guard)
+        self.prompts = Prompts(self.output)
+        self.hidden = HiddenChildren(ring)
+        self.main_module = ModuleType("__main__")
+        self.main_module.__dict__.update(__builtins__=builtins, __annotations__={})
+        self.namespace: dict[str, Any] = self.main_module.__dict__
+        self.executor = Executor(self.namespace, builtins, self.guard)
+        self.streams: tuple[Any, ...] = ()
+        self.baseline = Baseline(".")
+        self.is_user_fork = False
+        self._connection: Connection | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """Return the connection of this live process."""
+        connection = self._connection
+        assert connection is not None
+        return connection
+
+    def start(self, token: str, copy_pid: int | None = None) -> None:
+        """Connect and say hello, in a process that was just forked, or that was a snapshot and has left the copy `copy_pid`."""
+        self.ring.register(_getpid())
+        connection = Connection(self.channel_path)
+        self._connection = connection
+        self.output.start(connection)
+        self.prompts.start(connection)
+        self.output.pump.start()
+        hello: dict[str, Any] = {"type": "hello", "role": "live", "token": token, "pid": _getpid()}
+        if copy_pid is not None:
+            hello["snapshot_pid"] = copy_pid
+        self.say(hello)
+
+    def say(self, message: Message) -> None:
+        """Send a message between executions."""
+        self.connection.send_message(message)
+
+    def disconnect(self) -> None:
+        """Close this process's end of the connection; other processes that inherited it keep theirs."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def detach_after_user_fork(self) -> None:
+        """Detach from the session, in a process that user code forked."""
+        if self.is_user_fork or self.forker.is_forking() or self._connection is None:
+            return
+        self.is_user_fork = True
+        self.prompts.execution_id = None
+        self.hidden.forget_all()
+        self.output.detach()
+
+    def warm_up(self) -> None:
+        """Run a stand-in once: the first real execution then finds its code loaded and its pages written."""
+        stand_in = ModuleType("builtins")
+        vars(stand_in).update(vars(builtins))
+        executor = Executor({}, stand_in, self.guard)
+        self.guard.enter_user_code()
+        fields = executor.execute("numbers = [1]\nnumbers")
+        self.guard.leave_user_code()
+        to_json(fields)
