@@ -29,7 +29,7 @@ const checks: Check[] = [
   {
     name: "dependency rules",
     command: "depcruise",
-    args: ["--config", ".dependency-cruiser.json", "src", "worker-runner", "scripts", "test"],
+    args: ["--config", ".dependency-cruiser.json", "src", "worker-runner", "deploy", "scripts", "test"],
   },
   ...typeChecks(),
 ];

@@ -4,6 +4,7 @@ import { settingsOf } from "../env.ts";
 import { candidateRunner, fleetStatus, reportUnreachable } from "../fleet/fleet-calls.ts";
 import { ProblemError } from "../problem.ts";
 import { RunnerCapabilities } from "../protocol/capabilities.ts";
+import { fetchRunner } from "../runner-fetch.ts";
 
 const ASK_TIMEOUT_MS = 3000;
 /** A runner that is alive answers `/ready` within milliseconds. */
@@ -19,7 +20,7 @@ async function askRunner(
   timeoutMs = ASK_TIMEOUT_MS,
 ): Promise<Response | null> {
   try {
-    return await fetch(new URL(path, url), {
+    return await fetchRunner(new URL(path, url), {
       headers: { authorization: `Bearer ${token}` },
       signal: AbortSignal.timeout(timeoutMs),
     });

@@ -6,11 +6,13 @@ import { EDGE_VARIABLES } from "../../src/local/edge-variables.ts";
 import { PROBLEMS } from "../../src/protocol/problem.ts";
 import { RUNNER_VARIABLES } from "../../worker-runner/service/config.ts";
 
-const pages = ["README.md", "CONTRIBUTING.md", ...globSync("docs/*.md")];
+const pages = ["README.md", "CONTRIBUTING.md", ...globSync("docs/**/*.md")];
 const read = (page: string) => readFileSync(page, "utf8");
 
 it.each(pages)("%s names only paths that exist", (page) => {
-  const named = [...read(page).matchAll(/`((?:src|worker-runner|test|scripts|docs|\.ci|\.github)\/[^\s`*{}<>…]*)`/g)];
+  const named = [
+    ...read(page).matchAll(/`((?:src|worker-runner|test|scripts|docs|deploy|\.ci|\.github)\/[^\s`*{}<>…]*)`/g),
+  ];
   const missing = named.map((match) => match[1] ?? "").filter((path) => !existsSync(path));
   expect(missing).toEqual([]);
 });

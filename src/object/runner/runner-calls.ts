@@ -1,5 +1,6 @@
 /** Owns the edge's HTTP calls to a runner about one incarnation of a session: blobs out and in, and its end. */
 import type { CheckpointId } from "../../protocol/identity.ts";
+import { fetchRunner } from "../../runner-fetch.ts";
 import type { Incarnation } from "../store/session-table.ts";
 
 const SHORT_DEADLINE_MS = 10_000;
@@ -75,7 +76,7 @@ export class RunnerCalls {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(new Error("the runner did not answer in time")), deadlineMs);
     try {
-      const response = await fetch(new URL(`/v1/sessions/${at.key}${path}`, at.runnerUrl), {
+      const response = await fetchRunner(new URL(`/v1/sessions/${at.key}${path}`, at.runnerUrl), {
         method,
         headers: { authorization: `Bearer ${this.#token}`, ...request.headers },
         signal: late.signal,

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import type { LinkEvent, LinkOpen } from "../../protocol/link.ts";
 import { decodeEventFrame, LinkReply, type LinkRequest, type SessionKey } from "../../protocol/link.ts";
 import type { ProblemCode } from "../../protocol/problem.ts";
+import { fetchRunner } from "../../runner-fetch.ts";
 import { notePassed } from "./collect-garbage.ts";
 
 export type Opened = Extract<LinkReply, { type: "opened" }>;
@@ -143,7 +144,7 @@ export class RunnerLink {
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), openDeadlineMs);
     try {
-      const response = await fetch(new URL(`/v1/sessions/${key}/link`, url), {
+      const response = await fetchRunner(new URL(`/v1/sessions/${key}/link`, url), {
         headers: { upgrade: "websocket", authorization: `Bearer ${token}` },
         signal: abort.signal,
       });
