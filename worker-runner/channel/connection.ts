@@ -1,11 +1,11 @@
-/** Owns one process's connection: frames in, messages out, backpressure both ways; a violation of the framing ends it. */
+/** Owns the connection to one process: frames, messages and backpressure in both directions. Invalid framing ends it. */
 import type { Socket } from "node:net";
 import { ChannelViolation, encodeFrame, encodeMessage, FrameKind, FrameParser, MAX_JSON_BYTES } from "./framing.ts";
 import type { RunnerMessage } from "./message.ts";
 
 export type FrameListener = (kind: number, payload: Buffer) => void;
 
-/** What one chunk may cost before its sender has to wait, and for how many times as long: others have a right to the event loop. */
+/** A chunk that takes longer than FREE_MS to handle pauses its socket for WAIT_FACTOR times as long, so that one sandbox cannot starve the event loop. */
 const FREE_MS = 5;
 const WAIT_FACTOR = 3;
 
@@ -17,7 +17,7 @@ export class Connection {
   #cause: Error | null = null;
   #isEnded = false;
   #isPaused = false;
-  #penance: NodeJS.Timeout | null = null;
+  #throttle: NodeJS.Timeout | null = null;
 
   constructor(socket: Socket, maxJsonBytes: number, onFrame: FrameListener, onEnd: (cause: Error | null) => void) {
     this.#socket = socket;
@@ -25,7 +25,7 @@ export class Connection {
     this.#onEnd = onEnd;
     this.#parser = new FrameParser((kind, payload) => this.#onFrame(kind, payload), maxJsonBytes);
     socket.on("data", (chunk: Buffer) => this.#take(chunk));
-    // A reset is how a killed process's connection ends; the cause that counts is the violation, if any.
+    // The connection of a killed process ends with a reset. It is not an error.
     socket.on("error", () => socket.destroy());
     socket.on("end", () => socket.destroy());
     socket.on("close", () => this.#end());
@@ -36,9 +36,9 @@ export class Connection {
   }
 
   /**
-   * Hands the connection over to whoever owns its process.
+   * Gives the connection to the object that owns its process.
    *
-   * @param maxJsonBytes what the process may have to say at once: a frame that is begun and never ended is held in memory.
+   * @param maxJsonBytes the longest message that the process may send. A frame that never ends is held in memory up to this length.
    */
   adopt(onFrame: FrameListener, onEnd: (cause: Error | null) => void, maxJsonBytes = MAX_JSON_BYTES): void {
     this.#parser.maxJsonBytes = maxJsonBytes;
@@ -51,7 +51,7 @@ export class Connection {
     if (this.#socket.writable) this.#socket.write(encodeMessage(message));
   }
 
-  /** Resolves once the socket takes more; rejects never: an ended connection swallows. */
+  /** Resolves once the socket takes more data. It never rejects: a piece for an ended connection is discarded. */
   async sendPiece(piece: Uint8Array): Promise<void> {
     if (!this.#socket.writable) return;
     if (this.#socket.write(encodeFrame(FrameKind.blob, piece))) return;
@@ -73,10 +73,10 @@ export class Connection {
 
   resume(): void {
     this.#isPaused = false;
-    if (!this.#penance) this.#socket.resume();
+    if (!this.#throttle) this.#socket.resume();
   }
 
-  /** Ends the connection at once; frames that have not been delivered are dropped. */
+  /** Ends the connection at once. Frames that were not delivered are discarded. */
   destroy(cause: Error | null = null): void {
     this.#cause ??= cause;
     this.#parser.stop();
@@ -88,17 +88,17 @@ export class Connection {
     try {
       this.#parser.push(chunk);
     } catch (error) {
-      // Whatever a frame from a sandbox sets off ends its sender, never the runner.
+      // An error that a frame from a sandbox causes ends its sender, never the runner.
       this.destroy(error instanceof ChannelViolation ? error : new ChannelViolation(`a frame failed: ${error}`));
     }
     const costMs = performance.now() - startedAt;
-    if (costMs > FREE_MS && !this.#penance && !this.#socket.destroyed) this.#wait(costMs * WAIT_FACTOR);
+    if (costMs > FREE_MS && !this.#throttle && !this.#socket.destroyed) this.#wait(costMs * WAIT_FACTOR);
   }
 
   #wait(durationMs: number): void {
     this.#socket.pause();
-    this.#penance = setTimeout(() => {
-      this.#penance = null;
+    this.#throttle = setTimeout(() => {
+      this.#throttle = null;
       if (!this.#isPaused) this.#socket.resume();
     }, durationMs);
   }
@@ -106,7 +106,7 @@ export class Connection {
   #end(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    if (this.#penance) clearTimeout(this.#penance);
+    if (this.#throttle) clearTimeout(this.#throttle);
     this.#onEnd(this.#cause);
   }
 }

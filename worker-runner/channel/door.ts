@@ -1,4 +1,4 @@
-/** Owns the socket that one sandbox's processes connect to: only who shows a token that was handed out gets in. */
+/** Owns the socket that one sandbox's processes connect to. A process must send a token that the runner expects. */
 import { randomBytes } from "node:crypto";
 import { chmod } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
@@ -7,10 +7,12 @@ import { ChannelViolation, FrameKind } from "./framing.ts";
 import { Hello, parseMessage } from "./message.ts";
 
 const HELLO_DEADLINE_MS = 2_000;
-const MAX_STRANGERS = 16;
+/** Connections that have not sent a valid hello yet. */
+const MAX_PENDING = 16;
 const HELLO_MAX_BYTES = 4_096;
 
-export interface Guest {
+/** A process that has connected with a valid token. */
+export interface Peer {
   connection: Connection;
   hello: Hello;
 }
@@ -20,15 +22,15 @@ export function newToken(): string {
   return randomBytes(16).toString("hex");
 }
 
-interface Invitation {
+interface Expected {
   role: Hello["role"];
-  admit(guest: Guest): void;
+  admit(peer: Peer): void;
 }
 
 export class Door {
   readonly #server: Server;
-  readonly #strangers = new Set<Connection>();
-  readonly #invitations = new Map<string, Invitation>();
+  readonly #pending = new Set<Connection>();
+  readonly #expected = new Map<string, Expected>();
 
   private constructor(server: Server) {
     this.#server = server;
@@ -38,7 +40,7 @@ export class Door {
   static async open(path: string): Promise<Door> {
     const server = createServer();
     const door = new Door(server);
-    server.on("connection", (socket) => door.#meet(socket));
+    server.on("connection", (socket) => door.#accept(socket));
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(path, () => {
@@ -46,55 +48,55 @@ export class Door {
         resolve();
       });
     });
-    // The sandbox may run as another user; who may come in is decided by the token.
+    // The sandbox may run as another user. The token decides who may connect.
     await chmod(path, 0o666);
     return door;
   }
 
-  /** Lets in the process of this role that shows `token`, once. `admit` is called when it comes, synchronously with its hello. */
-  invite(token: string, role: Hello["role"], admit: (guest: Guest) => void): void {
-    this.#invitations.set(token, { role, admit });
+  /** Accepts one process of `role` with `token`. `admit` is called in the same call that parsed its hello. */
+  expect(token: string, role: Hello["role"], admit: (peer: Peer) => void): void {
+    this.#expected.set(token, { role, admit });
   }
 
-  /** The token is worth nothing from here on. */
+  /** The token is no longer valid. */
   revoke(token: string): void {
-    this.#invitations.delete(token);
+    this.#expected.delete(token);
   }
 
   async close(): Promise<void> {
-    this.#invitations.clear();
-    for (const stranger of this.#strangers) stranger.destroy();
+    this.#expected.clear();
+    for (const connection of this.#pending) connection.destroy();
     if (this.#server.listening) await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
-  #meet(socket: Socket): void {
-    if (this.#strangers.size >= MAX_STRANGERS) {
+  #accept(socket: Socket): void {
+    if (this.#pending.size >= MAX_PENDING) {
       socket.destroy();
       return;
     }
     const leave = () => {
       clearTimeout(deadline);
-      this.#strangers.delete(stranger);
+      this.#pending.delete(connection);
     };
-    const stranger: Connection = new Connection(
+    const connection: Connection = new Connection(
       socket,
       HELLO_MAX_BYTES,
       (kind, payload) => {
         leave();
-        this.#greet(stranger, kind, payload);
+        this.#onHello(connection, kind, payload);
       },
       leave,
     );
-    const deadline = setTimeout(() => stranger.destroy(), HELLO_DEADLINE_MS);
-    this.#strangers.add(stranger);
+    const deadline = setTimeout(() => connection.destroy(), HELLO_DEADLINE_MS);
+    this.#pending.add(connection);
   }
 
-  #greet(stranger: Connection, kind: number, payload: Buffer): void {
+  #onHello(connection: Connection, kind: number, payload: Buffer): void {
     if (kind !== FrameKind.json) throw new ChannelViolation("the first frame is no hello");
     const hello = parseMessage(Hello, payload);
-    const invitation = this.#invitations.get(hello.token);
-    if (invitation?.role !== hello.role) throw new ChannelViolation("a hello without a valid token");
-    this.#invitations.delete(hello.token);
-    invitation.admit({ connection: stranger, hello });
+    const expected = this.#expected.get(hello.token);
+    if (expected?.role !== hello.role) throw new ChannelViolation("a hello without a valid token");
+    this.#expected.delete(hello.token);
+    expected.admit({ connection, hello });
   }
 }

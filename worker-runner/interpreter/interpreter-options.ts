@@ -1,4 +1,4 @@
-/** Owns what an interpreter must be told before it starts: its sandbox, and the deadlines of its answers. */
+/** Owns the settings of an interpreter: its sandbox, and the deadlines of its answers. */
 import type { SandboxOptions, StartSandbox } from "../sandbox/sandbox-contract.ts";
 
 /** The settings of one interpreter. Times are in milliseconds. */
@@ -7,10 +7,10 @@ export interface InterpreterOptions {
   sandbox: Omit<SandboxOptions, "id" | "channelDirectory">;
   makeSandboxId(): string;
   startDeadlineMs: number;
-  /** For an answer that needs no user code to run; past it the sandbox is taken for broken. */
+  /** For an answer that runs no user code. If it passes, the sandbox counts as broken. */
   answerDeadlineMs: number;
   /** Longest pause between two pieces of a checkpoint's blob. */
   serializerSilenceMs: number;
-  /** For bringing a blob's state back. */
+  /** For loading a blob. */
   loadDeadlineMs: number;
 }

@@ -1,23 +1,22 @@
-/** Owns the keeper as the runner sees it: signals, sweeps, how processes ended; a wrong frame from it ends its sandbox. */
-
+/** Owns the runner's end of the keeper: signals, sweeps, and reports of ended processes. An invalid frame from it ends its sandbox. */
 import type { Connection } from "../channel/connection.ts";
-import type { Guest } from "../channel/door.ts";
+import type { Peer } from "../channel/door.ts";
 import { ChannelViolation, FrameKind } from "../channel/framing.ts";
 import { KeeperMessage, type PythonVersion, parseMessage } from "../channel/message.ts";
 import { type OutputPiece, readOutputFrame } from "./output-cursor.ts";
 import { PendingAnswers } from "./pending-answers.ts";
 
-/** What a dead process left in the ring and the pipes is at most 64 KiB in each; a pipe can be made larger up to 1 MiB. */
+/** A dead process leaves at most 64 KiB in the ring and in each pipe, but user code can enlarge a pipe to 1 MiB. */
 const MAX_LEFTOVER_BYTES = 8 * 1024 * 1024;
 
 export interface KeeperListener {
-  exited(pid: number, code: number | null, signal: number | null, leftovers: OutputPiece[]): void;
-  ended(violation: Error | null): void;
+  onExited(pid: number, code: number | null, signal: number | null, leftovers: OutputPiece[]): void;
+  onEnded(violation: Error | null): void;
 }
 
 type KeeperAnswer = Extract<KeeperMessage, { id: string }>;
 
-/** A megabyte of a dead process's output, each byte of it escaped. */
+/** One megabyte of a dead process's output, with every byte escaped. */
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 
 export class Keeper {
@@ -28,17 +27,17 @@ export class Keeper {
   #leftovers: OutputPiece[] = [];
   #leftoverBytes = 0;
 
-  /** @throws ChannelViolation where the hello does not say which Python this is. */
-  constructor(guest: Guest, listener: KeeperListener) {
-    if (!guest.hello.python) throw new ChannelViolation("the keeper does not name its Python");
-    this.python = guest.hello.python;
-    this.#connection = guest.connection;
+  /** @throws ChannelViolation if the hello does not name the version of Python. */
+  constructor(peer: Peer, listener: KeeperListener) {
+    if (!peer.hello.python) throw new ChannelViolation("the keeper does not name its Python");
+    this.python = peer.hello.python;
+    this.#connection = peer.connection;
     this.#listener = listener;
-    guest.connection.adopt(
+    peer.connection.adopt(
       (kind, payload) => this.#take(kind, payload),
       (cause) => {
         this.#answers.end("the keeper ended");
-        this.#listener.ended(cause);
+        this.#listener.onEnded(cause);
       },
       MAX_MESSAGE_BYTES,
     );
@@ -48,7 +47,7 @@ export class Keeper {
     this.#connection.send({ type: "spawn", token });
   }
 
-  /** @returns whether the process was there to get it. */
+  /** @returns false if the process does not exist. */
   async signal(pid: number, signal: number, deadlineMs: number): Promise<boolean> {
     const answer = await this.#answers.ask("signal", deadlineMs, (id) => {
       this.#connection.send({ type: "signal", id, pid, signal });
@@ -56,7 +55,7 @@ export class Keeper {
     return answer.type === "signalled" && answer.delivered;
   }
 
-  /** How many interrupts the running code has taken notice of; it could forge that. */
+  /** How many interrupts the running code has noticed. User code could forge the number. */
   async interrupts(deadlineMs: number): Promise<number> {
     const answer = await this.#answers.ask("interrupts", deadlineMs, (id) => {
       this.#connection.send({ type: "interrupts", id });
@@ -64,7 +63,7 @@ export class Keeper {
     return answer.type === "interrupts" ? answer.count : 0;
   }
 
-  /** Ends every process of the sandbox but these; their ends have been told when it resolves. */
+  /** Ends every process of the sandbox except `keep`. When it resolves, each of their ends was reported. */
   async sweep(keep: number[], deadlineMs: number): Promise<void> {
     await this.#answers.ask("sweep", deadlineMs, (id) => {
       this.#connection.send({ type: "sweep", id, keep });
@@ -92,7 +91,7 @@ export class Keeper {
         const leftovers = this.#leftovers;
         this.#leftovers = [];
         this.#leftoverBytes = 0;
-        this.#listener.exited(message.pid, message.code, message.signal, leftovers);
+        this.#listener.onExited(message.pid, message.code, message.signal, leftovers);
         return;
       }
       case "signalled":

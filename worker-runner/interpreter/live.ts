@@ -1,32 +1,38 @@
-/** Owns one live process as the runner sees it: what it says, what is asked of it, and the one moment at which it has ended. */
+/** Owns the runner's end of one live process: its messages, the questions to it, and the moment at which it has ended. */
 import { createReadStream } from "node:fs";
 import type { Connection } from "../channel/connection.ts";
-import type { Guest } from "../channel/door.ts";
+import type { Peer } from "../channel/door.ts";
 import { ChannelViolation, FrameKind, MAX_PIECE_BYTES } from "../channel/framing.ts";
 import { type LiveAnswer, LiveMessage, type MessageOf, parseMessage } from "../channel/message.ts";
 import { OutputCursor, type OutputPiece, readOutputFrame, type StreamName } from "./output-cursor.ts";
 import { PendingAnswers } from "./pending-answers.ts";
 
-/** What belongs to an execution. */
+/** A message that belongs to an execution. */
 export type ExecutionMessage = Extract<LiveMessage, { execution_id: string }>;
 
-/** How a live process ended; all its output has been told before. */
+/** How a live process ended. All its output was delivered before. */
 export interface LiveEnd {
   code: number | null;
   signal: number | null;
-  /** What it sent that it must not. */
+  /** The rule of the channel that it broke. */
   violation: string | null;
   /** The whole sandbox ended, and the keeper could not say how this process did. */
   isSandboxGone: boolean;
 }
 
+/** Takes the messages of one execution. */
+export interface ExecutionListener {
+  /** False once the execution has ended: no more messages may come. */
+  readonly isOpen: boolean;
+  onOutput(text: string, stream: StreamName): void;
+  /** @throws ChannelViolation if the message belongs to another execution. */
+  onMessage(message: ExecutionMessage): void;
+}
+
 export interface LiveListener {
-  output(text: string, stream: StreamName): void;
-  /** @throws ChannelViolation where the message belongs to no running execution. */
-  execution(message: ExecutionMessage): void;
-  /** The connection is over or broken; how the process ended is not known yet. */
-  disconnected(live: Live, isViolation: boolean): void;
-  ended(live: Live, end: LiveEnd): void;
+  /** The connection has ended. How the process ended is not known yet. */
+  onDisconnected(live: Live, isViolation: boolean): void;
+  onEnded(live: Live, end: LiveEnd): void;
 }
 
 export class Live {
@@ -40,14 +46,15 @@ export class Live {
   #violation: string | null = null;
   #end: LiveEnd | null = null;
   #isHeld = false;
-  /** Characters that are read although the reader holds back; infinite once the process is being ended. */
+  /** Characters that are read although output is held back; infinite once the process is being ended. */
   #allowance = 0;
+  #execution: ExecutionListener | null = null;
 
-  constructor(guest: Guest, listener: LiveListener) {
-    this.pid = guest.hello.pid;
-    this.#connection = guest.connection;
+  constructor(peer: Peer, listener: LiveListener) {
+    this.pid = peer.hello.pid;
+    this.#connection = peer.connection;
     this.#listener = listener;
-    guest.connection.adopt(
+    peer.connection.adopt(
       (kind, payload) => this.#take(kind, payload),
       (cause) => this.#disconnect(cause),
     );
@@ -61,8 +68,10 @@ export class Live {
     return this.#isConnected;
   }
 
-  execute(executionId: string, code: string): void {
+  /** Sends code. `listener` gets every message of it. */
+  execute(executionId: string, code: string, listener: ExecutionListener): void {
     this.#allowance = 0;
+    this.#execution = listener;
     this.#connection.send({ type: "execute", execution_id: executionId, code });
   }
 
@@ -70,7 +79,7 @@ export class Live {
     this.#connection.send({ type: "input_response", input_id: inputId, value });
   }
 
-  /** @param drop pids of copies to be ended before. */
+  /** @param drop pids of copies to end first. */
   snapshot(
     token: string,
     drop: number[],
@@ -83,12 +92,12 @@ export class Live {
     });
   }
 
-  /** Ends copies that nobody needs. */
+  /** Ends these copies. */
   drop(pids: number[]): void {
     this.#connection.send({ type: "drop", pids });
   }
 
-  /** Ends copies that nobody needs, waits for that, and says which of its copies have ended: these, and those that did by themselves. */
+  /** Ends these copies and waits for their end. The answer names every copy that has ended, also those that died by themselves. */
   reap(drop: number[], deadlineMs: number): Promise<MessageOf<"reaped">> {
     return this.#ask(["reaped"], deadlineMs, (id) => {
       this.#connection.send({ type: "reap", id, drop });
@@ -107,7 +116,7 @@ export class Live {
     });
   }
 
-  /** Streams the blob in the runner's own file `blobPath` into the process. */
+  /** Streams the blob in the file `blobPath` into the process. */
   async load(
     blobPath: string,
     isClearing: boolean,
@@ -135,19 +144,19 @@ export class Live {
     this.#applyHold();
   }
 
-  /** Answers that are due are read first, lest they seem late; they come before the output that is held back. */
+  /** While an answer is due, reading goes on, so that the answer does not seem late. It precedes the output that is held back. */
   #applyHold(): void {
     if (this.#isHeld && this.#allowance <= 0 && this.#answers.count === 0) this.#connection.pause();
     else this.#connection.resume();
   }
 
-  /** Reads up to so many characters more, held or not: a process that is to stop must be able to say so. */
+  /** Reads up to `characters` more, even while output is held back: a process that was told to stop must be able to report its end. */
   allow(characters: number): void {
     this.#allowance = characters;
     this.#connection.resume();
   }
 
-  /** Ends the connection because of what came over it. */
+  /** Ends the connection because of an invalid message. */
   refuse(violation: ChannelViolation): void {
     this.#connection.destroy(violation);
   }
@@ -157,7 +166,7 @@ export class Live {
     this.#connection.destroy();
   }
 
-  /** The keeper says how the process ended and hands over what it had not sent. */
+  /** The keeper reports how the process ended, and delivers the output that the process had not sent. */
   noteExit(code: number | null, signal: number | null, leftovers: OutputPiece[], isSandboxGone = false): void {
     if (this.#exit) return;
     this.#exit = { code, signal, isSandboxGone, leftovers };
@@ -191,7 +200,8 @@ export class Live {
     if (message.type === "output") {
       this.#takeOutput({ offset: message.offset, stream: message.stream, text: message.data });
     } else if ("execution_id" in message) {
-      this.#listener.execution(message);
+      if (!this.#execution?.isOpen) throw new ChannelViolation(`${message.type} while nothing runs`);
+      this.#execution.onMessage(message);
     } else {
       this.#answers.settle(message);
       if (this.#isHeld) this.#applyHold();
@@ -204,14 +214,20 @@ export class Live {
       this.#allowance -= text.length;
       if (this.#isHeld) this.#applyHold();
     }
-    if (text) this.#listener.output(text, piece.stream);
+    if (text) this.#giveOutput(text, piece.stream);
+  }
+
+  /** @throws ChannelViolation if nothing runs. */
+  #giveOutput(text: string, stream: StreamName): void {
+    if (!this.#execution?.isOpen) throw new ChannelViolation("output while nothing runs");
+    this.#execution.onOutput(text, stream);
   }
 
   #disconnect(cause: Error | null): void {
     this.#isConnected = false;
     this.#violation = cause?.message ?? null;
     this.#answers.end("the interpreter ended");
-    this.#listener.disconnected(this, cause !== null);
+    this.#listener.onDisconnected(this, cause !== null);
     this.#settle();
   }
 
@@ -219,10 +235,10 @@ export class Live {
     if (this.#isConnected || !this.#exit || this.#end) return;
     for (const piece of this.#exit.leftovers) {
       const text = this.#cursor.rest(piece);
-      if (text) this.#listener.output(text, piece.stream);
+      if (text) this.#giveOutput(text, piece.stream);
     }
     const { code, signal, isSandboxGone } = this.#exit;
     this.#end = { code, signal, isSandboxGone, violation: this.#violation };
-    this.#listener.ended(this, this.#end);
+    this.#listener.onEnded(this, this.#end);
   }
 }

@@ -1,14 +1,14 @@
-/** Owns how far one live process's output has come, so that bytes sent twice (by it, then by the keeper) are taken once. */
+/** Owns the position in one live process's output, so that bytes sent twice, by the process and by the keeper, are taken once. */
 import { ChannelViolation, OUTPUT_HEADER_BYTES } from "../channel/framing.ts";
 
 export type StreamName = "stdout" | "stderr";
 
-/** Output on its way: the bytes of an `O` frame, or the text of an `output` message. */
+/** A piece of output: the bytes of an `O` frame, or the text of an `output` message. */
 export type OutputPiece =
   | { offset: number; stream: StreamName; bytes: Buffer; text?: undefined }
   | { offset: number; stream: StreamName; bytes?: undefined; text: string };
 
-/** @throws ChannelViolation where the frame is too short or names no stream. */
+/** @throws ChannelViolation if the frame is too short or names no stream. */
 export function readOutputFrame(payload: Buffer): OutputPiece {
   const stream = payload.length < OUTPUT_HEADER_BYTES ? 0 : payload[8];
   if (stream !== 1 && stream !== 2) throw new ChannelViolation("an output frame names no stream");
@@ -19,18 +19,18 @@ export function readOutputFrame(payload: Buffer): OutputPiece {
 const surrogatePairs = /[\ud800-\udbff][\udc00-\udfff]/g;
 
 export class OutputCursor {
-  /** Bytes taken; null before the first piece, which sets where this process begins. */
+  /** Bytes taken so far; null before the first piece, whose offset is where this process begins. */
   #taken: number | null = null;
   /**
-   * Python counts two lone surrogates that happen to follow each other as six bytes; as JSON they arrive as one pair, which
-   * counts four. So after text with pairs the next offset may be further on by two a pair.
+   * Python counts two lone surrogates in a row as six bytes. In JSON they arrive as one pair, which counts as four bytes. So after
+   * text with pairs, the next offset may be two bytes further for each pair.
    */
   #slack = 0;
 
   /**
-   * Text that continues what was taken.
+   * The text of a piece that continues the output.
    *
-   * @throws ChannelViolation where the piece does not begin where the last one ended.
+   * @throws ChannelViolation if the piece does not begin at the end of the last one.
    */
   next(piece: OutputPiece): string {
     const ahead = this.#taken === null ? 0 : piece.offset - this.#taken;
@@ -38,7 +38,7 @@ export class OutputCursor {
     return this.#take(piece, 0);
   }
 
-  /** The part of a piece from the keeper that was not taken yet; empty where all of it was. */
+  /** The part of a keeper's piece that was not taken yet; empty if all of it was. */
   rest(piece: OutputPiece): string {
     const known = this.#taken === null ? 0 : this.#taken - piece.offset;
     return this.#take(piece, Math.max(0, known));

@@ -1,4 +1,4 @@
-/** Owns the questions put to one process that have no answer yet; every one ends in an answer, a deadline or the process's end. */
+/** Owns the unanswered questions to one process. Each one ends with an answer, at its deadline, or at the process's end. */
 import { ChannelViolation } from "../channel/framing.ts";
 
 /** The process did not answer in time, or ended first. */
@@ -14,7 +14,7 @@ interface Question<Answer> {
 
 export class PendingAnswers<Answer extends { id: string }> {
   readonly #questions = new Map<string, Question<Answer>>();
-  /** Ids whose deadline has passed; an answer to one of them is late, and no fault. */
+  /** Ids of questions whose deadline has passed. A late answer to one of them is not an error. */
   readonly #late = new Set<string>();
   #last = 0;
   #end: Error | null = null;
@@ -23,7 +23,7 @@ export class PendingAnswers<Answer extends { id: string }> {
     return this.#questions.size;
   }
 
-  /** Puts a question: `send` gets the id that the answer must carry. Rejects with `Unanswered`. */
+  /** Asks a question: `send` gets the id that the answer must have. Rejects with `Unanswered`. */
   ask(what: string, deadlineMs: number, send: (id: string) => void): Promise<Answer> {
     if (this.#end) return Promise.reject(this.#end);
     const id = String(++this.#last);
@@ -33,14 +33,14 @@ export class PendingAnswers<Answer extends { id: string }> {
         this.#late.add(id);
         reject(new Unanswered(`no answer to ${what} within ${deadlineMs} ms`));
       };
-      // After a stall of our own the answer may have come, and wait to be read behind this timer.
+      // If this process was stalled, the answer may have arrived but not been read. It is read before `setImmediate` runs.
       const deadline = setTimeout(() => setImmediate(expire), deadlineMs);
       this.#questions.set(id, { resolve, reject, deadline });
       send(id);
     });
   }
 
-  /** @throws ChannelViolation for an answer that nobody waits for. */
+  /** @throws ChannelViolation if the answer belongs to no question. */
   settle(answer: Answer): void {
     const question = this.#questions.get(answer.id);
     if (!question) {
@@ -52,7 +52,7 @@ export class PendingAnswers<Answer extends { id: string }> {
     question.resolve(answer);
   }
 
-  /** Every question open now or put later is rejected. */
+  /** Rejects every open question and every later one. */
   end(reason: string): void {
     this.#end ??= new Unanswered(reason);
     for (const question of this.#questions.values()) {

@@ -1,7 +1,7 @@
-/** Owns one sandbox from its start to its removal: its directory outside, the door, the keeper, and the one reason why it ended. */
+/** Owns one sandbox from its start to its removal: its directory outside, its socket, its keeper, and the reason why it ended. */
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Door, type Guest, newToken } from "../channel/door.ts";
+import { Door, newToken, type Peer } from "../channel/door.ts";
 import type { Hello } from "../channel/message.ts";
 import { withDeadline } from "../deadline.ts";
 import { CHANNEL_SOCKET_NAME, type Sandbox, type SandboxMemory } from "../sandbox/sandbox-contract.ts";
@@ -14,9 +14,9 @@ const STDERR_KEPT = 4_096;
 const SOCKET_PATH_MAX = 107;
 
 export interface SandboxRoomListener {
-  exited: KeeperListener["exited"];
-  /** Nothing of the sandbox is left. Not called after `close`. */
-  ended(reason: string): void;
+  onExited: KeeperListener["onExited"];
+  /** The sandbox has ended. Not called after `close`. */
+  onEnded(reason: string): void;
 }
 
 export class SandboxRoom {
@@ -38,7 +38,7 @@ export class SandboxRoom {
     this.#listener = listener;
   }
 
-  /** @throws Error where the sandbox or the keeper in it does not start. */
+  /** @throws Error if the sandbox or its keeper does not start. */
   async start(): Promise<void> {
     const channelDirectory = join(this.#directory, "channel");
     await mkdir(channelDirectory, { recursive: true });
@@ -54,7 +54,7 @@ export class SandboxRoom {
     sandbox.stderr.on("data", (chunk: Buffer) => {
       this.#stderr = (this.#stderr + chunk.toString()).slice(-STDERR_KEPT);
     });
-    // A keeper that is gone already says why by its end.
+    // If the keeper has exited already, `exited` says why.
     sandbox.stdin.on("error", () => undefined);
     void sandbox.exited.then(({ code, signal }) =>
       this.#noteEnd(`the sandbox ended (${signal ?? `exit code ${code}`})`),
@@ -62,22 +62,22 @@ export class SandboxRoom {
     this.#keeper = await this.admit(
       "keeper",
       (token) => sandbox.stdin.end(`${token}\n`),
-      (guest) =>
-        new Keeper(guest, {
-          exited: this.#listener.exited,
-          ended: (violation) => this.breakDown(violation?.message ?? "the keeper's connection ended"),
+      (peer) =>
+        new Keeper(peer, {
+          onExited: this.#listener.onExited,
+          onEnded: (violation) => this.breakDown(violation?.message ?? "the keeper's connection ended"),
         }),
       startDeadlineMs,
     );
   }
 
-  /** @throws Unanswered before it has come, and after the end. */
+  /** @throws Unanswered before the keeper has connected, and after the sandbox's end. */
   get keeper(): Keeper {
     if (!this.#keeper || !this.isUsable) throw new Unanswered("the sandbox has no keeper");
     return this.#keeper;
   }
 
-  /** The last that the sandbox complained about. */
+  /** The last lines of the sandbox's standard error. */
   get complaint(): string {
     return this.#stderr.trim();
   }
@@ -88,20 +88,20 @@ export class SandboxRoom {
   }
 
   /**
-   * Has a process of `role` come; `make` takes its connection over within the very call that brought its hello.
+   * Waits for a process of `role` to connect. `make` takes its connection over, in the same call that parsed its hello.
    *
-   * @param send has the process come that will show the token.
-   * @throws DeadlinePassed, Unanswered where the sandbox ends, or what `send` throws.
+   * @param send makes the process connect with the token.
+   * @throws DeadlinePassed, Unanswered if the sandbox ends, or the error of `send`.
    */
   async admit<T>(
     role: Hello["role"],
     send: (token: string) => unknown,
-    make: (guest: Guest) => T,
+    make: (peer: Peer) => T,
     deadlineMs: number = this.#options.answerDeadlineMs,
     token: string = newToken(),
   ): Promise<T> {
     const admitted = new Promise<T>((resolve) => {
-      this.#door?.invite(token, role, (guest) => resolve(make(guest)));
+      this.#door?.expect(token, role, (peer) => resolve(make(peer)));
     });
     try {
       this.#gone.signal.throwIfAborted();
@@ -116,14 +116,14 @@ export class SandboxRoom {
     return (await this.#sandbox?.memoryStatus()) ?? { residentBytes: null, limitBytes: null, oomKills: null };
   }
 
-  /** It cannot be trusted or does not answer: all of it ends. */
+  /** The sandbox broke a rule or does not answer: ends every process in it. */
   breakDown(reason: string): void {
     if (!this.isUsable || !this.#sandbox) return;
     this.#gone.abort(new Unanswered(reason));
     void this.#sandbox.kill().then(() => this.#announceEnd(reason));
   }
 
-  /** Ends everything in it and removes its files outside. Safe to call twice. */
+  /** Ends every process of the sandbox and removes its files outside. Safe to call twice. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -137,7 +137,7 @@ export class SandboxRoom {
     await rm(this.#directory, { recursive: true, force: true });
   }
 
-  /** Also one that is only just starting: it would outlive everything else. */
+  /** Also ends a sandbox that is still starting; it would otherwise outlive its session. */
   async #endSandbox(): Promise<void> {
     const { startDeadlineMs } = this.#options;
     const starting = this.#starting && withDeadline(this.#starting, "starting a sandbox", startDeadlineMs);
@@ -153,6 +153,6 @@ export class SandboxRoom {
 
   #announceEnd(reason: string): void {
     this.#keeper?.disconnect();
-    if (!this.#closing) this.#listener.ended(reason);
+    if (!this.#closing) this.#listener.onEnded(reason);
   }
 }

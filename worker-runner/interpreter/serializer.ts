@@ -1,20 +1,19 @@
-/** Owns one serializer as the runner sees it: the blob's pieces in order, then what it says about them. */
-
+/** Owns the runner's end of one serializer: the blob's pieces in order, then its closing message. */
 import type { Connection } from "../channel/connection.ts";
-import type { Guest } from "../channel/door.ts";
+import type { Peer } from "../channel/door.ts";
 import { ChannelViolation, FrameKind } from "../channel/framing.ts";
 import { parseMessage, SerializerMessage } from "../channel/message.ts";
 import { Unanswered } from "./pending-answers.ts";
 
-/** Takes one piece of a blob; the next one is read when it resolves. */
+/** Takes one piece of a blob. The next piece is read after it resolves. */
 export type BlobSink = (piece: Buffer) => Promise<void>;
 
-/** A thousand names that could not be saved, with their reasons. */
+/** Room for a thousand names that could not be saved, with their reasons. */
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 
 export class Serializer {
   readonly pid: number;
-  /** Resolves when all pieces have been taken; rejects where it falls silent, ends early or sends too much. */
+  /** Resolves when all pieces were taken. Rejects if the serializer falls silent, ends early or sends too much. */
   readonly done: Promise<SerializerMessage>;
   readonly #connection: Connection;
   readonly #sink: BlobSink;
@@ -29,9 +28,9 @@ export class Serializer {
   #resolve: (message: SerializerMessage) => void = () => undefined;
   #reject: (error: Error) => void = () => undefined;
 
-  constructor(guest: Guest, sink: BlobSink, maxBytes: number, silenceMs: number) {
-    this.pid = guest.hello.pid;
-    this.#connection = guest.connection;
+  constructor(peer: Peer, sink: BlobSink, maxBytes: number, silenceMs: number) {
+    this.pid = peer.hello.pid;
+    this.#connection = peer.connection;
     this.#sink = sink;
     this.#maxBytes = maxBytes;
     this.#silenceMs = silenceMs;
@@ -40,10 +39,10 @@ export class Serializer {
       this.#reject = reject;
     });
     this.#silence = this.#expectMore();
-    guest.connection.adopt(
+    peer.connection.adopt(
       (kind, payload) => this.#take(kind, payload),
       (cause) => {
-        // It ends once it has said everything, which may be before the last piece is taken.
+        // The process exits after its closing message, possibly before the last piece is taken.
         if (!this.#hasSaidAll) this.#fail(cause ?? new Unanswered("the serializer ended early"));
       },
       MAX_MESSAGE_BYTES,
@@ -53,7 +52,7 @@ export class Serializer {
   #expectMore(): NodeJS.Timeout {
     clearTimeout(this.#silence);
     return setTimeout(
-      () => this.#fail(new Unanswered(`the serializer said nothing for ${this.#silenceMs} ms`)),
+      () => this.#fail(new Unanswered(`the serializer sent nothing for ${this.#silenceMs} ms`)),
       this.#silenceMs,
     );
   }

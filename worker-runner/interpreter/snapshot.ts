@@ -1,24 +1,23 @@
-/** Owns one frozen copy of an interpreter: asleep and without a connection until it is needed; it becomes live, is written to a blob, or is let go. */
-
+/** Owns one frozen copy of an interpreter. It sleeps without a connection until it becomes live, is written to a blob, or is dropped. */
 import type { Connection } from "../channel/connection.ts";
-import type { Guest } from "../channel/door.ts";
+import type { Peer } from "../channel/door.ts";
 import { ChannelViolation } from "../channel/framing.ts";
 
-/** What a copy needs of the sandbox that it is in. */
+/** The interpreter that the copy belongs to. */
 export interface SnapshotHost {
-  /** Has the keeper wake it, and resolves once it has come to `adopt`. @throws where it does not come. */
+  /** Wakes the copy, and resolves once its connection was passed to `adopt`. @throws Error if it does not connect. */
   wake(snapshot: Snapshot): Promise<void>;
-  /** Nobody needs it any more: it is to be ended. */
-  dropped(snapshot: Snapshot): void;
-  /** It has ended by itself. */
-  ended(snapshot: Snapshot): void;
+  /** Nobody needs the copy any more, so it has to be ended. */
+  onDropped(snapshot: Snapshot): void;
+  /** The copy has died. */
+  onEnded(snapshot: Snapshot): void;
 }
 
 export class Snapshot {
   readonly #host: SnapshotHost;
-  /** Names of user threads that it lacks. */
+  /** Names of the user threads that the copy lacks. */
   readonly threads: readonly string[];
-  /** Seconds for which the live process was busy with it. */
+  /** Seconds for which the live process was busy with making the copy. */
   readonly pause: number;
   #pid: number;
   #token: string;
@@ -38,7 +37,7 @@ export class Snapshot {
     return this.#pid;
   }
 
-  /** What it shows when it comes. */
+  /** The token that the copy sends when it connects. */
   get token(): string {
     return this.#token;
   }
@@ -47,9 +46,9 @@ export class Snapshot {
     return this.#isAlive;
   }
 
-  /** It has come. */
-  adopt({ connection }: Guest): void {
-    // It may have been let go while it woke up.
+  /** The copy has connected. */
+  adopt({ connection }: Peer): void {
+    // The copy may have been dropped while it woke up.
     if (!this.#isAlive) {
       connection.destroy();
       return;
@@ -66,21 +65,21 @@ export class Snapshot {
     );
   }
 
-  /** Becomes the process that shows `token`; `moved` must be called with the pid of the copy that it leaves. */
+  /** Turns the copy into the live process with `token`. It leaves another copy behind; the caller must pass its pid to `onMoved`. */
   async spawn(token: string, nextToken: string): Promise<void> {
     const connection = await this.#awake();
-    // It closes the connection when it goes.
+    // The process closes this connection itself.
     this.#connection = null;
     connection.send({ type: "spawn", token, snapshot_token: nextToken });
     this.#token = nextToken;
   }
 
-  /** What it was runs now; it is another copy from here on, asleep again. */
-  moved(pid: number): void {
+  /** The old copy has become the live process. From now on this object stands for the new copy, `pid`. */
+  onMoved(pid: number): void {
     this.#pid = pid;
   }
 
-  /** Has a process write it to a blob. */
+  /** Makes a process, the serializer, write the copy to a blob. */
   async serialize(id: string, token: string, maxBlobBytes: number, maxWorkspaceBytes: number): Promise<void> {
     (await this.#awake()).send({
       type: "serialize",
@@ -91,25 +90,25 @@ export class Snapshot {
     });
   }
 
-  /** Lets it go. */
+  /** The copy is not needed any more. */
   drop(): void {
     if (!this.#isAlive) return;
     this.#isAlive = false;
     const connection = this.#connection;
     this.#connection = null;
     connection?.destroy();
-    this.#host.dropped(this);
+    this.#host.onDropped(this);
   }
 
-  /** It is gone, or cannot be trusted to be there. */
+  /** The copy has died, or may have. */
   noteEnded(): void {
     if (!this.#isAlive) return;
     this.#isAlive = false;
     this.#connection = null;
-    this.#host.ended(this);
+    this.#host.onEnded(this);
   }
 
-  /** @throws Error where it does not come; it is then known to have ended. */
+  /** @throws Error if the copy does not connect. It then counts as ended. */
   async #awake(): Promise<Connection> {
     if (this.#connection === null) {
       this.#waking ??= this.#host.wake(this).finally(() => {

@@ -6,7 +6,7 @@ import type { RunnerCapabilities } from "../../src/protocol/capabilities.ts";
 import { CheckpointId } from "../../src/protocol/identity.ts";
 import { SessionKey } from "../../src/protocol/link.ts";
 import { PROBLEMS, type ProblemCode } from "../../src/protocol/problem.ts";
-import { SpoolError } from "./hosted/receive-blob.ts";
+import { BlobRefused } from "./hosted/receive-blob.ts";
 import type { SessionRegistry } from "./hosted/session-registry.ts";
 import type { Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
@@ -79,9 +79,9 @@ export function createApp(options: AppOptions): Hono {
       return problem(c, "invalid_request", "A checkpoint id, x-content-sha256 and a body are required.");
     }
     try {
-      await hosted.blobs.bring(id.data, body, sha256, options.checkpointMaxBytes);
+      await hosted.blobs.receive(id.data, body, sha256, options.checkpointMaxBytes);
     } catch (error) {
-      if (!(error instanceof SpoolError)) throw error;
+      if (!(error instanceof BlobRefused)) throw error;
       return error.code === "too_large"
         ? problem(c, "payload_too_large", "The blob is too large.")
         : problem(c, "invalid_request", "The blob does not match x-content-sha256.");

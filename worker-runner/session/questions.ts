@@ -1,32 +1,25 @@
-/** Owns what is asked of the interpreter between executions without changing its state: completion, and whether code is complete. */
+/** Owns questions to the interpreter that do not change its state: completion, and whether code is complete. */
 import type { z } from "zod";
 import type { Completeness, Completions } from "../../src/protocol/server-message.ts";
 import type { Live } from "../interpreter/live.ts";
 import { SessionError } from "./session-error.ts";
+import type { SessionSettings } from "./session-options.ts";
 import type { Recovery } from "./state/recovery.ts";
 import type { TurnQueue } from "./turn-queue.ts";
 
-/** That wait at a time; an editor asks for one and forgets the one before. */
+/** How many questions may wait at a time. An editor asks one and forgets the one before. */
 const MAX_WAITING = 16;
 
-export interface QuestionsDuties {
-  queue: TurnQueue;
-  recovery: Recovery;
-  /** How long a question waits for its turn. */
-  waitMs: number;
-  codeMaxBytes: number;
-  /** How long it then waits for its answer. */
-  answerMs: number;
-  /** Sees to it that there is a live process. */
-  revive(): Promise<void>;
-}
-
 export class Questions {
-  readonly #duties: QuestionsDuties;
+  readonly #settings: SessionSettings;
+  readonly #queue: TurnQueue;
+  readonly #recovery: Recovery;
   #waiting = 0;
 
-  constructor(duties: QuestionsDuties) {
-    this.#duties = duties;
+  constructor(settings: SessionSettings, queue: TurnQueue, recovery: Recovery) {
+    this.#settings = settings;
+    this.#queue = queue;
+    this.#recovery = recovery;
   }
 
   /** @throws SessionError `deadline`, `ended`, `queue_full`, `payload_too_large`. */
@@ -42,26 +35,26 @@ export class Questions {
   }
 
   async #ask<T>(code: string, question: (live: Live, deadlineMs: number) => Promise<T>): Promise<T> {
-    const { queue, recovery, revive, waitMs, answerMs, codeMaxBytes } = this.#duties;
+    const { codeMaxBytes, completionWaitMs, completionAnswerMs } = this.#settings;
     if (Buffer.byteLength(code) > codeMaxBytes) {
       throw new SessionError("payload_too_large", `code may have ${codeMaxBytes} bytes`);
     }
     if (this.#waiting >= MAX_WAITING) throw new SessionError("queue_full", `${MAX_WAITING} questions are waiting`);
     const ask = async () => {
-      await revive();
-      const { live } = recovery.interpreter;
-      if (!live) throw new SessionError("interpreter_failed", "there is no interpreter");
+      await this.#recovery.ensureLive("the interpreter had ended");
+      const { interpreter } = this.#recovery;
+      if (!interpreter.live) throw new SessionError("interpreter_failed", "there is no interpreter");
       try {
-        return await question(live, answerMs);
+        return await question(interpreter.live, completionAnswerMs);
       } catch (cause) {
-        // It completes a name of an object whose `__dir__` hangs, or the like.
-        recovery.interpreter.killLive();
+        // The question may run user code that hangs, such as an object's `__dir__`.
+        interpreter.killLive();
         throw new SessionError("deadline", (cause as Error).message, { cause });
       }
     };
     this.#waiting += 1;
     try {
-      return await queue.run(ask, { waitMs });
+      return await this.#queue.run(ask, { waitMs: completionWaitMs });
     } finally {
       this.#waiting -= 1;
     }

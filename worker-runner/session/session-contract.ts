@@ -1,28 +1,36 @@
-/** Owns the shapes that a session of the runner offers to whoever uses it: the local library's user, and the link to the edge. */
+/** Owns the interface of a session. Its users are the library's caller and the link to the edge. */
 import type { z } from "zod";
 import type { ExecuteMessage } from "../../src/protocol/client-message.ts";
 import type { ExecutionEvent } from "../../src/protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../src/protocol/identity.ts";
-import type { RunnerSessionState } from "../../src/protocol/link.ts";
+import type { LinkRequest, RunnerSessionState } from "../../src/protocol/link.ts";
 import type { Completeness, Completions, Missing, PendingInput } from "../../src/protocol/server-message.ts";
 import type { NumberedEvent } from "./events/numbered-event.ts";
 
 export type { NumberedEvent };
 
-/** What a session tells its listeners; calls come in order and must not throw. */
+/** A session calls its listeners in order. A listener must not throw. */
 export interface SessionListener {
   event?(event: NumberedEvent): void;
-  /** An execution has begun a moment ago and said nothing yet; otherwise its first event tells. */
+  /** An execution has begun and published nothing for 20 ms. Otherwise its first event says when it began. */
   started?(executionId: ExecutionId, startedAt: number): void;
-  state?(state: "ready" | "busy" | "restored" | "reset" | "ended", reason: string): void;
+  state?(state: "restored" | "reset" | "ended", reason: string): void;
+  /** False once nothing runs or waits. */
+  busy?(isBusy: boolean): void;
 }
 
-/** What to run; `id` absent: one is made. Running again under a known id with the same code runs nothing. */
+/** What to run. Without `id`, the session makes one. A known id with the same code runs nothing. */
 export type ExecuteRequest = Omit<z.input<typeof ExecuteMessage>, "type">;
+
+/** A request that was parsed already. */
+export type Submission = Pick<
+  Extract<LinkRequest, { type: "execute" }>,
+  "execution_id" | "code" | "transaction_policy"
+> & { timeout?: number | undefined };
 
 export interface CheckpointTaken {
   checkpointId: CheckpointId;
-  /** Where the blob lies outside the sandbox; owned by the session until `dropCheckpoint` or its end. */
+  /** The blob's file outside the sandbox. The session removes it at `dropCheckpoint`, or at its own end. */
   blobPath: string;
   size: number;
   sha256: string;
@@ -36,7 +44,7 @@ export interface SessionActivity {
   state: z.infer<typeof RunnerSessionState>;
   lastSeq: number;
   running: ExecutionId | null;
-  /** Unix seconds at which that began. */
+  /** Unix seconds at which the running execution began. */
   runningSince: number | null;
   queued: ExecutionId[];
   pendingInput: PendingInput | null;
@@ -48,47 +56,47 @@ export interface SessionStatus extends SessionActivity {
   snapshots: number;
 }
 
-/** One Python state in a process of its own. `Session` in `session.ts` is the implementation. */
+/** One Python state in its own process. `session.ts` implements it. */
 export interface SessionContract {
   readonly id: string;
   /**
-   * Queues code and yields its events as they come; the last one is `result` or `error`.
+   * Queues code and yields its events in order; the last one is `result` or `error`.
    * Leaving the loop early cancels the execution.
    *
-   * @throws SessionError `queue_full`, `idempotency_conflict`, `ended`.
+   * @throws SessionError `invalid_call`, `queue_full`, `payload_too_large`, `idempotency_conflict`, `ended`.
    */
   execute(request: ExecuteRequest): AsyncIterable<ExecutionEvent>;
-  /** Queues code; its events reach the listeners only. Same errors as `execute`. */
-  submit(request: ExecuteRequest): ExecutionId;
+  /** Queues code whose request was parsed already. Its events reach the listeners only. Same errors as `execute`. */
+  enqueue(submission: Submission): void;
   /** @returns a function that ends the subscription. */
   subscribe(listener: SessionListener): () => void;
   /** Makes the next event's seq `base + 1`; only before the first event. */
   numberFrom(base: number): void;
-  /** Stops, or goes on, reading what Python writes; a paused session blocks Python in `write`. */
+  /** Stops or resumes reading Python's output. While it is paused, Python blocks in `write`. */
   pauseOutput(): void;
   resumeOutput(): void;
-  /** Makes output come in frames of at most so many bytes, as far as that can be done; 0 lifts the limit. */
+  /** Cuts output into frames at most `bytes` long, but not into pieces shorter than 256 characters; 0: no limit. */
   limitFrames(bytes: number): void;
-  /** @returns false where nothing waits for `inputId`. */
+  /** @returns false if nothing waits for `inputId`. */
   inputResponse(inputId: string, value: string | null): boolean;
-  /** @returns the execution that got the signal, or null where nothing runs. */
+  /** @returns the execution that was interrupted, or null if nothing runs. */
   interrupt(): ExecutionId | null;
-  /** Ends a queued execution without running it, or interrupts a running one. @returns false where it is unknown or over. */
+  /** Ends a queued execution without running it, or interrupts a running one. @returns false if it is unknown or has ended. */
   cancel(executionId: ExecutionId): boolean;
   /**
    * Ends every queued execution without running it, and interrupts the running one.
    *
-   * @param cleanUpMs how long its code may go on that has noticed the interrupt; absent: as after any other.
+   * @param cleanUpMs how long code may run on that has noticed the interrupt; absent: as after any other interrupt.
    */
   cancelAll(cleanUpMs?: number): void;
-  /** Ends what runs and what waits, then starts over with a fresh interpreter; checkpoints are kept. */
+  /** Ends every execution, then starts a fresh interpreter. Checkpoints are kept. */
   reset(): Promise<void>;
   complete(code: string, cursor: number): Promise<z.infer<typeof Completions>>;
   isComplete(code: string): Promise<z.infer<typeof Completeness>>;
-  /** Waits its turn in the queue, pauses the session for a fork, and resolves when the blob is written. */
+  /** Waits for its turn, pauses the session for a fork, and resolves when the blob is written. */
   checkpoint(checkpointId?: CheckpointId): Promise<CheckpointTaken>;
   /**
-   * Waits its turn in the queue. Uses the snapshot while it lives, otherwise the blob at `blobPath` or the one it still holds.
+   * Waits for its turn. Uses the snapshot if it is alive, otherwise the blob at `blobPath` or the session's own blob.
    *
    * @throws SessionError `checkpoint_unavailable` (no snapshot and no blob), `checkpoint_invalid`.
    */
@@ -98,10 +106,10 @@ export interface SessionContract {
   ): Promise<{ source: "snapshot" | "stored"; missing: Missing[] }>;
   /** Forgets snapshot and blob. */
   dropCheckpoint(checkpointId: CheckpointId): void;
-  /** Removes the blob's file, since it is stored elsewhere by now; the snapshot stays as the fast way back. */
+  /** Removes the blob's file, because it is stored elsewhere now. The snapshot stays for a fast restore. */
   dropBlob(checkpointId: CheckpointId): void;
   readonly activity: SessionActivity;
-  /** What it is doing, and what it takes. */
+  /** The activity and the memory in use. */
   status(): Promise<SessionStatus>;
   /** Ends every process of the session and removes its files. Safe to call twice. */
   shutdown(): Promise<void>;

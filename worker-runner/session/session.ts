@@ -1,18 +1,19 @@
-/** Owns one session: what its user may ask for; each thing that is then done has a file of its own in `session/`. */
+/** Owns one session: the calls that its user may make. The files beside this one and in its folders carry them out. */
 import { randomUUID } from "node:crypto";
 import { chmod, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
+import { ExecuteMessage } from "../../src/protocol/client-message.ts";
 import type { ExecutionEvent } from "../../src/protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../src/protocol/identity.ts";
 import type { Completeness, Completions } from "../../src/protocol/server-message.ts";
-import { ChannelViolation } from "../channel/framing.ts";
 import type { PythonVersion } from "../channel/message.ts";
 import type { InterpreterListener } from "../interpreter/interpreter.ts";
 import type { LiveEnd } from "../interpreter/live.ts";
 import { makeTempFolder } from "../temp-folder.ts";
-import { EventStream } from "./events/event-iterator.ts";
+import { EventIterator } from "./events/event-iterator.ts";
 import { OutputGate } from "./events/output-gate.ts";
+import { SessionEvents } from "./events/session-events.ts";
 import { Executions } from "./executions/executions.ts";
 import { describeEnd } from "./executions/outcome.ts";
 import { Questions } from "./questions.ts";
@@ -23,13 +24,14 @@ import type {
   SessionContract,
   SessionListener,
   SessionStatus,
+  Submission,
 } from "./session-contract.ts";
 import { SessionError } from "./session-error.ts";
 import { type SessionOptions, type SessionSettings, settleOptions } from "./session-options.ts";
-import { BlobSpool } from "./state/blob-files.ts";
+import { BlobFiles } from "./state/blob-files.ts";
 import { Checkpoints, type Restored } from "./state/checkpoints.ts";
 import { InterpreterSource } from "./state/interpreter-source.ts";
-import { type BroughtBack, Recovery } from "./state/recovery.ts";
+import { Recovery } from "./state/recovery.ts";
 import { Snapshots } from "./state/snapshots.ts";
 import { TurnQueue } from "./turn-queue.ts";
 
@@ -38,11 +40,11 @@ export class Session implements SessionContract {
   readonly #settings: SessionSettings;
   readonly #directory: string;
   readonly #snapshots: Snapshots;
-  readonly #listeners = new Set<SessionListener>();
+  readonly #events = new SessionEvents();
   readonly #gate = new OutputGate((isHeld) => this.#holdOutput(isHeld));
   readonly #queue = new TurnQueue(
     (turn) => turn.executionId === null || !this.#gate.isHeld,
-    (isIdle) => this.#tell(isIdle ? "ready" : "busy", isIdle ? "nothing runs" : "something runs"),
+    (isIdle) => this.#events.tellBusy(!isIdle),
   );
   readonly #recovery: Recovery;
   readonly #executions: Executions;
@@ -55,30 +57,15 @@ export class Session implements SessionContract {
     this.#directory = directory;
     this.#settings = settings;
     this.#snapshots = new Snapshots(settings.maxSnapshots);
-    const source = new InterpreterSource(this.id, directory, settings, this.#ending.signal);
-    const startInterpreter = () => source.start(this.#interpreterListener());
-    const isAtRest = () => this.#queue.isIdle;
-    this.#recovery = new Recovery({ settings, snapshots: this.#snapshots, startInterpreter, isAtRest });
-    const spool = new BlobSpool(join(directory, "blobs"));
-    this.#checkpoints = new Checkpoints({ settings, snapshots: this.#snapshots, recovery: this.#recovery, spool });
-    this.#executions = new Executions({
-      settings,
-      recovery: this.#recovery,
-      queue: this.#queue,
-      gate: this.#gate,
-      listeners: this.#listeners,
-      hasRunOutOfMemory: () => source.hasRunOutOfMemory(this.#recovery.interpreter),
-      noteReplaced: (back, reason) => this.#noteReplaced(back, reason),
-      fail: (error) => this.#fail(error),
-    });
-    this.#questions = new Questions({
-      queue: this.#queue,
-      recovery: this.#recovery,
-      codeMaxBytes: settings.codeMaxBytes,
-      waitMs: settings.completionWaitMs,
-      answerMs: settings.completionAnswerMs,
-      revive: () => this.#revive("the interpreter had ended"),
-    });
+    const { signal } = this.#ending;
+    const source = new InterpreterSource(this.id, directory, settings, this.#interpreterListener(), signal);
+    this.#recovery = new Recovery(settings, this.#snapshots, source, this.#queue, this.#events);
+    const blobs = new BlobFiles(join(directory, "blobs"));
+    this.#checkpoints = new Checkpoints(settings, this.#snapshots, this.#recovery, blobs);
+    this.#executions = new Executions(settings, this.#events, this.#recovery, this.#queue, this.#gate, (error) =>
+      this.#fail(error),
+    );
+    this.#questions = new Questions(settings, this.#queue, this.#recovery);
   }
 
   /**
@@ -97,21 +84,21 @@ export class Session implements SessionContract {
     signal?.addEventListener("abort", abort, { once: true });
     try {
       signal?.throwIfAborted();
-      // The sandbox may run as another user, who has to get through to the socket and to nothing else.
+      // The sandbox may run as another user, who must be able to reach the socket but nothing else.
       await chmod(directory, 0o711);
       await session.#recovery.start();
       signal?.throwIfAborted();
       return session;
     } catch (cause) {
       await session.shutdown();
-      if (signal?.aborted) throw new SessionError("aborted", "the start was given up", { cause });
+      if (signal?.aborted) throw new SessionError("aborted", "the start was aborted", { cause });
       throw new SessionError("interpreter_failed", (cause as Error).message, { cause });
     } finally {
       signal?.removeEventListener("abort", abort);
     }
   }
 
-  /** The Python that runs here, and how it saves its state. */
+  /** The version of Python, and how it saves its state. */
   get python(): PythonVersion {
     return this.#recovery.interpreter.python;
   }
@@ -122,31 +109,33 @@ export class Session implements SessionContract {
 
   execute(request: ExecuteRequest): AsyncIterable<ExecutionEvent> {
     this.#assertOpen();
-    const { execution, isNew } = this.#executions.accept(request);
-    const stream = new EventStream(this.#gate, () => {
+    const { execution, isNew } = this.#executions.accept(parseRequest(request));
+    const reader = new EventIterator(this.#gate, () => {
       if (isNew) this.cancel(execution.id);
     });
-    execution.follow(stream);
+    execution.events.follow(reader);
     if (isNew) this.#executions.enqueue(execution);
-    return stream;
+    return reader;
   }
 
   submit(request: ExecuteRequest): ExecutionId {
+    const submission = parseRequest(request);
+    this.enqueue(submission);
+    return submission.execution_id;
+  }
+
+  enqueue(submission: Submission): void {
     this.#assertOpen();
-    const { execution, isNew } = this.#executions.accept(request);
+    const { execution, isNew } = this.#executions.accept(submission);
     if (isNew) this.#executions.enqueue(execution);
-    return execution.id;
   }
 
   subscribe(listener: SessionListener): () => void {
-    this.#listeners.add(listener);
-    return () => {
-      this.#listeners.delete(listener);
-    };
+    return this.#events.subscribe(listener);
   }
 
   numberFrom(base: number): void {
-    this.#executions.numberFrom(base);
+    this.#events.numberFrom(base);
   }
 
   pauseOutput(): void {
@@ -158,7 +147,7 @@ export class Session implements SessionContract {
   }
 
   limitFrames(bytes: number): void {
-    this.#executions.limitFrames(bytes);
+    this.#events.frameLimitBytes = bytes;
   }
 
   inputResponse(inputId: string, value: string | null): boolean {
@@ -184,7 +173,7 @@ export class Session implements SessionContract {
       await this.#recovery.bringBack();
     };
     await this.#queue.run(startOver, { isUrgent: true });
-    this.#tell("reset", "the session was reset");
+    this.#events.tellState("reset", "the session was reset");
   }
 
   complete(code: string, cursor: number): Promise<z.infer<typeof Completions>> {
@@ -195,7 +184,7 @@ export class Session implements SessionContract {
     return this.#questions.isComplete(code);
   }
 
-  async checkpoint(checkpointId: CheckpointId = `cp-${randomUUID()}` as CheckpointId): Promise<CheckpointTaken> {
+  async checkpoint(checkpointId: CheckpointId = newCheckpointId()): Promise<CheckpointTaken> {
     const frozen = await this.#queue.run(() => this.#checkpoints.freeze(checkpointId));
     return this.#checkpoints.write(checkpointId, frozen);
   }
@@ -207,7 +196,7 @@ export class Session implements SessionContract {
     const isClearing = options.clearExisting ?? true;
     const restore = () => this.#checkpoints.restore(checkpointId, isClearing, options.blobPath ?? null);
     const restored = await this.#queue.run(restore);
-    this.#tell("restored", `checkpoint ${checkpointId}`);
+    this.#events.tellState("restored", `checkpoint ${checkpointId}`);
     return restored;
   }
 
@@ -222,9 +211,9 @@ export class Session implements SessionContract {
   get activity(): SessionActivity {
     return {
       state: this.#ended ? "ended" : this.#queue.isIdle ? "ready" : "busy",
-      lastSeq: this.#executions.lastSeq,
+      lastSeq: this.#events.lastSeq,
       running: this.#executions.current?.executionId ?? null,
-      runningSince: this.#executions.current?.execution.startedAt ?? null,
+      runningSince: this.#executions.current?.execution.events.startedAt ?? null,
       queued: this.#queue.waitingExecutions,
       pendingInput: this.#executions.openRun?.pendingInput ?? null,
     };
@@ -247,11 +236,11 @@ export class Session implements SessionContract {
     await this.#recovery.close();
     await this.#checkpoints.settle();
     await rm(this.#directory, { recursive: true, force: true });
-    this.#tell("ended", reason);
-    this.#listeners.clear();
+    this.#events.tellState("ended", reason);
+    this.#events.close();
   }
 
-  /** Nothing can bring this session back. */
+  /** The session cannot go on. */
   #fail(error: Error): void {
     this.#ended ??= this.#end(error.message);
   }
@@ -262,60 +251,41 @@ export class Session implements SessionContract {
 
   #interpreterListener(): InterpreterListener {
     return {
-      output: (text, stream) => {
-        const run = this.#executions.openRun;
-        if (!run) throw new ChannelViolation("output while nothing runs");
-        run.output(text, stream);
-      },
-      execution: (message) => {
-        const run = this.#executions.openRun;
-        if (!run) throw new ChannelViolation(`${message.type} while nothing runs`);
-        run.take(message);
-      },
-      liveEnded: (end) => {
+      onLiveEnded: (end) => {
         const run = this.#executions.openRun;
         if (run) run.noteDeath(end);
         else this.#recoverAtRest(end);
       },
-      snapshotEnded: (snapshot) => {
+      onSnapshotEnded: (snapshot) => {
         this.#snapshots.noteEnded(snapshot);
         this.#recovery.noteSnapshotLost();
       },
-      sandboxEnded: (reason) => this.#settings.metrics.sandboxFailed?.(reason),
+      onSandboxEnded: (reason) => this.#settings.metrics.sandboxFailed?.(reason),
     };
   }
 
   #recoverAtRest(end: LiveEnd): void {
     if (this.#ended) return;
     this.#queue
-      .run(() => this.#revive(describeEnd(end)), { isUrgent: true })
+      .run(() => this.#recovery.ensureLive(describeEnd(end)), { isUrgent: true })
       .catch((error: Error) => this.#fail(error));
-  }
-
-  /** Sees to it that there is a live process. */
-  async #revive(reason: string): Promise<void> {
-    const { interpreter } = this.#recovery;
-    if (interpreter.isUsable && interpreter.live) return;
-    this.#noteReplaced(await this.#recovery.bringBack(), reason);
-  }
-
-  #noteReplaced(back: BroughtBack, reason: string): void {
-    const outcome = {
-      recovered: "the state is as before",
-      restored: back.checkpointId
-        ? `the state is that of checkpoint ${back.checkpointId}`
-        : "the last execution is lost",
-      fresh: "the state is gone",
-    }[back.state];
-    this.#tell("restored", `${reason}; ${outcome}`);
   }
 
   #holdOutput(isHeld: boolean): void {
     if (this.#executions.openRun) this.#recovery.interpreter.live?.hold(isHeld);
     if (!isHeld) this.#queue.pulse();
   }
+}
 
-  #tell(state: Parameters<NonNullable<SessionListener["state"]>>[0], reason: string): void {
-    for (const listener of this.#listeners) listener.state?.(state, reason);
-  }
+/** An id of the shape that the edge gives to its checkpoints. */
+function newCheckpointId(): CheckpointId {
+  return `ck_${randomUUID().replaceAll("-", "")}` as CheckpointId;
+}
+
+/** @throws SessionError `invalid_call`. */
+function parseRequest(request: ExecuteRequest): Submission {
+  const parsed = ExecuteMessage.safeParse({ ...request, type: "execute" });
+  if (!parsed.success) throw new SessionError("invalid_call", parsed.error.issues[0]?.message ?? "not an execution");
+  const { id = randomUUID(), code, transaction_policy, timeout } = parsed.data;
+  return { execution_id: id as ExecutionId, code, transaction_policy, timeout };
 }

@@ -35,7 +35,7 @@ export const EXECUTION = {
 };
 
 export const CHECKPOINT = {
-  checkpoint_id: "cp-7f3a",
+  checkpoint_id: "ck_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
   name: "before the experiment",
   created_at: at,
   size: 2048,

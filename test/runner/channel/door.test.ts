@@ -3,7 +3,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { Door, type Guest, newToken } from "../../../worker-runner/channel/door.ts";
+import { Door, newToken, type Peer } from "../../../worker-runner/channel/door.ts";
 import { encodeFrame, encodeMessage, FrameKind } from "../../../worker-runner/channel/framing.ts";
 
 async function openDoor(): Promise<{ door: Door; path: string }> {
@@ -35,8 +35,8 @@ function hello(shown: string, role = "live"): Buffer {
 it("lets in who shows the token, with the frames right behind it", async () => {
   const { door, path } = await openDoor();
   const frames: string[] = [];
-  const guest = await new Promise<Guest>((resolve) => {
-    door.invite(token, "live", (arrived) => {
+  const peer = await new Promise<Peer>((resolve) => {
+    door.expect(token, "live", (arrived) => {
       arrived.connection.adopt(
         (_kind, payload) => frames.push(payload.toString()),
         () => undefined,
@@ -47,9 +47,9 @@ it("lets in who shows the token, with the frames right behind it", async () => {
       socket.write(Buffer.concat([hello(token), encodeFrame(FrameKind.blob, Buffer.from("next"))])),
     );
   });
-  expect(guest.hello.pid).toBe(7);
+  expect(peer.hello.pid).toBe(7);
   await vi.waitFor(() => expect(frames).toEqual(["next"]));
-  guest.connection.destroy();
+  peer.connection.destroy();
 });
 
 it.each([
@@ -63,7 +63,7 @@ it.each([
   ],
 ])("shuts out who comes with %s", async (_what, bytes) => {
   const { door, path } = await openDoor();
-  door.invite(token, "live", () => expect.unreachable());
+  door.expect(token, "live", () => expect.unreachable());
   const { socket, closed } = await knock(path);
   socket.write(bytes());
   await closed;
@@ -71,7 +71,7 @@ it.each([
 
 it("shuts out who shows the token for another role", async () => {
   const { door, path } = await openDoor();
-  door.invite(token, "snapshot", () => expect.unreachable());
+  door.expect(token, "snapshot", () => expect.unreachable());
   const { socket, closed } = await knock(path);
   socket.write(hello(token, "live"));
   await closed;
@@ -86,9 +86,9 @@ it("hands out tokens of 32 hex digits, each once", () => {
 it("takes a token once only", async () => {
   const { door, path } = await openDoor();
   let admitted = 0;
-  door.invite(token, "live", (guest) => {
+  door.expect(token, "live", (peer) => {
     admitted += 1;
-    guest.connection.destroy();
+    peer.connection.destroy();
   });
   const first = await knock(path);
   first.socket.write(hello(token));
@@ -115,8 +115,8 @@ it("has room for sixteen who have not said hello, and for a seventeenth once one
   strangers[0]?.socket.destroy();
   await strangers[0]?.closed;
   const admitted = new Promise<void>((resolve) => {
-    door.invite(token, "live", (guest) => {
-      guest.connection.destroy();
+    door.expect(token, "live", (peer) => {
+      peer.connection.destroy();
       resolve();
     });
     void knock(path).then(({ socket }) => socket.write(hello(token)));

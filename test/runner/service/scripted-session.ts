@@ -4,11 +4,11 @@ import type { CheckpointId, ExecutionId } from "../../../src/protocol/identity.t
 import { NumberedEvent } from "../../../worker-runner/session/events/numbered-event.ts";
 import type {
   CheckpointTaken,
-  ExecuteRequest,
   SessionActivity,
   SessionContract,
   SessionListener,
   SessionStatus,
+  Submission,
 } from "../../../worker-runner/session/session-contract.ts";
 import { SessionError } from "../../../worker-runner/session/session-error.ts";
 
@@ -36,7 +36,7 @@ export class ScriptedSession implements SessionContract {
     return event;
   }
 
-  emitState(state: "ready" | "busy" | "restored" | "reset" | "ended", reason: string): void {
+  emitState(state: "restored" | "reset" | "ended", reason: string): void {
     if (state === "ended") this.isEnded = true;
     for (const listener of this.#listeners) listener.state?.(state, reason);
   }
@@ -49,14 +49,13 @@ export class ScriptedSession implements SessionContract {
     throw new Error("the service submits");
   }
 
-  submit(request: ExecuteRequest): ExecutionId {
+  enqueue(submission: Submission): void {
     if (this.submitError !== null) throw this.submitError;
-    const id = request.id as ExecutionId;
+    const { execution_id: id, code } = submission;
     const known = this.codes.get(id);
-    if (known !== undefined && known !== request.code) throw new SessionError("idempotency_conflict", "other code");
-    this.codes.set(id, request.code);
+    if (known !== undefined && known !== code) throw new SessionError("idempotency_conflict", "other code");
+    this.codes.set(id, code);
     this.calls.push(`submit ${id}`);
-    return id;
   }
 
   subscribe(listener: SessionListener): () => void {

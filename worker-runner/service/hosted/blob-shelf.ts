@@ -1,26 +1,27 @@
-/** Owns the blobs of one session on their way: checkpoints that the edge will fetch, and stored ones that it brought for a restore. */
+/** Owns the blobs of one session in transit: new checkpoints that the edge will fetch, and stored ones that it sent for a restore. */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { CheckpointId } from "../../../src/protocol/identity.ts";
 import type { CheckpointTaken, SessionContract } from "../../session/session-contract.ts";
-import { type SpooledBlob, spoolBlob } from "./receive-blob.ts";
+import { receiveBlob } from "./receive-blob.ts";
 
-/** The edge fetches a blob at once, and brings one just before it is used: more than a few mean that it forgot them. */
+/** The edge fetches a blob at once, and sends one just before it is used. If there are more, it has forgotten the oldest. */
 const MAX_BLOBS = 4;
 
 export class BlobShelf {
   readonly #session: SessionContract;
-  readonly #spoolDir: string;
+  readonly #directory: string;
   readonly #taken = new Map<CheckpointId, CheckpointTaken>();
-  readonly #brought = new Map<CheckpointId, SpooledBlob>();
+  /** Paths of the blobs that the edge sent. */
+  readonly #received = new Map<CheckpointId, string>();
   #isClosed = false;
 
-  constructor(session: SessionContract, spoolDir: string) {
+  constructor(session: SessionContract, directory: string) {
     this.#session = session;
-    this.#spoolDir = spoolDir;
+    this.#directory = directory;
   }
 
-  /** The blob of a checkpoint just taken. */
+  /** A new checkpoint whose blob the edge has not stored yet. */
   find(id: CheckpointId): CheckpointTaken | undefined {
     return this.#taken.get(id);
   }
@@ -33,49 +34,47 @@ export class BlobShelf {
     }
   }
 
-  /** The edge has stored the blob; the snapshot stays. */
+  /** The edge has stored the blob. The snapshot stays. */
   forget(id: CheckpointId): void {
     if (this.#taken.delete(id)) this.#session.dropBlob(id);
   }
 
   /**
-   * Puts a blob that the edge brings on the shelf.
+   * Keeps a blob that the edge sends.
    *
-   * @throws SpoolError `too_large`, `checksum`.
+   * @throws BlobRefused `too_large`, `checksum`.
    */
-  async bring(id: CheckpointId, body: ReadableStream<Uint8Array>, sha256: string, maxBytes: number): Promise<void> {
-    const path = join(this.#spoolDir, crypto.randomUUID());
-    const blob = await spoolBlob(path, body, sha256, maxBytes);
-    this.#discard(id);
-    this.#brought.set(id, blob);
-    // The session ended while the blob came.
-    if (this.#isClosed) this.#discard(id);
-    for (const oldest of this.#brought.keys()) {
-      if (this.#brought.size <= MAX_BLOBS) break;
-      this.#discard(oldest);
+  async receive(id: CheckpointId, body: ReadableStream<Uint8Array>, sha256: string, maxBytes: number): Promise<void> {
+    const path = join(this.#directory, crypto.randomUUID());
+    await receiveBlob(path, body, sha256, maxBytes);
+    this.discard(id);
+    this.#received.set(id, path);
+    // The session ended while the blob arrived.
+    if (this.#isClosed) this.discard(id);
+    for (const oldest of this.#received.keys()) {
+      if (this.#received.size <= MAX_BLOBS) break;
+      this.discard(oldest);
     }
   }
 
-  /** Where the brought blob lies; whoever restores from it gives it back by `used`. */
-  broughtPath(id: CheckpointId): string | undefined {
-    return this.#brought.get(id)?.path;
+  /** The file of a blob that the edge sent. Call `discard` after the restore. */
+  receivedPath(id: CheckpointId): string | undefined {
+    return this.#received.get(id);
   }
 
-  used(id: CheckpointId): void {
-    this.#discard(id);
-  }
-
-  /** Lets go of everything, for good. */
+  /** Removes every blob. Later ones are removed on arrival. */
   close(): void {
     this.#isClosed = true;
     this.#taken.clear();
-    for (const id of this.#brought.keys()) this.#discard(id);
+    for (const id of this.#received.keys()) this.discard(id);
   }
 
-  #discard(id: CheckpointId): void {
-    const blob = this.#brought.get(id);
-    if (blob === undefined) return;
-    this.#brought.delete(id);
-    void rm(blob.path, { force: true });
+  /** Removes a blob that the edge sent. */
+  discard(id: CheckpointId): void {
+    const path = this.#received.get(id);
+    if (path === undefined) return;
+    this.#received.delete(id);
+    // The directory is removed when the runner stops, and a file that stays until then does no harm.
+    rm(path, { force: true }).catch(() => undefined);
   }
 }

@@ -83,7 +83,6 @@ export class HostedSession {
       started: (executionId, startedAt) =>
         this.#link?.tell({ type: "started", execution_id: executionId, started_at: startedAt }),
       state: (state, reason) => {
-        if (state === "ready" || state === "busy") return;
         this.#link?.tell({ type: "session", state, reason });
         if (state === "ended") this.#end(reason);
       },

@@ -1,14 +1,8 @@
-/** Owns writing an incoming blob to a file outside every sandbox, held to its size and its checksum. */
-import { createHash } from "node:crypto";
-import { open, rm } from "node:fs/promises";
+/** Owns writing a blob that the edge sends into a file, and checking its size and its checksum. */
+import { BlobTooLarge, BlobWriter } from "../../session/state/blob-writer.ts";
 
-export interface SpooledBlob {
-  path: string;
-  size: number;
-}
-
-export class SpoolError extends Error {
-  override name = "SpoolError";
+export class BlobRefused extends Error {
+  override readonly name = "BlobRefused";
   readonly code: "too_large" | "checksum";
 
   constructor(code: "too_large" | "checksum") {
@@ -18,33 +12,24 @@ export class SpoolError extends Error {
 }
 
 /**
- * Writes `body` to the new file `path`, readable by this user alone. Nothing is left behind where it throws.
+ * Writes `body` to the new file `path`. If it throws, no file is left.
  *
- * @param sha256 what the bytes must hash to, in lower-case hex.
- * @throws SpoolError `too_large`, `checksum`.
+ * @param sha256 the expected hash of the bytes, in lower-case hex.
+ * @throws BlobRefused `too_large`, `checksum`.
  */
-export async function spoolBlob(
+export async function receiveBlob(
   path: string,
   body: ReadableStream<Uint8Array>,
   sha256: string,
   maxBytes: number,
-): Promise<SpooledBlob> {
-  const file = await open(path, "wx", 0o600);
+): Promise<void> {
+  const writer = await BlobWriter.create(path, maxBytes);
   try {
-    const hash = createHash("sha256");
-    let size = 0;
-    for await (const piece of body) {
-      size += piece.byteLength;
-      if (size > maxBytes) throw new SpoolError("too_large");
-      hash.update(piece);
-      await file.appendFile(piece);
-    }
-    if (hash.digest("hex") !== sha256) throw new SpoolError("checksum");
-    await file.close();
-    return { path, size };
+    for await (const piece of body) await writer.write(piece);
+    const file = await writer.finish();
+    if (file.sha256 !== sha256) throw new BlobRefused("checksum");
   } catch (error) {
-    await file.close();
-    await rm(path, { force: true });
-    throw error;
+    await writer.discard();
+    throw error instanceof BlobTooLarge ? new BlobRefused("too_large") : error;
   }
 }

@@ -35,12 +35,7 @@ function answer(hosted: HostedSession, request: SessionRequest, reply: Reply): P
   const { session } = hosted;
   switch (request.type) {
     case "execute":
-      session.submit({
-        id: request.execution_id,
-        code: request.code,
-        transaction_policy: request.transaction_policy,
-        timeout: request.timeout,
-      });
+      session.enqueue(request);
       return undefined;
     case "input_response":
       replyWhether(
@@ -98,7 +93,7 @@ function replyWhether(isDone: boolean, ref: string, otherwise: string, reply: Re
 /** From the snapshot where it lives, else from the blob that the edge brought, else the edge is asked to bring it. */
 async function restore({ session, blobs }: HostedSession, request: RestoreRequest, reply: Reply): Promise<void> {
   const { ref, checkpoint_id, clear_existing } = request;
-  const blobPath = request.blob ? blobs.broughtPath(checkpoint_id) : undefined;
+  const blobPath = request.blob ? blobs.receivedPath(checkpoint_id) : undefined;
   try {
     const restored = await session.restore(checkpoint_id, {
       clearExisting: clear_existing,
@@ -110,6 +105,6 @@ async function restore({ session, blobs }: HostedSession, request: RestoreReques
     if (!isMissing || request.blob) throw error;
     reply({ type: "blob_required", ref, checkpoint_id });
   } finally {
-    if (blobPath !== undefined) blobs.used(checkpoint_id);
+    if (blobPath !== undefined) blobs.discard(checkpoint_id);
   }
 }

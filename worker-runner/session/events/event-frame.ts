@@ -6,7 +6,7 @@ import { assertCheapJson } from "../../channel/json-cost.ts";
 import type { MessageOf } from "../../channel/message.ts";
 import type { StreamName } from "../../interpreter/output-cursor.ts";
 
-export type Transaction = z.infer<typeof ResultData>["transaction"];
+export type TransactionOutcome = z.infer<typeof ResultData>["transaction"];
 
 /** What an execution's events have in common, prepared once for all of them. */
 export interface FrameContext {
@@ -26,7 +26,7 @@ export interface ErrorFields {
   traceback: string;
   execution_time: number;
   reason: ErrorReason;
-  transaction: Transaction;
+  transaction: TransactionOutcome;
   state: StateAfterError;
   state_checkpoint_id?: CheckpointId;
   lost_executions?: ExecutionId[];
@@ -75,7 +75,7 @@ export function resultFrame(
   seq: number,
   context: FrameContext,
   message: MessageOf<"result">,
-  transaction: Transaction,
+  transaction: TransactionOutcome,
 ): string {
   const mime = message.mime ? `,"mime":${JSON.stringify(message.mime)}` : "";
   return `${open("result", seq, context)},"value":${message.value},"repr":${JSON.stringify(message.repr)}${mime},"execution_time":${message.execution_time},"transaction":"${transaction}"}}`;

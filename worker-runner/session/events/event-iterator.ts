@@ -1,4 +1,4 @@
-/** Owns one reader's way through an execution's events; a reader that lags makes Python wait. */
+/** Owns one reader's position in an execution's events. A reader that falls behind makes Python wait. */
 import type { ExecutionEvent } from "../../../src/protocol/event.ts";
 import { isTerminal } from "../../../src/protocol/event.ts";
 import type { NumberedEvent } from "../session-contract.ts";
@@ -9,7 +9,7 @@ const RELEASE_BELOW_BYTES = 1024 * 1024;
 
 type Next = IteratorResult<ExecutionEvent, undefined>;
 
-export class EventStream implements AsyncIterableIterator<ExecutionEvent, undefined> {
+export class EventIterator implements AsyncIterableIterator<ExecutionEvent, undefined> {
   readonly #gate: OutputGate;
   readonly #onLeave: () => void;
   #waiting: NumberedEvent[] = [];
@@ -18,7 +18,7 @@ export class EventStream implements AsyncIterableIterator<ExecutionEvent, undefi
   #isOver = false;
   #reader: ((next: Next) => void) | null = null;
 
-  /** @param onLeave is called where the reader leaves before the terminal event. */
+  /** @param onLeave is called if the reader leaves before the terminal event. */
   constructor(gate: OutputGate, onLeave: () => void) {
     this.#gate = gate;
     this.#onLeave = onLeave;
@@ -29,7 +29,7 @@ export class EventStream implements AsyncIterableIterator<ExecutionEvent, undefi
     if (this.#reader) {
       const reader = this.#reader;
       this.#reader = null;
-      reader(this.#hand(event));
+      reader(this.#deliver(event));
       return;
     }
     this.#waiting.push(event);
@@ -47,7 +47,7 @@ export class EventStream implements AsyncIterableIterator<ExecutionEvent, undefi
         this.#at = 0;
       }
       if (this.#bytes < RELEASE_BELOW_BYTES) this.#gate.release(this);
-      return Promise.resolve(this.#hand(event));
+      return Promise.resolve(this.#deliver(event));
     }
     if (this.#isOver) return Promise.resolve({ done: true, value: undefined });
     return new Promise((resolve) => {
@@ -71,7 +71,7 @@ export class EventStream implements AsyncIterableIterator<ExecutionEvent, undefi
     return this;
   }
 
-  #hand(event: NumberedEvent): Next {
+  #deliver(event: NumberedEvent): Next {
     if (isTerminal(event.type)) this.#isOver = true;
     return { done: false, value: JSON.parse(event.frame) as ExecutionEvent };
   }

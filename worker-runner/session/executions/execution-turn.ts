@@ -1,7 +1,7 @@
-/** Owns an execution's turn: what must be true before it begins, and what becomes of the state, the answer and the next copy after. */
-import type { EventType, StateAfterError } from "../../../src/protocol/event.ts";
+/** Owns an execution's turn: preparing the interpreter, running the code, then the terminal event and the state after it. */
+import type { StateAfterError } from "../../../src/protocol/event.ts";
 import type { ExecutionId } from "../../../src/protocol/identity.ts";
-import { errorFrame, resultFrame, type Transaction } from "../events/event-frame.ts";
+import { errorFrame, resultFrame, type TransactionOutcome } from "../events/event-frame.ts";
 import type { OutputGate } from "../events/output-gate.ts";
 import type { SessionSettings } from "../session-options.ts";
 import type { BroughtBack, Recovery } from "../state/recovery.ts";
@@ -10,156 +10,137 @@ import type { Execution } from "./execution.ts";
 import { decideOutcome, type LastWord, type Outcome, type StopReason } from "./outcome.ts";
 import { Run } from "./run.ts";
 
-export interface ExecutionTurnDuties {
-  settings: SessionSettings;
-  recovery: Recovery;
-  gate: OutputGate;
-  emit(execution: Execution, type: EventType, makeFrame: (seq: number) => string | Buffer): void;
-  /** Bytes that a frame of output may have; 0: any number. */
-  frameLimit(): number;
-  hasRunOutOfMemory(): Promise<boolean>;
-  /** The state was replaced between executions. */
-  noteReplaced(back: BroughtBack, reason: string): void;
+/** The queue that the turn belongs to; `Executions` implements it. */
+export interface TurnOwner {
+  readonly settings: SessionSettings;
+  readonly recovery: Recovery;
+  readonly gate: OutputGate;
   /** The turn has come. */
-  begun(turn: ExecutionTurn): void;
-  /** The turn is over: the terminal event is out. */
-  end(turn: ExecutionTurn): void;
-  /** No interpreter can be had any more. */
-  fail(error: Error): void;
+  onBegun(turn: ExecutionTurn): void;
+  /** The terminal event was published. */
+  onTerminal(turn: ExecutionTurn): void;
+  /** The turn is over; the next one may begin. */
+  onEnded(turn: ExecutionTurn): void;
+  /** No interpreter can be started any more. */
+  onFailure(error: Error): void;
 }
 
-/** What an `error` says about the state. */
+/** What an `error` event says about the state. */
 interface Aftermath {
-  transaction: Transaction;
+  transaction: TransactionOutcome;
   state: StateAfterError;
   back?: BroughtBack;
 }
 
+type Phase = { name: "preparing"; stop: StopReason | null } | { name: "running"; run: Run } | { name: "over" };
+
 export class ExecutionTurn implements Turn {
   readonly execution: Execution;
-  readonly #duties: ExecutionTurnDuties;
-  #run: Run | null = null;
-  #earlyStop: StopReason | null = null;
-  #isAbandoned = false;
-  /** The session starts over: whatever the state is at the end of this, it will not stay. */
-  #isStateGoing = false;
+  readonly #owner: TurnOwner;
+  #phase: Phase = { name: "preparing", stop: null };
+  /** The session starts over, so the state at the end of this turn will not last. */
+  #isStateDiscarded = false;
 
-  constructor(execution: Execution, duties: ExecutionTurnDuties) {
+  constructor(execution: Execution, owner: TurnOwner) {
     this.execution = execution;
-    this.#duties = duties;
+    this.#owner = owner;
   }
 
   get executionId(): ExecutionId {
     return this.execution.id;
   }
 
-  /** The run, once the code has been sent. */
+  /** The run, once the code was sent. */
   get run(): Run | null {
-    return this.#run;
+    return this.#phase.name === "running" ? this.#phase.run : null;
   }
 
   begin(): void {
-    this.execution.state = "running";
-    this.execution.startedAt = Date.now() / 1000;
-    this.#duties.begun(this);
+    this.execution.events.begin();
+    this.#owner.onBegun(this);
     if (this.#isReady()) this.#start();
     else void this.#prepare();
   }
 
-  forgetState(): void {
-    this.#isStateGoing = true;
+  /** The terminal event will say that the state is fresh. */
+  discardState(): void {
+    this.#isStateDiscarded = true;
   }
 
-  /** Interrupts it, or sees to it that it does not begin. */
+  /** Interrupts the execution, or prevents its start. */
   stop(reason: StopReason, cleanUpMs?: number): void {
-    if (this.#run) this.#run.stop(reason, cleanUpMs);
-    else this.#earlyStop ??= reason;
+    if (this.#phase.name === "running") this.#phase.run.stop(reason, cleanUpMs);
+    else if (this.#phase.name === "preparing") this.#phase.stop ??= reason;
   }
 
-  /** Ends it before its turn came. */
+  /** Ends the execution before its turn. */
   cancelWaiting(): void {
-    const last: LastWord = {
-      kind: "unstarted",
-      detail: "the execution was cancelled before it began",
-      isOutOfMemory: false,
-    };
-    const outcome = decideOutcome(last, "cancelled", this.execution.timeoutSeconds);
-    this.#emitTerminal(outcome, { transaction: "rolled_back", state: "kept" });
+    const detail = "the execution was cancelled before it began";
+    this.#emitTerminal(this.#outcomeOf({ kind: "unstarted", detail, isOutOfMemory: false }, "cancelled"), {
+      transaction: "rolled_back",
+      state: "kept",
+    });
   }
 
   abandon(): void {
-    if (this.#isAbandoned || this.execution.state === "ended") return;
-    this.#isAbandoned = true;
-    this.#run?.abandon();
+    if (this.#phase.name === "over") return;
+    this.run?.abandon();
     const last: LastWord = { kind: "unstarted", detail: "the session ended", isOutOfMemory: false };
-    const outcome = decideOutcome(last, "cancelled", this.execution.timeoutSeconds);
-    this.#emitTerminal(outcome, { transaction: "rolled_back", state: "fresh" });
+    this.#emitTerminal(this.#outcomeOf(last, "cancelled"), { transaction: "rolled_back", state: "fresh" });
   }
 
   #isReady(): boolean {
-    const { interpreter } = this.#duties.recovery;
+    const { interpreter } = this.#owner.recovery;
     if (!interpreter.isUsable || !interpreter.live || interpreter.signalsAnswered) return false;
     return this.execution.policy === "commit_always";
   }
 
   async #prepare(): Promise<void> {
-    const { recovery } = this.#duties;
+    const { recovery } = this.#owner;
     try {
       await recovery.interpreter.signalsAnswered;
-      if (!recovery.interpreter.isUsable || !recovery.interpreter.live) await this.#revive();
+      await recovery.ensureLive("the interpreter had ended");
       if (this.execution.policy !== "commit_always") await recovery.ensurePoint();
-      if (!recovery.interpreter.isUsable || !recovery.interpreter.live) await this.#revive();
+      await recovery.ensureLive("the interpreter had ended");
     } catch (error) {
-      await this.#giveUp(error as Error);
+      this.#giveUp(error as Error);
       return;
     }
-    if (this.#isAbandoned) return;
-    if (this.#earlyStop === null) this.#start();
+    if (this.#phase.name === "preparing" && this.#phase.stop === null) this.#start();
     else this.#endUnstarted("the execution was stopped before it began", false);
   }
 
-  async #revive(): Promise<void> {
-    const back = await this.#duties.recovery.bringBack();
-    this.#duties.noteReplaced(back, "the interpreter had ended");
-  }
-
-  /** The state before could not be secured, so that the code must not run. */
-  async #giveUp(error: Error): Promise<void> {
-    if (this.#isAbandoned) return;
-    const { recovery } = this.#duties;
-    this.#endUnstarted(`the execution did not begin: ${error.message}`, recovery.interpreter.isUsable);
-    if (!recovery.interpreter.isUsable) this.#duties.fail(error);
+  /** The state before the execution could not be secured, so the code must not run. */
+  #giveUp(error: Error): void {
+    if (this.#phase.name === "over") return;
+    const { isUsable } = this.#owner.recovery.interpreter;
+    this.#endUnstarted(`the execution did not begin: ${error.message}`, isUsable);
+    if (!isUsable) this.#owner.onFailure(error);
   }
 
   #endUnstarted(detail: string, isOutOfMemory: boolean): void {
-    const last: LastWord = { kind: "unstarted", detail, isOutOfMemory };
-    const outcome = decideOutcome(last, this.#earlyStop, this.execution.timeoutSeconds);
+    if (this.#phase.name !== "preparing") return;
+    const outcome = this.#outcomeOf({ kind: "unstarted", detail, isOutOfMemory }, this.#phase.stop);
     this.#emitTerminal(outcome, { transaction: "rolled_back", state: "kept" });
-    this.#duties.end(this);
+    this.#owner.onEnded(this);
   }
 
   #start(): void {
-    const { recovery, settings } = this.#duties;
-    this.#run = new Run(this.execution, {
-      interpreter: recovery.interpreter,
-      graceMs: settings.interruptGraceMs,
-      noticedGraceMs: settings.noticedInterruptGraceMs,
-      maxOutputCharacters: settings.outputMaxCharacters,
-      frameLimit: () => this.#duties.frameLimit(),
-      emit: (type, makeFrame) => this.#duties.emit(this.execution, type, makeFrame),
-      hasRunOutOfMemory: this.#duties.hasRunOutOfMemory,
-      over: (last, stop, isAlive) => this.#over(last, stop, isAlive),
-    });
-    this.execution.code = "";
+    const { recovery, settings } = this.#owner;
+    const run = new Run(this.execution, recovery, settings, (last, stop, isAlive) =>
+      this.#onRunEnded(last, stop, isAlive),
+    );
+    this.#phase = { name: "running", run };
+    run.begin();
   }
 
-  #over(last: LastWord, stop: StopReason | null, isAlive: boolean): void {
-    if (this.#isAbandoned) return;
-    const { recovery, gate } = this.#duties;
-    const { policy, timeoutSeconds, id } = this.execution;
-    // At rest nothing but answers comes, and those are always read.
+  #onRunEnded(last: LastWord, stop: StopReason | null, isAlive: boolean): void {
+    if (this.#phase.name === "over") return;
+    const { recovery, gate } = this.#owner;
+    const { policy, id } = this.execution;
+    // Between executions only answers arrive, and those are always read.
     if (gate.isHeld) recovery.interpreter.live?.hold(false);
-    const outcome = decideOutcome(last, stop, timeoutSeconds);
+    const outcome = this.#outcomeOf(last, stop);
     const isCommitted =
       isAlive && (policy === "commit_always" || (policy === "rollback_on_failure" && outcome.kind === "result"));
     if (!isCommitted) {
@@ -168,11 +149,11 @@ export class ExecutionTurn implements Turn {
     }
     this.#emitTerminal(outcome, { transaction: "committed", state: "kept" });
     recovery.noteChange(id);
-    this.#duties.end(this);
+    this.#owner.onEnded(this);
   }
 
   async #goBack(outcome: Outcome, isAlive: boolean): Promise<void> {
-    const { recovery } = this.#duties;
+    const { recovery } = this.#owner;
     let back: BroughtBack | null = null;
     let failure: Error | null = null;
     try {
@@ -180,32 +161,41 @@ export class ExecutionTurn implements Turn {
     } catch (error) {
       failure = error as Error;
     }
-    if (this.#isAbandoned) return;
+    if (this.#phase.name === "over") return;
     const state = isAlive && back?.state === "recovered" ? "rolled_back" : (back?.state ?? "fresh");
     this.#emitTerminal(outcome, { transaction: "rolled_back", state, ...(back ? { back } : {}) });
-    // A result says nothing about the state: where it is not simply that of before, the listeners must be told.
+    // A `result` event says nothing about the state. If the state is not the one before, listeners must be told.
     if (back && outcome.kind === "result" && back.state !== "recovered") {
-      this.#duties.noteReplaced(back, "the state before the execution was gone");
+      recovery.tellReplaced(back, "the state before the execution was gone");
     }
-    this.#duties.end(this);
-    if (failure) this.#duties.fail(failure);
+    this.#owner.onEnded(this);
+    if (failure) this.#owner.onFailure(failure);
+  }
+
+  #outcomeOf(last: LastWord, stop: StopReason | null): Outcome {
+    return decideOutcome(last, stop, this.execution.timeoutSeconds);
   }
 
   #emitTerminal(outcome: Outcome, { transaction, state, back }: Aftermath): void {
-    const { execution } = this;
+    const { events } = this.execution;
+    const { metrics } = this.#owner.settings;
+    this.#phase = { name: "over" };
     if (outcome.kind === "result") {
       const { message } = outcome;
-      this.#duties.emit(execution, "result", (seq) => resultFrame(seq, execution.context, message, transaction));
-      this.#duties.settings.metrics.executionEnded?.(null, message.execution_time);
-      return;
+      events.emit("result", resultFrame(events.nextSeq, events.context, message, transaction));
+      metrics.executionEnded?.(null, message.execution_time);
+    } else {
+      const fields = {
+        ...outcome.failure,
+        ...(this.#isStateDiscarded
+          ? ({ transaction: "rolled_back", state: "fresh" } as const)
+          : { transaction, state }),
+        ...(back?.checkpointId && !this.#isStateDiscarded ? { state_checkpoint_id: back.checkpointId } : {}),
+        ...(back?.lostExecutions && !this.#isStateDiscarded ? { lost_executions: back.lostExecutions } : {}),
+      };
+      events.emit("error", errorFrame(events.nextSeq, events.context, fields));
+      metrics.executionEnded?.(fields.reason, fields.execution_time);
     }
-    const fields = {
-      ...outcome.failure,
-      ...(this.#isStateGoing ? ({ transaction: "rolled_back", state: "fresh" } as const) : { transaction, state }),
-      ...(back?.checkpointId && !this.#isStateGoing ? { state_checkpoint_id: back.checkpointId } : {}),
-      ...(back?.lostExecutions && !this.#isStateGoing ? { lost_executions: back.lostExecutions } : {}),
-    };
-    this.#duties.emit(execution, "error", (seq) => errorFrame(seq, execution.context, fields));
-    this.#duties.settings.metrics.executionEnded?.(fields.reason, fields.execution_time);
+    this.#owner.onTerminal(this);
   }
 }

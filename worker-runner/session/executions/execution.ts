@@ -1,79 +1,33 @@
-/** Owns one execution's request, its place in life, and the events it has had; running it is left to `run.ts`. */
+/** Owns one execution's request and its stage of life. `run.ts` runs it; `event-sink.ts` has its events. */
 import { hash } from "node:crypto";
-import type { ExecuteMessage } from "../../../src/protocol/client-message.ts";
-import { type EventType, isTerminal } from "../../../src/protocol/event.ts";
 import type { ExecutionId } from "../../../src/protocol/identity.ts";
 import { DEFAULT_LIMITS } from "../../../src/protocol/limits.ts";
-import { type FrameContext, frameContext } from "../events/event-frame.ts";
-import type { EventStream } from "../events/event-iterator.ts";
-import { NumberedEvent } from "../events/numbered-event.ts";
+import type { EventSink } from "../events/event-sink.ts";
+import type { Submission } from "../session-contract.ts";
 
+/** Longer code is compared by its hash. */
 const LONGEST_CODE_KEPT = 256;
 
 export class Execution {
   readonly id: ExecutionId;
-  readonly policy: ExecuteMessage["transaction_policy"];
+  readonly policy: Submission["transaction_policy"];
   readonly timeoutSeconds: number;
-  readonly context: FrameContext;
   readonly fingerprint: string;
-  /** Emptied once the code has been sent. */
+  readonly events: EventSink;
+  /** Emptied once the code was sent. */
   code: string;
-  state: "queued" | "running" | "ended" = "queued";
-  /** Unix seconds; null while it waits. */
-  startedAt: number | null = null;
-  /** Characters of output so far. */
-  outputCharacters = 0;
-  readonly #maxBytes: number;
-  #events: NumberedEvent[] = [];
-  #bytes = 0;
-  #streams: EventStream[] = [];
 
-  /** @param maxBytes of events are kept for whoever asks again; past it only the terminal one is. */
-  constructor(id: ExecutionId, request: ExecuteMessage, maxBytes: number) {
-    this.id = id;
-    this.code = request.code;
-    this.policy = request.transaction_policy;
-    this.timeoutSeconds = request.timeout ?? DEFAULT_LIMITS.timeoutSeconds;
-    this.context = frameContext(id);
-    this.fingerprint = fingerprint(request.code);
-    this.#maxBytes = maxBytes;
-  }
-
-  get hasSpoken(): boolean {
-    return this.#bytes > 0;
-  }
-
-  /** Bytes of the events so far. */
-  get keptBytes(): number {
-    return this.#bytes;
-  }
-
-  record(seq: number, type: EventType, text: string | Buffer): NumberedEvent {
-    const startedAt = this.#bytes === 0 ? (this.startedAt ?? undefined) : undefined;
-    const event = new NumberedEvent(seq, type, this.id, text, startedAt);
-    this.#bytes += event.bytes;
-    if (isTerminal(type)) this.state = "ended";
-    if (this.#bytes <= this.#maxBytes) this.#events.push(event);
-    else this.#events = this.state === "ended" ? [event] : [];
-    for (const stream of this.#streams) stream.push(event);
-    if (this.state === "ended") this.#streams = [];
-    return event;
-  }
-
-  /** The stream gets what is kept, then what comes. */
-  follow(stream: EventStream): void {
-    for (const event of this.#events) stream.push(event);
-    if (this.state !== "ended") this.#streams.push(stream);
-  }
-
-  /** Keeps the terminal event alone. */
-  forgetEvents(): void {
-    this.#events = this.#events.slice(-1);
-    this.#bytes = 0;
+  constructor(submission: Submission, events: EventSink) {
+    this.id = submission.execution_id;
+    this.code = submission.code;
+    this.policy = submission.transaction_policy;
+    this.timeoutSeconds = submission.timeout ?? DEFAULT_LIMITS.timeoutSeconds;
+    this.fingerprint = fingerprint(submission.code);
+    this.events = events;
   }
 }
 
-/** Tells one code from another without keeping long ones. */
+/** A short text that differs for different code. */
 export function fingerprint(code: string): string {
   return code.length <= LONGEST_CODE_KEPT ? code : hash("sha256", code);
 }

@@ -1,4 +1,4 @@
-/** Owns which execution ids a session remembers, so that nothing runs twice, and whose events it can still tell. */
+/** Owns which execution ids a session remembers, so that nothing runs twice, and whose events can still be repeated. */
 import type { ExecutionId } from "../../../src/protocol/identity.ts";
 import type { Execution } from "./execution.ts";
 
@@ -6,7 +6,7 @@ export class RecentExecutions {
   readonly #maxEnded: number;
   readonly #maxBytes: number;
   readonly #known = new Map<ExecutionId, Execution>();
-  /** Ended ones, oldest first; those from `#withEvents` on still have their events. */
+  /** Ended executions, the oldest first. Those from `#withEvents` on still have their events. */
   readonly #ended: Execution[] = [];
   #withEvents = 0;
   #bytes = 0;
@@ -24,10 +24,10 @@ export class RecentExecutions {
     this.#known.set(execution.id, execution);
   }
 
-  /** From here on the execution may be forgotten. */
+  /** From now on the execution may be forgotten. */
   noteEnded(execution: Execution): void {
     this.#ended.push(execution);
-    this.#bytes += execution.keptBytes;
+    this.#bytes += execution.events.bytes;
     while (this.#bytes > this.#maxBytes && this.#withEvents < this.#ended.length) this.#dropEvents();
     if (this.#ended.length <= this.#maxEnded) return;
     if (this.#withEvents === 0) this.#dropEvents();
@@ -40,7 +40,7 @@ export class RecentExecutions {
     const oldest = this.#ended[this.#withEvents];
     this.#withEvents += 1;
     if (!oldest) return;
-    this.#bytes -= oldest.keptBytes;
-    oldest.forgetEvents();
+    this.#bytes -= oldest.events.bytes;
+    oldest.events.forgetEvents();
   }
 }

@@ -1,62 +1,54 @@
-/** Owns the files that blobs of one session lie in, outside the sandbox; user code never reaches them. */
-import { createHash, randomUUID } from "node:crypto";
-import { copyFile, mkdir, open, rm } from "node:fs/promises";
+/** Owns the blob files of one session: where they are outside the sandbox, and how long each one is kept. */
+import { randomUUID } from "node:crypto";
+import { copyFile, link, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { BlobWriter } from "./blob-writer.ts";
 
-export interface SpooledBlob {
-  path: string;
-  size: number;
-  sha256: string;
+/** A file that exists while somebody holds it. */
+export class Blob {
+  readonly path: string;
+  readonly #holders = new Set<object>();
+  #isRemoved = false;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** True once nobody held the file any more. */
+  get isRemoved(): boolean {
+    return this.#isRemoved;
+  }
+
+  hold(holder: object): void {
+    this.#holders.add(holder);
+  }
+
+  /** Removes the file if this was the last holder. */
+  release(holder: object): void {
+    if (!this.#holders.delete(holder) || this.#holders.size > 0) return;
+    this.#isRemoved = true;
+    // The session's directory is removed at its end, and a file that stays until then does no harm.
+    rm(this.path, { force: true }).catch(() => undefined);
+  }
 }
 
-/** A blob on its way into its file. */
-export interface BlobWriter {
-  write(piece: Buffer): Promise<void>;
-  /** The file is whole. */
-  finish(): Promise<SpooledBlob>;
-  /** Removes what has been written. */
-  discard(): Promise<void>;
-}
-
-export class BlobSpool {
+export class BlobFiles {
   readonly #directory: string;
 
-  /** @param directory is made when the first blob comes, and removed by whoever owns the session's directory. */
+  /** @param directory is created for the first blob. The owner of the session's directory removes it. */
   constructor(directory: string) {
     this.#directory = directory;
   }
 
-  async begin(): Promise<BlobWriter> {
-    const path = await this.#newPath();
-    const file = await open(path, "wx", 0o600);
-    const digest = createHash("sha256");
-    let size = 0;
-    return {
-      async write(piece) {
-        digest.update(piece);
-        size += piece.length;
-        await file.writeFile(piece);
-      },
-      async finish() {
-        await file.close();
-        return { path, size, sha256: digest.digest("hex") };
-      },
-      async discard() {
-        await file.close();
-        await rm(path, { force: true });
-      },
-    };
+  async begin(maxBytes: number): Promise<BlobWriter> {
+    return BlobWriter.create(await this.#newPath(), maxBytes);
   }
 
-  /** Keeps a copy of somebody else's file. @returns its path. */
-  async adopt(path: string): Promise<string> {
-    const copy = await this.#newPath();
-    await copyFile(path, copy);
-    return copy;
-  }
-
-  remove(path: string): Promise<void> {
-    return rm(path, { force: true });
+  /** Makes a blob of a file that belongs to the caller, who may remove it afterwards. The bytes are copied only if they cannot be shared. */
+  async adopt(path: string): Promise<Blob> {
+    const own = await this.#newPath();
+    await link(path, own).catch(() => copyFile(path, own));
+    return new Blob(own);
   }
 
   async #newPath(): Promise<string> {

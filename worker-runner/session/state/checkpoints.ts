@@ -1,19 +1,20 @@
-/** Owns a session's checkpoints: freezing one, having it written in the background, and putting the session back to it. */
+/** Owns a session's checkpoints: freezing a state, writing it in the background, and restoring it. */
 import type { CheckpointId } from "../../../src/protocol/identity.ts";
 import type { Missing } from "../../../src/protocol/server-message.ts";
 import type { Snapshot } from "../../interpreter/snapshot.ts";
 import type { CheckpointTaken } from "../session-contract.ts";
 import { SessionError } from "../session-error.ts";
 import type { SessionSettings } from "../session-options.ts";
-import type { BlobSpool, SpooledBlob } from "./blob-files.ts";
+import { Blob, type BlobFiles } from "./blob-files.ts";
+import type { BlobFile } from "./blob-writer.ts";
 import type { Place } from "./history.ts";
 import type { Recovery } from "./recovery.ts";
 import type { Snapshots } from "./snapshots.ts";
 
-/** Copies for checkpoints go when the sandbox is fuller than this. */
+/** Above this share of the memory limit, copies that only a checkpoint needs are ended. */
 const MEMORY_SHARE = 0.75;
 
-/** A state of rest, frozen for a checkpoint. */
+/** The state between two executions, frozen for a checkpoint. */
 export interface Frozen {
   snapshot: Snapshot;
   place: Place;
@@ -25,37 +26,33 @@ export interface Restored {
   missing: Missing[];
 }
 
-export interface CheckpointDuties {
-  recovery: Recovery;
-  snapshots: Snapshots;
-  spool: BlobSpool;
-  settings: SessionSettings;
-}
-
 export class Checkpoints {
-  readonly #duties: CheckpointDuties;
-  readonly #blobPaths = new Map<CheckpointId, string>();
-  /** Blobs that nobody but crash recovery needs. */
-  readonly #released = new Set<CheckpointId>();
+  readonly #settings: SessionSettings;
+  readonly #snapshots: Snapshots;
+  readonly #recovery: Recovery;
+  readonly #files: BlobFiles;
+  readonly #blobs = new Map<CheckpointId, Blob>();
   readonly #writing = new Map<CheckpointId, Promise<CheckpointTaken>>();
 
-  constructor(duties: CheckpointDuties) {
-    this.#duties = duties;
+  constructor(settings: SessionSettings, snapshots: Snapshots, recovery: Recovery, files: BlobFiles) {
+    this.#settings = settings;
+    this.#snapshots = snapshots;
+    this.#recovery = recovery;
+    this.#files = files;
   }
 
-  /** Freezes the state of rest. Needs the session's turn. @throws SessionError `checkpoint_failed`. */
+  /** Freezes the present state. Call it in the session's turn. @throws SessionError `checkpoint_failed`. */
   async freeze(checkpointId: CheckpointId): Promise<Frozen> {
-    const { recovery, snapshots, settings } = this.#duties;
-    while (this.#writing.size >= Math.max(1, settings.maxSnapshots - 1)) await this.#oneWritten();
-    const place = recovery.place;
-    const { snapshot, isNew } = await recovery.copyNow();
-    snapshots.pin(snapshot);
-    snapshots.keep(checkpointId, snapshot);
+    while (this.#writing.size >= Math.max(1, this.#settings.maxSnapshots - 1)) await this.#oneWritten();
+    const place = this.#recovery.place;
+    const { snapshot, isNew } = await this.#recovery.copyNow();
+    this.#snapshots.pin(snapshot);
+    this.#snapshots.keep(checkpointId, snapshot);
     await this.#easeMemory();
     return { snapshot, place, pause: isNew ? snapshot.pause : 0 };
   }
 
-  /** Has the frozen copy written; the session goes on meanwhile. @throws SessionError `checkpoint_failed`. */
+  /** Writes the frozen copy to a blob while the session goes on. @throws SessionError `checkpoint_failed`. */
   write(checkpointId: CheckpointId, frozen: Frozen): Promise<CheckpointTaken> {
     const writing = this.#write(checkpointId, frozen).finally(() => this.#writing.delete(checkpointId));
     this.#writing.set(checkpointId, writing);
@@ -63,41 +60,49 @@ export class Checkpoints {
   }
 
   /**
-   * Needs the session's turn. Where it fails the session is as before.
+   * Restores a checkpoint's state. Call it in the session's turn. If it fails, the session's state is as before.
    *
+   * @param foreignPath a blob file of the caller's, used if the checkpoint's snapshot is gone.
    * @throws SessionError `checkpoint_unavailable`, `checkpoint_invalid`, `checkpoint_failed`.
    */
   async restore(checkpointId: CheckpointId, isClearing: boolean, foreignPath: string | null): Promise<Restored> {
-    const { recovery, snapshots } = this.#duties;
-    const snapshot = isClearing ? snapshots.use(checkpointId) : null;
+    const snapshot = isClearing ? this.#snapshots.use(checkpointId) : null;
     if (snapshot && (await this.#goBackTo(checkpointId, snapshot))) return { source: "snapshot", missing: [] };
-    const path = foreignPath ?? (await this.#ownBlob(checkpointId));
-    if (!path)
+    const blob = foreignPath ? await this.#files.adopt(foreignPath) : await this.#ownBlob(checkpointId);
+    if (!blob)
       throw new SessionError("checkpoint_unavailable", "neither a snapshot nor a blob of the checkpoint is there");
-    await recovery.ensurePoint();
-    const missing = await this.#load(path, isClearing);
-    if (!isClearing) {
-      recovery.noteChange(null);
-      return { source: "stored", missing };
+    const loading = {};
+    blob.hold(loading);
+    try {
+      return { source: "stored", missing: await this.#restoreBlob(checkpointId, blob, isClearing) };
+    } finally {
+      blob.release(loading);
     }
-    if (foreignPath) await this.#adopt(checkpointId, foreignPath);
-    await recovery.noteLoaded({ checkpointId, blobPath: this.#blobPaths.get(checkpointId) ?? path });
-    if (snapshots.recovery) snapshots.keep(checkpointId, snapshots.recovery);
-    return { source: "stored", missing };
+  }
+
+  async #restoreBlob(checkpointId: CheckpointId, blob: Blob, isClearing: boolean): Promise<Missing[]> {
+    await this.#recovery.ensurePoint();
+    const missing = await this.#load(blob.path, isClearing);
+    if (!isClearing) {
+      this.#recovery.noteChange(null);
+      return missing;
+    }
+    if (this.#blobs.get(checkpointId) !== blob) this.#keepBlob(checkpointId, blob);
+    await this.#recovery.noteLoaded({ checkpointId, blob });
+    if (this.#snapshots.recovery) this.#snapshots.keep(checkpointId, this.#snapshots.recovery);
+    return missing;
   }
 
   drop(checkpointId: CheckpointId): void {
-    const { recovery, snapshots } = this.#duties;
-    snapshots.forget(checkpointId);
-    recovery.dropBase(checkpointId);
-    this.#released.delete(checkpointId);
-    this.#removeBlob(checkpointId);
+    this.#snapshots.forget(checkpointId);
+    this.#recovery.dropBase(checkpointId);
+    this.dropBlob(checkpointId);
+    this.#blobs.delete(checkpointId);
   }
 
-  /** The blob is stored elsewhere; its file goes as soon as a crash would not be recovered from it. */
+  /** The blob is stored elsewhere. Its file is removed as soon as recovery does not need it either. */
   dropBlob(checkpointId: CheckpointId): void {
-    this.#released.add(checkpointId);
-    this.#removeReleased();
+    this.#blobs.get(checkpointId)?.release(this);
   }
 
   /** Resolves when nothing is being written any more. */
@@ -106,92 +111,78 @@ export class Checkpoints {
   }
 
   async #write(checkpointId: CheckpointId, { snapshot, place, pause }: Frozen): Promise<CheckpointTaken> {
-    const { recovery, snapshots, spool, settings } = this.#duties;
+    const { checkpointMaxBytes, checkpointMaxWorkspaceBytes, metrics } = this.#settings;
     const startedAt = performance.now();
-    const writer = await spool.begin();
-    let blob: SpooledBlob;
+    const writer = await this.#files.begin(checkpointMaxBytes);
+    let file: BlobFile;
     let skipped: Missing[];
     try {
-      const answer = await recovery.interpreter.serialize(snapshot, (piece) => writer.write(piece), {
-        maxBlobBytes: settings.checkpointMaxBytes,
-        maxWorkspaceBytes: settings.checkpointMaxWorkspaceBytes,
+      const answer = await this.#recovery.interpreter.serialize(snapshot, (piece) => writer.write(piece), {
+        maxBlobBytes: checkpointMaxBytes,
+        maxWorkspaceBytes: checkpointMaxWorkspaceBytes,
       });
       if (answer.type === "serialize_failed") throw new Error(answer.detail);
       skipped = answer.skipped;
-      blob = await writer.finish();
-      if (blob.sha256 !== answer.sha256) throw new Error("the blob is not what the interpreter wrote");
+      file = await writer.finish();
+      if (file.sha256 !== answer.sha256) throw new Error("the blob is not what the interpreter wrote");
     } catch (cause) {
       await writer.discard();
-      snapshots.forget(checkpointId);
+      this.#snapshots.forget(checkpointId);
       throw new SessionError("checkpoint_failed", `the state could not be saved: ${(cause as Error).message}`, {
         cause,
       });
     } finally {
-      snapshots.unpin(snapshot);
+      this.#snapshots.unpin(snapshot);
     }
-    this.#blobPaths.set(checkpointId, blob.path);
-    recovery.setBase(place, { checkpointId, blobPath: blob.path });
-    this.#removeReleased();
-    settings.metrics.checkpointTaken?.(blob.size, pause, (performance.now() - startedAt) / 1000);
-    return { checkpointId, blobPath: blob.path, size: blob.size, sha256: blob.sha256, skipped, pause };
+    const { path, size, sha256 } = file;
+    const blob = new Blob(path);
+    this.#keepBlob(checkpointId, blob);
+    this.#recovery.setBase(place, { checkpointId, blob });
+    metrics.checkpointTaken?.(size, pause, (performance.now() - startedAt) / 1000);
+    return { checkpointId, blobPath: path, size, sha256, skipped, pause };
   }
 
   async #goBackTo(checkpointId: CheckpointId, snapshot: Snapshot): Promise<boolean> {
-    const { recovery, snapshots } = this.#duties;
-    const blobPath = this.#blobPaths.get(checkpointId);
     try {
-      await recovery.interpreter.respawn(snapshot);
+      await this.#recovery.interpreter.respawn(snapshot);
     } catch {
-      await recovery.bringBack();
+      await this.#recovery.bringBack();
       return false;
     }
-    snapshots.setRecovery(snapshot);
-    recovery.noteRestored(blobPath ? { checkpointId, blobPath } : null);
+    this.#snapshots.setRecovery(snapshot);
+    const blob = this.#blobs.get(checkpointId);
+    this.#recovery.noteRestored(blob?.isRemoved === false ? { checkpointId, blob } : null);
     return true;
   }
 
   async #load(path: string, isClearing: boolean): Promise<Missing[]> {
-    const { recovery, settings } = this.#duties;
+    const { interpreter } = this.#recovery;
     try {
-      if (isClearing) await recovery.interpreter.respawn(null);
-      const answer = await recovery.interpreter.live?.load(path, isClearing, settings.interpreter.loadDeadlineMs);
+      if (isClearing) await interpreter.respawn(null);
+      const answer = await interpreter.live?.load(path, isClearing, this.#settings.interpreter.loadDeadlineMs);
       if (answer?.type === "loaded") return answer.missing;
       throw new SessionError(
         "checkpoint_invalid",
         answer ? `${answer.code}: ${answer.detail}` : "the interpreter ended",
       );
     } catch (error) {
-      await recovery.bringBack();
+      await this.#recovery.bringBack();
       if (error instanceof SessionError) throw error;
       throw new SessionError("checkpoint_invalid", (error as Error).message, { cause: error });
     }
   }
 
-  async #ownBlob(checkpointId: CheckpointId): Promise<string | null> {
-    const writing = this.#writing.get(checkpointId);
-    if (writing) return (await writing).blobPath;
-    return this.#blobPaths.get(checkpointId) ?? null;
+  /** A blob that this session still has, or is writing. */
+  async #ownBlob(checkpointId: CheckpointId): Promise<Blob | null> {
+    await this.#writing.get(checkpointId);
+    const blob = this.#blobs.get(checkpointId);
+    return blob?.isRemoved === false ? blob : null;
   }
 
-  /** Keeps a copy of a blob that somebody else holds: the session may have to come back to it after a crash. */
-  async #adopt(checkpointId: CheckpointId, path: string): Promise<void> {
-    const before = this.#blobPaths.get(checkpointId);
-    this.#blobPaths.set(checkpointId, await this.#duties.spool.adopt(path));
-    if (before) await this.#duties.spool.remove(before);
-  }
-
-  #removeReleased(): void {
-    for (const checkpointId of this.#released) {
-      if (this.#duties.recovery.baseId === checkpointId) continue;
-      this.#released.delete(checkpointId);
-      this.#removeBlob(checkpointId);
-    }
-  }
-
-  #removeBlob(checkpointId: CheckpointId): void {
-    const path = this.#blobPaths.get(checkpointId);
-    this.#blobPaths.delete(checkpointId);
-    if (path) void this.#duties.spool.remove(path);
+  #keepBlob(checkpointId: CheckpointId, blob: Blob): void {
+    blob.hold(this);
+    this.dropBlob(checkpointId);
+    this.#blobs.set(checkpointId, blob);
   }
 
   async #oneWritten(): Promise<void> {
@@ -199,12 +190,12 @@ export class Checkpoints {
   }
 
   async #easeMemory(): Promise<void> {
-    const { recovery, snapshots } = this.#duties;
+    const { interpreter } = this.#recovery;
     for (;;) {
-      const { residentBytes, limitBytes } = await recovery.interpreter.memoryStatus();
+      const { residentBytes, limitBytes } = await interpreter.memoryStatus();
       if (residentBytes === null || limitBytes === null || residentBytes < MEMORY_SHARE * limitBytes) return;
-      if (!snapshots.evictOne()) return;
-      await recovery.interpreter.countSnapshots();
+      if (!this.#snapshots.evictOne()) return;
+      await interpreter.countSnapshots();
     }
   }
 }

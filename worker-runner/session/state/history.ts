@@ -1,10 +1,11 @@
-/** Owns what has happened to a session's state since it was fresh or restored: how many changes, by which executions, after which base. */
+/** Owns the changes of a session's state since it was fresh or restored: their number, their executions, and the checkpoint before them. */
 import type { CheckpointId, ExecutionId } from "../../../src/protocol/identity.ts";
+import type { Blob } from "./blob-files.ts";
 
-/** A checkpoint whose blob is outside the sandbox: what is left when everything inside is lost. */
+/** A checkpoint whose blob is outside the sandbox, so that it survives the sandbox. The history holds the blob of its base. */
 export interface Base {
   checkpointId: CheckpointId;
-  blobPath: string;
+  blob: Blob;
 }
 
 /** A moment in a session's history. */
@@ -13,7 +14,7 @@ export interface Place {
   changes: number;
 }
 
-/** Executions are listed as lost up to this many, the latest. */
+/** At most this many executions are listed as lost, the latest ones. */
 const MAX_LISTED = 1_000;
 
 export class History {
@@ -21,19 +22,19 @@ export class History {
   #changes = 0;
   #base: Base | null = null;
   #baseAt = 0;
-  /** What changed the state since the base, the oldest first; null for what was no execution. */
+  /** The executions that changed the state since the base, the oldest first; null for a change by something else. */
   #since: (ExecutionId | null)[] = [];
 
   get base(): Base | null {
     return this.#base;
   }
 
-  /** Now. Where `lineage` differs, the one state did not come from the other. */
+  /** The present moment. Two states with different `lineage` did not develop from each other. */
   get place(): Place {
     return { lineage: this.#lineage, changes: this.#changes };
   }
 
-  /** Whether the present state came from the one of that place. */
+  /** Whether the present state developed from the one of that place. */
   continues({ lineage }: Place): boolean {
     return lineage === this.#lineage;
   }
@@ -44,16 +45,16 @@ export class History {
     if (this.#since.length > 2 * MAX_LISTED) this.#since = this.#since.slice(-MAX_LISTED);
   }
 
-  /** Begins anew, from `base` or from nothing. */
+  /** Starts a new history, from `base` or from a fresh interpreter. */
   begin(base: Base | null): void {
     this.#lineage += 1;
     this.#changes = 0;
-    this.#base = base;
+    this.#replaceBase(base);
     this.#baseAt = 0;
     this.#since = [];
   }
 
-  /** The state is that of an earlier moment. @returns the executions that it lacks. */
+  /** The state is now that of an earlier moment. @returns the executions that it lacks. */
   goBack(changes: number): ExecutionId[] {
     const lost = this.#since.splice(this.#indexOf(changes));
     this.#changes = changes;
@@ -61,24 +62,31 @@ export class History {
     return namesOf(lost);
   }
 
-  /** Executions that the base lacks. */
+  /** Executions whose changes the base lacks. */
   get sinceBase(): ExecutionId[] {
     return namesOf(this.#since.slice(-MAX_LISTED));
   }
 
-  /** The blob of a checkpoint taken at `place` is there. One of a state that was left, or older than the present base, is no base. */
+  /** The blob of a checkpoint taken at `place` is complete. It is ignored if its state was abandoned or is older than the present base. */
   setBase(place: Place, base: Base): void {
     if (!this.continues(place) || place.changes < this.#baseAt) return;
     this.#since = this.#since.slice(this.#indexOf(place.changes));
-    this.#base = base;
+    this.#replaceBase(base);
     this.#baseAt = place.changes;
   }
 
   dropBase(): void {
-    this.#base = null;
+    this.#replaceBase(null);
   }
 
-  /** Where in `#since` what came after so many changes begins. */
+  #replaceBase(base: Base | null): void {
+    const before = this.#base;
+    this.#base = base;
+    base?.blob.hold(this);
+    if (before && before.blob !== base?.blob) before.blob.release(this);
+  }
+
+  /** The index in `#since` of the first change after `changes` changes. */
   #indexOf(changes: number): number {
     return Math.max(0, this.#since.length - (this.#changes - changes));
   }

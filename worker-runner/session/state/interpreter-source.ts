@@ -1,4 +1,4 @@
-/** Owns where a session's interpreters come from: each in a directory of its own, and whether memory ended anything in it. */
+/** Owns starting a session's interpreters, each in its own directory, and noticing when one has run out of memory. */
 import { join } from "node:path";
 import { Interpreter, type InterpreterListener } from "../../interpreter/interpreter.ts";
 import type { SessionSettings } from "../session-options.ts";
@@ -7,20 +7,28 @@ export class InterpreterSource {
   readonly #sessionId: string;
   readonly #directory: string;
   readonly #settings: SessionSettings;
+  readonly #listener: InterpreterListener;
   readonly #signal: AbortSignal;
   #started = 0;
   #oomKills = 0;
 
-  /** @param signal ends every start under way, and refuses further ones. */
-  constructor(sessionId: string, directory: string, settings: SessionSettings, signal: AbortSignal) {
+  /** @param signal aborts a start that is under way, and refuses later ones. */
+  constructor(
+    sessionId: string,
+    directory: string,
+    settings: SessionSettings,
+    listener: InterpreterListener,
+    signal: AbortSignal,
+  ) {
     this.#sessionId = sessionId;
     this.#directory = directory;
     this.#settings = settings;
+    this.#listener = listener;
     this.#signal = signal;
   }
 
-  /** @throws Error where none can be started, or the signal's reason. */
-  async start(listener: InterpreterListener): Promise<Interpreter> {
+  /** @throws Error if none can be started, or the signal's reason. */
+  async start(): Promise<Interpreter> {
     this.#signal.throwIfAborted();
     const { metrics, interpreter: settings } = this.#settings;
     const startedAt = performance.now();
@@ -28,7 +36,12 @@ export class InterpreterSource {
     const number = this.#started;
     const options = { ...settings, makeSandboxId: () => `${this.#sessionId}-${number}` };
     try {
-      const interpreter = await Interpreter.start(join(this.#directory, `${number}`), options, listener, this.#signal);
+      const interpreter = await Interpreter.start(
+        join(this.#directory, `${number}`),
+        options,
+        this.#listener,
+        this.#signal,
+      );
       this.#oomKills = 0;
       metrics.sandboxStarted?.((performance.now() - startedAt) / 1000);
       return interpreter;

@@ -1,22 +1,25 @@
-/** Owns the way back: the interpreter in use, the copy to go back to before each execution, and what is left when that is gone. */
+/** Owns recovering a lost state: the interpreter in use, the copy of its state, and the checkpoint to use if the copy is gone too. */
 import type { StateAfterError } from "../../../src/protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../../src/protocol/identity.ts";
 import { type Interpreter, SnapshotDeclined } from "../../interpreter/interpreter.ts";
 import type { Snapshot } from "../../interpreter/snapshot.ts";
+import type { SessionEvents } from "../events/session-events.ts";
 import { SessionError } from "../session-error.ts";
 import type { SessionSettings } from "../session-options.ts";
+import type { TurnQueue } from "../turn-queue.ts";
 import { type Base, History, type Place } from "./history.ts";
+import type { InterpreterSource } from "./interpreter-source.ts";
 import type { Snapshots } from "./snapshots.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
-/** A state that can be had again at once: that of a fresh interpreter, or of the copy that the registry holds for recovery. */
+/** A state that can be recovered at once: that of a fresh interpreter, or that of the recovery snapshot. */
 interface Copy {
   kind: "fresh" | "snapshot";
   /** How many changes the state had seen. */
   at: number;
 }
 
-/** What the state is after it was brought back. */
+/** The state after recovery. */
 export interface BroughtBack {
   state: Extract<StateAfterError, "recovered" | "restored" | "fresh">;
   checkpointId?: CheckpointId;
@@ -24,35 +27,41 @@ export interface BroughtBack {
 }
 
 const START_ATTEMPTS = 3;
-/** After a burst: how long nothing must have ended before the postponed copy is taken. */
+/** After a burst of executions, the postponed copy is taken once no execution has ended for this long. */
 const QUIET_MS = 10;
 
-export interface RecoveryDuties {
-  startInterpreter(): Promise<Interpreter>;
-  settings: SessionSettings;
-  snapshots: Snapshots;
-  /** Whether nothing runs or waits. */
-  isAtRest(): boolean;
-}
-
 export class Recovery {
-  readonly #duties: RecoveryDuties;
+  readonly #settings: SessionSettings;
+  readonly #snapshots: Snapshots;
+  readonly #source: InterpreterSource;
+  readonly #queue: TurnQueue;
+  readonly #events: SessionEvents;
   readonly #tokens: TokenBucket;
   #interpreter: Interpreter | null = null;
   readonly #history = new History();
   #copy: Copy | null = { kind: "fresh", at: 0 };
-  /** The newest copy asked for; resolves when it is there or will not be, and never rejects. */
+  /** The newest copy that was requested. It resolves when the copy was taken or has failed, and never rejects. */
   #taking: Promise<void> | null = null;
   #quiet: NodeJS.Timeout | undefined;
 
-  constructor(duties: RecoveryDuties) {
-    this.#duties = duties;
-    this.#tokens = new TokenBucket(duties.settings.recoveryCopiesBurst, duties.settings.recoveryCopiesPerSecond);
+  constructor(
+    settings: SessionSettings,
+    snapshots: Snapshots,
+    source: InterpreterSource,
+    queue: TurnQueue,
+    events: SessionEvents,
+  ) {
+    this.#settings = settings;
+    this.#snapshots = snapshots;
+    this.#source = source;
+    this.#queue = queue;
+    this.#events = events;
+    this.#tokens = new TokenBucket(settings.recoveryCopiesBurst, settings.recoveryCopiesPerSecond);
   }
 
   /** Starts the first interpreter. */
   async start(): Promise<void> {
-    this.#interpreter = await this.#duties.startInterpreter();
+    this.#interpreter = await this.#source.start();
   }
 
   /** Ends the interpreter in use. */
@@ -61,90 +70,110 @@ export class Recovery {
     await this.#interpreter?.close();
   }
 
-  /** The interpreter in use; another one after a loss. */
+  /** The interpreter in use. After a loss it is another one. */
   get interpreter(): Interpreter {
     if (!this.#interpreter) throw new Error("not started");
     return this.#interpreter;
   }
 
-  /** True where the next `bringBack` would lead to exactly the present state of rest. */
+  /** Whether the kernel has killed a process of the interpreter's sandbox for memory since the last call. */
+  hasRunOutOfMemory(): Promise<boolean> {
+    return this.#source.hasRunOutOfMemory(this.interpreter);
+  }
+
+  /** Starts a live process if there is none, and tells the listeners what became of the state. */
+  async ensureLive(reason: string): Promise<void> {
+    if (this.interpreter.isUsable && this.interpreter.live) return;
+    this.tellReplaced(await this.bringBack(), reason);
+  }
+
+  /** Tells the listeners that the state was replaced between executions. */
+  tellReplaced({ state, checkpointId }: BroughtBack, reason: string): void {
+    const outcome = {
+      recovered: "the state is as before",
+      restored: checkpointId ? `the state is that of checkpoint ${checkpointId}` : "the last execution is lost",
+      fresh: "the state is gone",
+    }[state];
+    this.#events.tellState("restored", `${reason}; ${outcome}`);
+  }
+
+  /** True if the next `bringBack` would lead to exactly the present state. */
   get hasPoint(): boolean {
     return this.#copy?.at === this.#history.place.changes;
   }
 
-  /** Makes sure that the present state of rest can be brought back, however large it is. @throws SessionError `checkpoint_failed`. */
+  /** Makes sure that the present state can be recovered, however large it is. @throws SessionError `checkpoint_failed`. */
   async ensurePoint(): Promise<void> {
     await this.#takenAndThere();
     if (!this.hasPoint) await this.copyNow();
   }
 
-  /** Waits for a copy that is on its way, and makes sure that a copy which is relied upon has not ended in its sleep. */
+  /** Waits for a copy that was requested, then checks that the recovery snapshot is alive: it sleeps without a connection that would report its end. */
   async #takenAndThere(): Promise<void> {
     if (!this.hasPoint) await this.#taking;
     if (this.#copy?.kind === "snapshot") await this.interpreter.countSnapshots();
   }
 
   /**
-   * A copy of the state of rest, for recovery too. One that is there already will do, unless threads may have changed the state
-   * since.
+   * A copy of the present state, which becomes the recovery snapshot. An existing copy is used unless threads may have changed the
+   * state since.
    *
    * @throws SessionError `checkpoint_failed`.
    */
   async copyNow(): Promise<{ snapshot: Snapshot; isNew: boolean }> {
     await this.#taking;
     await this.#takenAndThere();
-    const { snapshots } = this.#duties;
-    const present = this.hasPoint ? snapshots.recovery : null;
+    const present = this.hasPoint ? this.#snapshots.recovery : null;
     if (present?.isAlive && present.threads.length === 0) return { snapshot: present, isNew: false };
     await this.#take(null);
-    const taken = this.hasPoint ? snapshots.recovery : null;
+    const taken = this.hasPoint ? this.#snapshots.recovery : null;
     if (!taken) throw new SessionError("checkpoint_failed", "the interpreter's state could not be copied");
     return { snapshot: taken, isNew: true };
   }
 
-  /** The state of rest has changed: asks for a copy of it. What is sent to the interpreter afterwards happens after the copy. */
+  /** An execution has changed the state: requests a copy. Messages that are sent to the interpreter later take effect after the copy. */
   noteChange(executionId: ExecutionId | null): void {
     this.#history.note(executionId);
-    const limit = this.#duties.settings.recoveryMaxResidentBytes;
+    const limit = this.#settings.recoveryMaxResidentBytes;
     if (limit === 0) this.#giveUp();
     else if (this.#tokens.take()) void this.#take(limit);
     else this.#postpone(limit);
   }
 
-  /** Executions come faster than copies may be taken: the last one stays for now, and a new one is taken once there is time. */
+  /** Executions end faster than copies may be taken. The last copy stays, and a new one is taken once the session is quiet. */
   #postpone(limit: number): void {
     clearTimeout(this.#quiet);
     this.#quiet = setTimeout(() => {
-      if (!this.hasPoint && this.#duties.isAtRest() && this.interpreter.live) void this.#take(limit);
+      if (!this.hasPoint && this.#queue.isIdle && this.interpreter.live) void this.#take(limit);
     }, QUIET_MS);
   }
 
   #take(maxResidentBytes: number | null): Promise<void> {
     const { interpreter } = this;
-    const { snapshots, settings } = this.#duties;
+    const { metrics } = this.#settings;
     const { live } = interpreter;
     const place = this.#history.place;
     clearTimeout(this.#quiet);
     const taking = interpreter.takeSnapshot(maxResidentBytes).then(
       (snapshot) => {
-        // Copies that cross each other arrive in any order; those of a state that was left are of no use.
+        // Several requests may be under way, and their copies arrive in any order. A copy of an abandoned state is useless.
         if (!this.#history.continues(place) || (this.#copy && this.#copy.at > place.changes)) {
           snapshot.drop();
           return;
         }
-        snapshots.setRecovery(snapshot);
+        this.#snapshots.setRecovery(snapshot);
         this.#copy = { kind: "snapshot", at: place.changes };
-        settings.metrics.recoverySnapshot?.(snapshot.pause);
+        metrics.recoverySnapshot?.(snapshot.pause);
       },
       (error: Error) => {
-        settings.metrics.recoverySnapshot?.(null);
+        metrics.recoverySnapshot?.(null);
         if (!this.#history.continues(place)) return;
-        // Where only a process is missing, the copy before is still better than none.
+        // If no process could be added, the copy before is still better than none.
         if (error instanceof SnapshotDeclined) {
           if (error.isTooLarge) this.#giveUp();
           return;
         }
-        // It neither answers nor ends: user code hangs in a hook of fork.
+        // The process neither answers nor exits: user code hangs in a fork hook.
         if (interpreter.live === live && live?.isConnected) interpreter.killLive();
       },
     );
@@ -154,33 +183,33 @@ export class Recovery {
 
   #giveUp(): void {
     this.#copy = null;
-    this.#duties.snapshots.setRecovery(null);
+    this.#snapshots.setRecovery(null);
   }
 
-  /** The copy to go back to died by itself. */
+  /** The recovery snapshot has died. */
   noteSnapshotLost(): void {
-    if (this.#copy?.kind === "snapshot" && !this.#duties.snapshots.recovery) this.#copy = null;
+    if (this.#copy?.kind === "snapshot" && !this.#snapshots.recovery) this.#copy = null;
   }
 
-  /** The present state is that of the snapshot that the registry holds for recovery, if it holds one. */
+  /** The present state is that of the recovery snapshot, if there is one. */
   noteRestored(base: Base | null): void {
-    this.#begin(base, this.#duties.snapshots.recovery ? "snapshot" : null);
+    this.#begin(base, this.#snapshots.recovery ? "snapshot" : null);
   }
 
   /** The present state was loaded from a blob. */
   async noteLoaded(base: Base): Promise<void> {
-    this.#duties.snapshots.setRecovery(null);
+    this.#snapshots.setRecovery(null);
     this.#begin(base, null);
-    await this.#take(this.#duties.settings.recoveryMaxResidentBytes);
+    await this.#take(this.#settings.recoveryMaxResidentBytes);
   }
 
   /** The present state is that of a fresh interpreter. */
   noteFresh(): void {
-    this.#duties.snapshots.setRecovery(null);
+    this.#snapshots.setRecovery(null);
     this.#begin(null, "fresh");
   }
 
-  /** The history begins anew. */
+  /** Starts a new history. */
   #begin(base: Base | null, copy: Copy["kind"] | null): void {
     clearTimeout(this.#quiet);
     this.#history.begin(base);
@@ -191,12 +220,12 @@ export class Recovery {
     return this.#history.place;
   }
 
-  /** The blob of a checkpoint taken at `place` is there: a loss would be recovered from it. */
+  /** The blob of a checkpoint taken at `place` is complete: a loss can be recovered from it. */
   setBase(place: Place, base: Base): void {
     this.#history.setBase(place, base);
   }
 
-  /** The checkpoint that a loss would be recovered from. */
+  /** The checkpoint that is loaded after a loss. */
   get baseId(): CheckpointId | null {
     return this.#history.base?.checkpointId ?? null;
   }
@@ -206,16 +235,16 @@ export class Recovery {
   }
 
   /**
-   * Ends the live process, if there is one, and brings the state of rest back, as good as it can be had.
+   * Ends the live process, if there is one, and recovers the state before the present execution, as far as possible.
    *
-   * @throws SessionError `interpreter_failed` where not even a fresh interpreter can be started.
+   * @throws SessionError `interpreter_failed` if not even a fresh interpreter can be started.
    */
   async bringBack(): Promise<BroughtBack> {
     const startedAt = performance.now();
-    const { metrics } = this.#duties.settings;
+    const { metrics } = this.#settings;
     try {
       const back = await this.#bringBack();
-      // Copies are worth most to a session that has just needed one.
+      // A session that has just needed a copy is likely to need another one.
       this.#tokens.refill();
       metrics.stateReplaced?.(back.state, (performance.now() - startedAt) / 1000);
       return back;
@@ -230,7 +259,7 @@ export class Recovery {
     clearTimeout(this.#quiet);
     const isExact = this.hasPoint;
     const wasFresh = this.#copy?.kind === "fresh" && isExact;
-    const { recovery: snapshot } = this.#duties.snapshots;
+    const { recovery: snapshot } = this.#snapshots;
     if (this.interpreter.isUsable && this.#copy && (wasFresh || (this.#copy.kind === "snapshot" && snapshot))) {
       try {
         await this.interpreter.respawn(wasFresh ? null : snapshot);
@@ -244,7 +273,7 @@ export class Recovery {
     return wasFresh && back.state === "fresh" ? { state: "recovered" } : back;
   }
 
-  /** Goes back to the last checkpoint, or to nothing. */
+  /** Goes back to the last checkpoint, or to a fresh interpreter. A checkpoint that cannot be loaded is not tried twice. */
   async #fallBack(): Promise<BroughtBack> {
     let failure: unknown;
     for (let attempt = 0; attempt < START_ATTEMPTS; attempt += 1) {
@@ -259,33 +288,37 @@ export class Recovery {
 
   async #startOver(): Promise<BroughtBack> {
     const { base, sinceBase: lostExecutions } = this.#history;
-    const snapshot = this.interpreter.isUsable && base ? this.#duties.snapshots.use(base.checkpointId) : null;
+    const snapshot = this.interpreter.isUsable && base ? this.#snapshots.use(base.checkpointId) : null;
     if (this.interpreter.isUsable) await this.interpreter.respawn(snapshot);
     else await this.#replaceInterpreter();
     if (base && snapshot) {
-      this.#duties.snapshots.setRecovery(snapshot);
+      this.#snapshots.setRecovery(snapshot);
       this.noteRestored(base);
       return { state: "restored", checkpointId: base.checkpointId, lostExecutions };
     }
     if (base) {
-      // Should it fail, the next attempt does without.
-      this.#history.dropBase();
-      const answer = await this.interpreter.live?.load(
-        base.blobPath,
-        true,
-        this.#duties.settings.interpreter.loadDeadlineMs,
-      );
-      if (answer?.type !== "loaded") throw new Error(`checkpoint ${base.checkpointId} could not be loaded`);
-      await this.noteLoaded(base);
+      await this.#loadBase(base);
       return { state: "restored", checkpointId: base.checkpointId, lostExecutions };
     }
     this.noteFresh();
     return { state: "fresh" };
   }
 
+  async #loadBase(base: Base): Promise<void> {
+    const { loadDeadlineMs } = this.#settings.interpreter;
+    try {
+      const answer = await this.interpreter.live?.load(base.blob.path, true, loadDeadlineMs);
+      if (answer?.type !== "loaded") throw new Error(`checkpoint ${base.checkpointId} could not be loaded`);
+    } catch (error) {
+      this.#history.dropBase();
+      throw error;
+    }
+    await this.noteLoaded(base);
+  }
+
   async #replaceInterpreter(): Promise<void> {
-    this.#duties.snapshots.clear();
+    this.#snapshots.clear();
     await this.interpreter.close();
-    this.#interpreter = await this.#duties.startInterpreter();
+    this.#interpreter = await this.#source.start();
   }
 }

@@ -1,9 +1,10 @@
 import { expect, it } from "vitest";
 import type { CheckpointId, ExecutionId } from "../../../../src/protocol/identity.ts";
+import { Blob } from "../../../../worker-runner/session/state/blob-files.ts";
 import { History } from "../../../../worker-runner/session/state/history.ts";
 
 const execution = (name: string) => name as ExecutionId;
-const base = (name: string) => ({ checkpointId: name as CheckpointId, blobPath: `/${name}` });
+const base = (name: string) => ({ checkpointId: name as CheckpointId, blob: new Blob(`/nonexistent/${name}`) });
 
 it("lists what came after the base, but for changes that were no execution", () => {
   const history = new History();
