@@ -2,15 +2,9 @@
 import type { z } from "zod";
 import type { Outcome } from "./problem.ts";
 import type { CheckpointId, ClientId, ExecutionId, MessageId, SessionName } from "./protocol/identity.ts";
-import type {
-  ExecuteAccepted,
-  ExecuteBody,
-  Execution,
-  ExecutionList,
-  SessionList,
-  SessionOverview,
-} from "./protocol/rest.ts";
+import type { ExecuteAccepted, ExecuteBody, Execution, ExecutionList } from "./protocol/rest.ts";
 import type { Checkpoint, Completeness, Completions, RestoreOutcome } from "./protocol/server-message.ts";
+import type { SessionList, SessionOverview } from "./protocol/session-resource.ts";
 
 /** Who is calling, established by the front; the object trusts it. */
 export interface Caller {

@@ -157,7 +157,9 @@ export class Console {
       case "input":
       case "output_truncated":
       case "result":
-      case "error": {
+      case "error":
+      case "tool_call":
+      case "tool_done": {
         const { execution_id: id } = message.data;
         this.#welcome.hidden = true;
         if (this.#transcript.add(message)) void this.#learnCode(id);
@@ -184,6 +186,10 @@ export class Console {
       case "interrupted":
       case "completions":
       case "completeness":
+      case "tools":
+      case "variables":
+      case "undone":
+      case "branched":
       case "pong":
         return;
       default:

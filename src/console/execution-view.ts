@@ -1,6 +1,6 @@
 /** Owns one execution on the page: its code, its output as it comes, its prompts, and how it ended. */
 import type { z } from "zod";
-import type { ErrorData, ExecutionEvent, InputData, ResultData } from "../protocol/event.ts";
+import type { ErrorData, ExecutionEvent, InputData, ResultData, ToolDoneData } from "../protocol/event.ts";
 import { OutputView } from "./output-view.ts";
 import { element } from "./page.ts";
 import { richElement } from "./rich-output.ts";
@@ -15,6 +15,15 @@ const STATES: Record<z.infer<typeof ErrorData>["state"], string> = {
   recovered: "The interpreter ended; the state is as it was before.",
   restored: "The interpreter was lost; the state is the last checkpoint's.",
   fresh: "The interpreter was lost, and the state with it.",
+};
+
+/** What a tool call's `status` means for the reader. */
+const TOOL_STATUS_WORDS: Record<z.infer<typeof ToolDoneData>["status"], string> = {
+  ok: "answered",
+  error: "answered with an error",
+  timed_out: "not answered in time",
+  cancelled: "cancelled",
+  lost: "lost with its interpreter",
 };
 
 function seconds(time: number): string {
@@ -63,7 +72,13 @@ export class ExecutionView {
         this.#prompt(event.data);
         return;
       case "output_truncated":
-        this.#output.append(element("p", "note", `${event.data.dropped_bytes} bytes of output are left out here.`));
+        this.#note(`${event.data.dropped_bytes} bytes of output are left out here.`);
+        return;
+      case "tool_call":
+        this.#note(`Calls the tool ${event.data.name} with ${JSON.stringify(event.data.arguments)}.`);
+        return;
+      case "tool_done":
+        this.#note(`The call of ${event.data.name} ended: ${TOOL_STATUS_WORDS[event.data.status]}.`);
         return;
       case "result":
         this.#succeed(event.data);
@@ -80,6 +95,10 @@ export class ExecutionView {
   refuse(reason: string): void {
     this.#end("refused");
     this.#foot.textContent = reason;
+  }
+
+  #note(text: string): void {
+    this.#output.append(element("p", "note", text));
   }
 
   #display(mime: Readonly<Record<string, string>>, displayId: string | undefined, isUpdate: boolean): void {

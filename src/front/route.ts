@@ -3,8 +3,9 @@ import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { toProblem } from "../problem.ts";
 import { SessionName } from "../protocol/identity.ts";
 import { PROBLEMS, Problem, type ProblemCode } from "../protocol/problem.ts";
-import { Execution, SessionOverview } from "../protocol/rest.ts";
+import { Execution } from "../protocol/rest.ts";
 import { Checkpoint } from "../protocol/server-message.ts";
+import { SessionOverview } from "../protocol/session-resource.ts";
 import { clientOfRest } from "./client-of-request.ts";
 import type { FrontContext, FrontEnv } from "./context.ts";
 

@@ -1,6 +1,7 @@
 /** Owns every message that a client sends over the WebSocket (protocol, section 4). */
 import { z } from "zod";
 import { CheckpointId, ExecutionId, MessageId } from "./identity.ts";
+import { ToolDefinitions, ToolOptions } from "./tool.ts";
 
 /** What happens to the session's state when an execution ends. */
 export const TransactionPolicy = z.enum(["commit_always", "rollback_on_failure", "rollback_always"]);
@@ -17,6 +18,9 @@ export const ExecuteMessage = z.object({
   code: z.string(),
   transaction_policy: TransactionPolicy.default("commit_always"),
   timeout: TimeoutSeconds.optional(),
+  ...ToolOptions.shape,
+  /** Asks for the files that the execution changed. */
+  report_files: z.boolean().optional(),
 });
 export type ExecuteMessage = z.infer<typeof ExecuteMessage>;
 
@@ -66,6 +70,8 @@ export const CompleteMessage = z.object({
 });
 
 export const IsCompleteMessage = z.object({ type: z.literal("is_complete"), id, code: z.string() });
+/** Replaces the session's tools. */
+export const ToolsMessage = z.object({ type: z.literal("tools"), id, tools: ToolDefinitions });
 export const PingMessage = z.object({ type: z.literal("ping"), id });
 
 /** Every message from client to server, told apart by `type`. */

@@ -1,6 +1,8 @@
 /** Owns the journalled events of an execution (protocol, section 5): each has a seq, and exactly one is terminal. */
 import { z } from "zod";
+import { FileChange } from "./file.ts";
 import { CheckpointId, ExecutionId, Seq, Timestamp } from "./identity.ts";
+import { CallId, EndedToolCall, ToolStatus } from "./tool.ts";
 
 /** In every event's `data`: the seed's message fields, and the execution that it belongs to. */
 const common = { id: z.string(), timestamp: Timestamp, execution_id: ExecutionId };
@@ -52,12 +54,44 @@ export const InputData = z.object({
   timeout: z.number(),
 });
 
+/** Code calls a tool of the client, which answers with `tool_result`. */
+export const ToolCallData = z.object({
+  ...common,
+  type: z.literal("tool_call"),
+  call_id: CallId,
+  name: z.string(),
+  arguments: z.record(z.string(), z.unknown()),
+  /** Calls raised together share it. */
+  batch: z.string(),
+  /** Seconds that the call still waits at most. */
+  timeout: z.number(),
+});
+
+export const ToolDoneData = z.object({
+  ...common,
+  type: z.literal("tool_done"),
+  call_id: CallId,
+  name: z.string(),
+  status: ToolStatus,
+  /** Seconds from the call to its end. */
+  duration: z.number(),
+});
+
 export const OutputTruncatedData = z.object({
   ...common,
   type: z.literal("output_truncated"),
   dropped_bytes: z.int().nonnegative(),
   reason: z.string(),
 });
+
+/** What both endings may tell besides. */
+const ending = {
+  /** The files that the execution changed, where `report_files` asked for them; at most 200. */
+  files: z.array(FileChange).optional(),
+  files_truncated: z.boolean().optional(),
+  /** The tool calls that it made; at most 100. */
+  tool_calls: z.array(EndedToolCall).optional(),
+};
 
 export const ResultData = z.object({
   ...common,
@@ -67,6 +101,7 @@ export const ResultData = z.object({
   mime: MimeBundle.optional(),
   execution_time: z.number(),
   transaction: Transaction,
+  ...ending,
 });
 
 export const ErrorData = z.object({
@@ -81,6 +116,7 @@ export const ErrorData = z.object({
   state: StateAfterError,
   state_checkpoint_id: CheckpointId.optional(),
   lost_executions: z.array(ExecutionId).optional(),
+  ...ending,
 });
 
 const envelope = { seq: Seq, id: z.string().optional() };
@@ -88,6 +124,8 @@ const envelope = { seq: Seq, id: z.string().optional() };
 export const OutputEvent = z.object({ type: z.literal("output"), ...envelope, data: OutputData });
 export const DisplayEvent = z.object({ type: z.literal("display"), ...envelope, data: DisplayData });
 export const InputEvent = z.object({ type: z.literal("input"), ...envelope, data: InputData });
+export const ToolCallEvent = z.object({ type: z.literal("tool_call"), ...envelope, data: ToolCallData });
+export const ToolDoneEvent = z.object({ type: z.literal("tool_done"), ...envelope, data: ToolDoneData });
 /** One that a single socket gets, about output withheld from it, has the seq of the last event withheld. */
 export const OutputTruncatedEvent = z.object({
   type: z.literal("output_truncated"),
@@ -104,10 +142,21 @@ export const ExecutionEvent = z.discriminatedUnion("type", [
   OutputTruncatedEvent,
   ResultEvent,
   ErrorEvent,
+  ToolCallEvent,
+  ToolDoneEvent,
 ]);
 export type ExecutionEvent = z.infer<typeof ExecutionEvent>;
 
-export const EventType = z.enum(["output", "display", "input", "output_truncated", "result", "error"]);
+export const EventType = z.enum([
+  "output",
+  "display",
+  "input",
+  "output_truncated",
+  "result",
+  "error",
+  "tool_call",
+  "tool_done",
+]);
 export type EventType = z.infer<typeof EventType>;
 
 /** True for the one event that ends an execution. */

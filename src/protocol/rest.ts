@@ -3,7 +3,9 @@ import { z } from "zod";
 import { TimeoutSeconds, TransactionPolicy } from "./client-message.ts";
 import { ErrorData, ResultData } from "./event.ts";
 import { ExecutionId, MessageId, Seq, SessionName, Timestamp } from "./identity.ts";
-import { Checkpoint, PendingInput, SessionState } from "./server-message.ts";
+import { Checkpoint } from "./server-message.ts";
+import { PendingInput, PendingToolCall } from "./session-state.ts";
+import { ToolOptions } from "./tool.ts";
 
 const session = SessionName.optional();
 
@@ -13,6 +15,9 @@ export const ExecuteBody = z.object({
   timeout: TimeoutSeconds.optional(),
   id: MessageId.optional(),
   session,
+  ...ToolOptions.shape,
+  /** Asks for the files that the execution changed. */
+  report_files: z.boolean().optional(),
 });
 
 export const ExecuteAccepted = z.object({
@@ -41,6 +46,7 @@ export const Execution = z.object({
   error: ErrorData.nullable(),
   output_truncated: z.boolean(),
   pending_input: PendingInput.nullable(),
+  pending_tool_calls: z.array(PendingToolCall).optional(),
   first_seq: Seq.nullable(),
   last_seq: Seq.nullable(),
 });
@@ -58,26 +64,6 @@ export const CheckpointBody = z.object({ name: z.string().min(1).max(128).option
 export const CheckpointList = z.object({ checkpoints: z.array(Checkpoint) });
 export const RestoreBody = z.object({ session, clear_existing: z.boolean().default(true) });
 
-export const SessionOverview = z.object({
-  client_id: z.string(),
-  session: SessionName,
-  state: SessionState,
-  created_at: Timestamp.nullable(),
-  last_active_at: Timestamp.nullable(),
-  last_seq: Seq,
-  first_seq: Seq,
-  running: ExecutionId.nullable(),
-  queued: z.int().nonnegative(),
-  pending_input: PendingInput.nullable(),
-  executions: z.int().nonnegative(),
-  checkpoints: z.int().nonnegative(),
-  sockets: z.int().nonnegative(),
-  memory: z.object({ resident_bytes: z.int().nullable(), limit_bytes: z.int().nullable() }),
-  runner: z.object({ id: z.string(), version: z.string() }).nullable(),
-});
-export type SessionOverview = z.infer<typeof SessionOverview>;
-
-export const SessionList = z.object({ sessions: z.array(SessionOverview) });
 export const SessionAction = z.object({ session });
 export const CompleteBody = z.object({ code: z.string(), cursor: z.int().nonnegative(), session });
 export const IsCompleteBody = z.object({ code: z.string(), session });

@@ -1,32 +1,23 @@
 /** Owns every message that a client receives over the WebSocket (protocol, section 5). */
 import { z } from "zod";
+import { BranchedMessage, UndoneMessage } from "./branch.ts";
 import {
   DisplayEvent,
   ErrorEvent,
-  InputData,
   InputEvent,
   OutputEvent,
   OutputTruncatedEvent,
   ResultEvent,
+  ToolCallEvent,
+  ToolDoneEvent,
 } from "./event.ts";
 import { CheckpointId, ClientId, ExecutionId, MessageId, Seq, SessionName } from "./identity.ts";
 import { Problem } from "./problem.ts";
+import { VariableList } from "./session-resource.ts";
+import { Missing, PendingInput, PendingToolCall, SessionState } from "./session-state.ts";
+import { ToolBindings } from "./tool.ts";
 
-export const SessionState = z.enum(["starting", "ready", "busy", "suspended", "restored", "reset", "ended"]);
-export type SessionState = z.infer<typeof SessionState>;
-
-/** What could not be saved or brought back; always named. */
-export const Missing = z.object({ name: z.string(), type: z.string(), reason: z.string() });
-export type Missing = z.infer<typeof Missing>;
-
-/** An `input()` that waits for an answer. */
-export const PendingInput = InputData.pick({
-  input_id: true,
-  prompt: true,
-  password: true,
-  timeout: true,
-}).extend({ execution_id: ExecutionId });
-export type PendingInput = z.infer<typeof PendingInput>;
+export { Missing, PendingInput, SessionState };
 
 const id = MessageId.optional();
 
@@ -40,6 +31,7 @@ export const AttachedMessage = z.object({
     last_seq: Seq,
     first_seq: Seq,
     pending_input: PendingInput.nullable(),
+    pending_tool_calls: z.array(PendingToolCall).optional(),
     running: ExecutionId.nullable(),
   }),
 });
@@ -125,6 +117,8 @@ export const Completeness = z.object({
 });
 export const CompletenessMessage = z.object({ type: z.literal("completeness"), id, data: Completeness });
 
+export const ToolBindingsMessage = z.object({ type: z.literal("tools"), id, data: ToolBindings });
+export const VariableListMessage = z.object({ type: z.literal("variables"), id, data: VariableList });
 export const PongMessage = z.object({ type: z.literal("pong"), id, data: z.object({}) });
 export const ProblemMessage = z.object({ type: z.literal("problem"), id, data: Problem });
 
@@ -136,6 +130,8 @@ export const ServerMessage = z.discriminatedUnion("type", [
   OutputTruncatedEvent,
   ResultEvent,
   ErrorEvent,
+  ToolCallEvent,
+  ToolDoneEvent,
   AttachedMessage,
   SessionMessage,
   GapMessage,
@@ -145,6 +141,10 @@ export const ServerMessage = z.discriminatedUnion("type", [
   InterruptedMessage,
   CompletionsMessage,
   CompletenessMessage,
+  ToolBindingsMessage,
+  VariableListMessage,
+  UndoneMessage,
+  BranchedMessage,
   PongMessage,
   ProblemMessage,
 ]);

@@ -1,10 +1,13 @@
 /** The golden messages against the zod schemas: each parses, comes back exactly as it was, and none of the contract is left out. */
 import { describe, expect, it } from "vitest";
-import type { z } from "zod";
+import { z } from "zod";
+import * as branch from "../../src/protocol/branch.ts";
 import { Capabilities } from "../../src/protocol/capabilities.ts";
-import { ClientMessage } from "../../src/protocol/client-message.ts";
+import { ClientMessage as BuiltClientMessage, ToolsMessage } from "../../src/protocol/client-message.ts";
 import { ErrorReason, StateAfterError } from "../../src/protocol/event.ts";
+import * as file from "../../src/protocol/file.ts";
 import * as link from "../../src/protocol/link.ts";
+import { PackagesBody } from "../../src/protocol/package.ts";
 import { Problem } from "../../src/protocol/problem.ts";
 import * as rest from "../../src/protocol/rest.ts";
 import {
@@ -14,11 +17,23 @@ import {
   RestoreOutcome,
   ServerMessage,
 } from "../../src/protocol/server-message.ts";
+import * as resource from "../../src/protocol/session-resource.ts";
+import { ToolBindings, ToolResultMessage } from "../../src/protocol/tool.ts";
+import { ToolResultsBody, ToolsBody } from "../../src/protocol/tool-body.ts";
 import client from "./golden/client.json" with { type: "json" };
 import links from "./golden/link.json" with { type: "json" };
 import refused from "./golden/refused.json" with { type: "json" };
 import rests from "./golden/rest.json" with { type: "json" };
 import server from "./golden/server.json" with { type: "json" };
+
+const ClientMessage = z.discriminatedUnion("type", [
+  ...BuiltClientMessage.options,
+  ToolsMessage,
+  ToolResultMessage,
+  resource.VariablesMessage,
+  branch.UndoMessage,
+  branch.BranchMessage,
+]);
 
 const restSchemas: Record<string, z.ZodType> = {
   ...Object.fromEntries(Object.entries(rest).filter(([name]) => name !== "ExecutionStatus")),
@@ -28,6 +43,25 @@ const restSchemas: Record<string, z.ZodType> = {
   Completions,
   Problem,
   RestoreOutcome,
+  SessionOverview: resource.SessionOverview,
+  SessionList: resource.SessionList,
+  SessionBody: resource.SessionBody,
+  EnvironmentList: resource.EnvironmentList,
+  VariableList: resource.VariableList,
+  ToolsBody,
+  ToolBindings,
+  ToolResultsBody,
+  FileList: file.FileList,
+  FileEntry: file.FileEntry,
+  FileWritten: file.FileWritten,
+  FilesUploaded: file.FilesUploaded,
+  MoveFileBody: file.MoveFileBody,
+  DirectoryBody: file.DirectoryBody,
+  PackagesBody,
+  BranchBody: branch.BranchBody,
+  BranchOutcome: branch.BranchOutcome,
+  UndoBody: branch.UndoBody,
+  UndoOutcome: branch.UndoOutcome,
 };
 const linkSchemas: Record<string, z.ZodType> = {
   LinkRequest: link.LinkRequest,
@@ -102,6 +136,9 @@ describe("what the contract refuses", () => {
   });
   it.each(refused.server as [string, unknown][])("server: %s", (_name, message) => {
     expect(ServerMessage.safeParse(message).success).toBe(false);
+  });
+  it.each(refused.rest as [string, string, unknown][])("%s: %s", (name, _what, body) => {
+    expect(schemaFor(restSchemas, name).safeParse(body).success).toBe(false);
   });
 });
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource_shapes as resource
+import tool_shapes as tool
 from shape import (
     Shape,
     above_zero,
@@ -32,13 +34,22 @@ problem_code = one_of(
     "invalid_request",
     "client_id_required",
     "client_id_invalid",
+    "invalid_path",
     "unauthorized",
     "forbidden",
     "origin_not_allowed",
+    "packages_disabled",
     "not_found",
     "idempotency_conflict",
+    "environment_conflict",
+    "not_empty",
+    "session_exists",
     "checkpoint_unavailable",
+    "undo_unavailable",
+    "precondition_failed",
     "payload_too_large",
+    "workspace_full",
+    "range_not_satisfiable",
     "upgrade_required",
     "rate_limited",
     "session_limit",
@@ -47,6 +58,7 @@ problem_code = one_of(
     "runner_error",
     "no_runner",
     "pool_exhausted",
+    "storage_full",
 )
 
 
@@ -56,7 +68,14 @@ def _message(kind: str, **fields: Shape | tuple[Shape]) -> Shape:
 
 CLIENT = by_type(
     {
-        "execute": _message("execute", code=text, transaction_policy=policy, timeout=above_zero),
+        "execute": _message(
+            "execute",
+            code=text,
+            transaction_policy=policy,
+            timeout=(above_zero,),
+            report_files=(flag,),
+            **tool.options,
+        ),
         "input_response": _message("input_response", input_id=identifier, value=maybe(text)),
         "checkpoint": _message("checkpoint", name=(identifier,)),
         "restore": _message("restore", checkpoint_id=checkpoint_id, clear_existing=flag),
@@ -68,6 +87,11 @@ CLIENT = by_type(
         "complete": _message("complete", code=text, cursor=integer(0)),
         "is_complete": _message("is_complete", code=text),
         "ping": _message("ping"),
+        "tools": _message("tools", tools=tool.definitions),
+        "tool_result": tool.result_message,
+        "variables": _message("variables"),
+        "undo": _message("undo", execution_id=(identifier,)),
+        "branch": _message("branch", name=session_name),
     }
 )
 
@@ -100,11 +124,44 @@ problem = record(
     retry_after=(number,),
 )
 
+overview = record(
+    client_id=text,
+    session=session_name,
+    state=session_state,
+    created_at=maybe(number),
+    last_active_at=maybe(number),
+    last_seq=seq,
+    first_seq=seq,
+    running=maybe(identifier),
+    queued=integer(0),
+    pending_input=maybe(pending_input),
+    executions=integer(0),
+    checkpoints=integer(0),
+    sockets=integer(0),
+    memory=record(resident_bytes=maybe(integer(0)), limit_bytes=maybe(integer(0))),
+    runner=maybe(record(id=text, version=text)),
+    pending_tool_calls=(many(tool.pending_call),),
+    environment=(text,),
+    env_names=(many(text),),
+    saved=(maybe(resource.saved),),
+    undo=(many(identifier),),
+    packages=(many(text),),
+)
+branch_outcome = record(
+    **{"session": overview, "from": session_name, "checkpoint_id": checkpoint_id, "missing": many(missing)}
+)
+undo_outcome = record(status=one_of("restored"), execution_id=identifier, source=one_of("snapshot", "stored"))
+
 
 def _data(kind: str, **fields: Shape | tuple[Shape]) -> Shape:
     return record(id=text, timestamp=number, execution_id=identifier, type=one_of(kind), **fields)
 
 
+_ending: dict[str, tuple[Shape]] = {
+    "files": (resource.changes,),
+    "files_truncated": (flag,),
+    "tool_calls": (tool.ended_calls,),
+}
 result_data = _data(
     "result",
     value=anything,
@@ -112,6 +169,7 @@ result_data = _data(
     mime=(table(text),),
     execution_time=number,
     transaction=transaction,
+    **_ending,
 )
 error_data = _data(
     "error",
@@ -133,6 +191,7 @@ error_data = _data(
     state=one_of("kept", "rolled_back", "recovered", "restored", "fresh"),
     state_checkpoint_id=(checkpoint_id,),
     lost_executions=(many(identifier),),
+    **_ending,
 )
 
 
@@ -153,6 +212,8 @@ SERVER = by_type(
         "output_truncated": _event("output_truncated", truncated_data),
         "result": _event("result", result_data),
         "error": _event("error", error_data),
+        "tool_call": _event("tool_call", _data("tool_call", **tool.call_fields)),
+        "tool_done": _event("tool_done", _data("tool_done", **tool.done_fields)),
         "attached": _message(
             "attached",
             data=record(
@@ -162,6 +223,7 @@ SERVER = by_type(
                 last_seq=seq,
                 first_seq=seq,
                 pending_input=maybe(pending_input),
+                pending_tool_calls=(many(tool.pending_call),),
                 running=maybe(identifier),
             ),
         ),
@@ -183,6 +245,10 @@ SERVER = by_type(
         "interrupted": _message("interrupted", data=record(execution_id=maybe(identifier))),
         "completions": _message("completions", data=completions),
         "completeness": _message("completeness", data=completeness),
+        "tools": _message("tools", data=tool.bindings),
+        "variables": _message("variables", data=resource.variables),
+        "undone": _message("undone", data=undo_outcome),
+        "branched": _message("branched", data=branch_outcome),
         "pong": _message("pong", data=record()),
         "problem": _message("problem", data=problem),
     }
@@ -205,25 +271,9 @@ execution = record(
     error=maybe(error_data),
     output_truncated=flag,
     pending_input=maybe(pending_input),
+    pending_tool_calls=(many(tool.pending_call),),
     first_seq=maybe(seq),
     last_seq=maybe(seq),
-)
-overview = record(
-    client_id=text,
-    session=session_name,
-    state=session_state,
-    created_at=maybe(number),
-    last_active_at=maybe(number),
-    last_seq=seq,
-    first_seq=seq,
-    running=maybe(identifier),
-    queued=integer(0),
-    pending_input=maybe(pending_input),
-    executions=integer(0),
-    checkpoints=integer(0),
-    sockets=integer(0),
-    memory=record(resident_bytes=maybe(integer(0)), limit_bytes=maybe(integer(0))),
-    runner=maybe(record(id=text, version=text)),
 )
 runner_capabilities: dict[str, Shape] = {
     "version": text,
@@ -235,7 +285,13 @@ runner_capabilities: dict[str, Shape] = {
 
 REST: dict[str, Shape] = {
     "ExecuteBody": record(
-        code=text, transaction_policy=policy, timeout=above_zero, id=(identifier,), session=(session_name,)
+        code=text,
+        transaction_policy=policy,
+        timeout=(above_zero,),
+        id=(identifier,),
+        session=(session_name,),
+        report_files=(flag,),
+        **tool.options,
     ),
     "ExecuteAccepted": record(execution_id=identifier, status=one_of("running"), session=session_name),
     "Execution": execution,
@@ -257,4 +313,12 @@ REST: dict[str, Shape] = {
         **runner_capabilities, protocol=one_of("v1"), edge_version=text, transaction_policies=many(policy)
     ),
     "Problem": problem,
+    "ToolsBody": record(tools=tool.definitions, session=(session_name,)),
+    "ToolBindings": tool.bindings,
+    "ToolResultsBody": record(results=many(tool.result), wait=(number,)),
+    "BranchBody": record(name=session_name, session=(session_name,), checkpoint_id=(checkpoint_id,)),
+    "BranchOutcome": branch_outcome,
+    "UndoBody": record(session=(session_name,), execution_id=(identifier,)),
+    "UndoOutcome": undo_outcome,
+    **resource.BODIES,
 }

@@ -45,6 +45,9 @@ class GoldenMessages(unittest.TestCase):
             for name, message in cases:
                 with self.subTest(name):
                     self.assertNotEqual(shape(message, ""), [])
+        for body, name, value in refused["rest"]:
+            with self.subTest(f"{body}: {name}"):
+                self.assertNotEqual(REST[body](value, ""), [])
 
     def test_messages_survive_python_unchanged(self) -> None:
         for name in ("client", "server", "rest", "link"):

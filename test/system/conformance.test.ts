@@ -1,6 +1,7 @@
 /** Holds the running product to the wire contract, as a client sees it: seed loop, events, REST, problems, input, interrupts. */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { Execution, SessionOverview } from "../../src/protocol/rest.ts";
+import { Execution } from "../../src/protocol/rest.ts";
+import { SessionOverview } from "../../src/protocol/session-resource.ts";
 import { type Product, startProduct } from "../support/product.ts";
 import { SocketClient, textOf } from "../support/socket-client.ts";
 

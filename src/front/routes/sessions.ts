@@ -1,8 +1,9 @@
 /** Owns the REST calls about sessions: look, interrupt, reset, end, complete code. */
 import { z } from "@hono/zod-openapi";
 import { DEFAULT_SESSION, type SessionName } from "../../protocol/identity.ts";
-import { CompleteBody, IsCompleteBody, SessionAction, SessionList, SessionOverview } from "../../protocol/rest.ts";
+import { CompleteBody, IsCompleteBody, SessionAction } from "../../protocol/rest.ts";
 import { Completeness, Completions } from "../../protocol/server-message.ts";
+import { SessionList, SessionOverview } from "../../protocol/session-resource.ts";
 import type { FrontContext } from "../context.ts";
 import { readBody, readQuery } from "../request-body.ts";
 import {

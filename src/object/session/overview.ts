@@ -1,6 +1,6 @@
 /** Owns what clients can see of a session as a whole. */
 
-import type { SessionOverview } from "../../protocol/rest.ts";
+import type { SessionOverview } from "../../protocol/session-resource.ts";
 import type { NamedSession } from "./named-session.ts";
 
 /** Memory is worth a short wait, no more. */

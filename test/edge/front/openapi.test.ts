@@ -2,8 +2,9 @@
 import { describe, expect, it } from "vitest";
 import { CAPABILITIES, CHECKPOINT, EVENT_LINES, EXECUTION, SESSION } from "../../../src/front/routes/examples.ts";
 import { Capabilities } from "../../../src/protocol/capabilities.ts";
-import { Execution, SessionOverview } from "../../../src/protocol/rest.ts";
+import { Execution } from "../../../src/protocol/rest.ts";
 import { Checkpoint, ServerMessage } from "../../../src/protocol/server-message.ts";
+import { SessionOverview } from "../../../src/protocol/session-resource.ts";
 import { problemOf, testFront } from "../support/front.ts";
 
 const CALLS = [

@@ -1,0 +1,30 @@
+/** Owns the words for what a session is doing, what its code waits for, and what could not be kept. */
+import { z } from "zod";
+import { InputData, ToolCallData } from "./event.ts";
+import { ExecutionId } from "./identity.ts";
+
+export const SessionState = z.enum(["starting", "ready", "busy", "suspended", "restored", "reset", "ended"]);
+export type SessionState = z.infer<typeof SessionState>;
+
+/** What could not be saved or brought back; always named. */
+export const Missing = z.object({ name: z.string(), type: z.string(), reason: z.string() });
+export type Missing = z.infer<typeof Missing>;
+
+/** An `input()` that waits for an answer. */
+export const PendingInput = InputData.pick({
+  input_id: true,
+  prompt: true,
+  password: true,
+  timeout: true,
+}).extend({ execution_id: ExecutionId });
+export type PendingInput = z.infer<typeof PendingInput>;
+
+/** A tool call that waits for an answer, whole, so that a client that comes back can answer it. */
+export const PendingToolCall = ToolCallData.pick({
+  call_id: true,
+  name: true,
+  arguments: true,
+  batch: true,
+  timeout: true,
+}).extend({ execution_id: ExecutionId });
+export type PendingToolCall = z.infer<typeof PendingToolCall>;
