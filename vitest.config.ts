@@ -2,8 +2,10 @@
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 import { testPython } from "./scripts/python-tests.ts";
+import { findMissingParts, PART_NAMES } from "./test/support/needs.ts";
 
 process.env.PYTHON = testPython();
+const missingParts = findMissingParts();
 
 const maxWorkers = 2;
 
@@ -22,12 +24,16 @@ const edgeTestBindings = {
   MAX_SESSIONS_PER_CLIENT: "2",
 };
 
+/** A test with the tag of a part is skipped if this machine lacks the part. */
+const tags = PART_NAMES.map((name) => ({ name, skip: missingParts.has(name) }));
+
 /** Tests in plain Node, in one folder of test/; `runner` takes every folder that is no project of its own. */
 function nodeProject(name: string, timeoutMs: number, filesInParallel = true) {
   const isRest = !foldersOfTheirOwn.includes(name);
   return {
     test: {
       name,
+      tags,
       include: [isRest ? "test/**/*.test.ts" : `test/${name}/**/*.test.ts`],
       exclude: isRest ? foldersOfTheirOwn.map((folder) => `test/${folder}/**`) : [],
       environment: "node" as const,

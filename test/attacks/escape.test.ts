@@ -1,4 +1,5 @@
 /** Owns the proof that nothing outside a session can be reached from inside. */
+// @module-tag bubblewrap
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { Arena } from "./arena.ts";
 import { kernelEscapes, machineEscapes, processEscapes } from "./catalogue/escape.ts";

@@ -1,4 +1,5 @@
 /** Owns the proof that what comes out of a sandbox is believed no further than it is checked. */
+// @module-tag bubblewrap
 import { afterAll, it } from "vitest";
 import { Arena } from "./arena.ts";
 import { frameAttacks } from "./catalogue/frames.ts";

@@ -1,12 +1,13 @@
 /** Owns the proof that a session reaches no network, and with one neither the runner, nor the host, nor link-local addresses. */
+// @module-tag bubblewrap
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { networkInterfaces } from "node:os";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import type { Session } from "../../worker-runner/session/session.ts";
 import { SessionError } from "../../worker-runner/session/session-error.ts";
+import { isHere } from "../support/needs.ts";
 import { Arena } from "./arena.ts";
 import { printedBy, resultOf, run } from "./outcome.ts";
 
@@ -15,7 +16,6 @@ const arena = new Arena();
 const servers: Server[] = [];
 let tcpPort = 0;
 const abstractName = `\0pyrepl3-attacks-${process.pid}`;
-const hasSlirp = ["/usr/bin/slirp4netns", "/usr/local/bin/slirp4netns"].some((path) => existsSync(path));
 const ownAddresses = Object.values(networkInterfaces())
   .flat()
   .flatMap((address) => (address && !address.internal && address.family === "IPv4" ? [address.address] : []));
@@ -104,7 +104,7 @@ describe("without a network", () => {
 
 describe("with a network", () => {
   it("is refused with its remedy where slirp4netns is not installed, and otherwise reaches nothing near", async () => {
-    if (!hasSlirp) {
+    if (!isHere("network")) {
       await assert.rejects(arena.start({ network: "on" }), (error: SessionError) => {
         assert.match(error.message, /NETWORK=on needs slirp4netns.*apt install/);
         return error instanceof SessionError;

@@ -1,4 +1,5 @@
 /** Owns the proof that the same attacks are contained where the runner is an ordinary user, who has no control groups. */
+// @module-tag bubblewrap
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";

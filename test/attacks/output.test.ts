@@ -1,4 +1,5 @@
 /** Owns the proof that whatever user code prints, returns or raises ends as one definite answer. */
+// @module-tag bubblewrap
 import { afterAll, it } from "vitest";
 import { Arena } from "./arena.ts";
 import { outputAttacks } from "./catalogue/output.ts";

@@ -1,4 +1,5 @@
 /** Owns the proof that nobody can take what belongs to others: processes, memory, processor, files, output. */
+// @module-tag bubblewrap
 import { afterAll, describe, it } from "vitest";
 import { Arena } from "./arena.ts";
 import { memoryAttacks } from "./catalogue/memory.ts";

@@ -1,4 +1,5 @@
 /** Owns the proof that saved state and the workspace's files are data to everyone outside the sandbox. */
+// @module-tag bubblewrap
 import assert from "node:assert/strict";
 import { afterAll, describe, it } from "vitest";
 import { Arena } from "./arena.ts";

@@ -14,7 +14,7 @@ const lines = readFileSync("worker-runner/Dockerfile", "utf8").replaceAll("\\\n"
 const all = (word: string) =>
   lines.filter((line) => line.startsWith(`${word} `)).map((line) => line.slice(word.length + 1));
 
-it("copies what the runner needs, and starts it", async () => {
+it("copies what the runner needs, and starts it", { tags: "bubblewrap" }, async () => {
   for (const copy of all("COPY")) {
     const paths = copy.split(" ");
     const target = join(folder, paths.pop() ?? "");

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import unittest
 
+from needs import needs
 from session_case import SessionCase
 
 
@@ -99,12 +100,8 @@ class Display(SessionCase):
         self.assertEqual(len(self.run_code("t.join()").events), 1)
 
 
+@needs("matplotlib")
 class Figures(SessionCase):
-    def setUp(self) -> None:
-        super().setUp()
-        if self.run_code("import importlib.util; importlib.util.find_spec('matplotlib') is None").value:
-            self.skipTest("matplotlib is not installed")
-
     def test_are_shown_at_show_and_at_the_end(self) -> None:
         code = "import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.show(); print('mid')\nplt.plot([3]); None"
         outcome = self.run_code(code)

@@ -2,14 +2,14 @@
 import { onTestFinished } from "vitest";
 import type { ExecutionEvent } from "../../src/protocol/event.ts";
 import { type ExecuteRequest, Session, type SessionListener, type SessionOptions } from "../../worker-runner/index.ts";
-import { startSandbox } from "../../worker-runner/sandbox/bubblewrap.ts";
 import type { Sandbox, StartSandbox } from "../../worker-runner/sandbox/sandbox-contract.ts";
+import { startTestSandbox } from "../support/test-sandbox.ts";
 
 /** A session that ends with the test, and the sandboxes that it has started. */
 export async function startWatched(options: SessionOptions = {}): Promise<{ session: Session; sandboxes: Sandbox[] }> {
   const sandboxes: Sandbox[] = [];
   const startWatchedSandbox: StartSandbox = async (settings) => {
-    const sandbox = await (options.startSandbox ?? startSandbox)(settings);
+    const sandbox = await (options.startSandbox ?? startTestSandbox)(settings);
     sandboxes.push(sandbox);
     return sandbox;
   };
@@ -18,7 +18,7 @@ export async function startWatched(options: SessionOptions = {}): Promise<{ sess
 
 /** A session that ends with the test. */
 export async function startSession(options: SessionOptions = {}): Promise<Session> {
-  const session = await Session.start(options);
+  const session = await Session.start({ startSandbox: startTestSandbox, ...options });
   onTestFinished(() => session.shutdown());
   return session;
 }

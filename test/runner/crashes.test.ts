@@ -4,8 +4,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { startSandbox } from "../../worker-runner/sandbox/bubblewrap.ts";
 import type { Sandbox } from "../../worker-runner/sandbox/sandbox-contract.ts";
+import { startTestSandbox } from "../support/test-sandbox.ts";
 import { result, run, startSession, startWatched } from "./borrowed-session.ts";
 import { chooseSeed, randomFrom } from "./random-numbers.ts";
 
@@ -36,7 +36,10 @@ function openDescriptors(): number {
   }).length;
 }
 
-it("ends each in one named error, is right after it, and leaves nothing behind", { timeout: 180_000 }, async () => {
+it("ends each in one named error, is right after it, and leaves nothing behind", {
+  tags: "bubblewrap",
+  timeout: 180_000,
+}, async () => {
   const own = await mkdtemp(join(tmpdir(), "pyrepl3-own-"));
   vi.stubEnv("TMPDIR", own);
   onTestFinished(async () => {
@@ -98,7 +101,7 @@ it("ends for good, with every waiting execution answered, where no sandbox can b
   const session = await startSession({
     startSandbox: async (options) => {
       if (sandboxes.length > 0) throw new Error("no more of them");
-      const sandbox = await startSandbox(options);
+      const sandbox = await startTestSandbox(options);
       sandboxes.push(sandbox);
       return sandbox;
     },

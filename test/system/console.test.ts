@@ -1,8 +1,8 @@
 /** The console as its user sees it: a real browser against the real product, and nothing of what code prints becomes markup. */
-
-import { existsSync } from "node:fs";
+// @module-tag browser
 import { type Browser, chromium, type Page, type WebSocketRoute } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { findBrowser } from "../support/needs.ts";
 import { type Product, startProduct } from "../support/product.ts";
 
 /** Without these, Chromium looks for its maker's hosts at every start. */
@@ -15,7 +15,6 @@ const CHROMIUM_FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-const BROWSERS = ["/usr/bin/chromium", "/usr/bin/google-chrome", "/usr/bin/chromium-browser"];
 const SECRET = "a secret of at least thirty-two characters";
 
 let product: Product;
@@ -24,7 +23,7 @@ let browser: Browser;
 beforeAll(async () => {
   product = await startProduct();
   browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? BROWSERS.find((path) => existsSync(path)) ?? "chromium",
+    executablePath: findBrowser() ?? "chromium",
     args: CHROMIUM_FLAGS,
   });
 });
@@ -89,6 +88,13 @@ it("runs code and shows output, values, errors and pictures as they are", async 
   expect(await page.locator("#injected, .execution script").count()).toBe(0);
   const failed = await run(page, "1/0");
   expect(await failed.locator(".traceback").textContent()).toContain("ZeroDivisionError");
+  expect(complaints).toEqual([]);
+  await close();
+}, 120_000);
+
+it("shows a figure of matplotlib", { tags: "matplotlib", timeout: 120_000 }, async () => {
+  const { page, complaints, close } = await openConsole();
+  await connected(page);
   const figure = await run(page, "import matplotlib.pyplot as plt\nplt.plot([1, 4, 9])\nplt.show()");
   await figure.locator("img.picture").waitFor({ timeout: 60_000 });
   expect(
@@ -96,7 +102,7 @@ it("runs code and shows output, values, errors and pictures as they are", async 
   ).toBeGreaterThan(100);
   expect(complaints).toEqual([]);
   await close();
-}, 120_000);
+});
 
 it("strips HTML that code displays to what can do nothing", async () => {
   const { page, complaints, close } = await openConsole();

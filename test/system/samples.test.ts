@@ -28,7 +28,7 @@ async function paste(sample: string): Promise<string> {
   return printed;
 }
 
-it("With curl", async () => {
+it("With curl", { tags: "curl" }, async () => {
   const printed = await paste(sampleUnder("With curl"));
   const [first = "", ...events] = printed.split(/(?<=\})\s*(?=\{"type")/);
   expect(JSON.parse(first)).toMatchObject({ status: "succeeded", stdout: "Hello\n", result: { value: 42 } });
@@ -41,7 +41,7 @@ it("Over a WebSocket", async () => {
   expect(await paste(sampleUnder("Over a WebSocket"))).toBe("Hello Ada\n=> 3\n");
 });
 
-it("As a library, without any network", async () => {
+it("As a library, without any network", { tags: "bubblewrap" }, async () => {
   const printed = await paste(sampleUnder("As a library, without any network"));
   expect(printed).toMatch(/^output .*Hello/s);
   expect(printed).toMatch(/result .*value: 42/s);

@@ -5,16 +5,20 @@ interface Cause {
   /** Whether the launcher's words, or the machine, point to it. */
   applies: (complaint: string) => boolean;
   says: string;
+  /** The launcher's own words would add nothing. */
+  isWhole?: boolean;
 }
 
 const CAUSES: readonly Cause[] = [
   {
-    applies: (complaint) => /bwrap: (command )?not found/.test(complaint),
-    says: "bubblewrap is not installed: apt install bubblewrap",
+    applies: (complaint) => /bwrap: (command )?not found|execute bwrap: No such file/.test(complaint),
+    says: "bubblewrap is not installed: apt-get install bubblewrap",
+    isWhole: true,
   },
   {
     applies: (complaint) => /no unshare here|(setpriv|prlimit|mount): (command )?not found/.test(complaint),
-    says: "util-linux is not installed: apt install util-linux mount",
+    says: "util-linux is not installed: apt-get install util-linux mount",
+    isWhole: true,
   },
   {
     applies: () => kernelSays("kernel/unprivileged_userns_clone") === "0",
@@ -46,7 +50,8 @@ const CAUSES: readonly Cause[] = [
 export function explainFailure(error: unknown): string {
   const complaint = error instanceof Error ? error.message : String(error);
   const cause = CAUSES.find(({ applies }) => applies(complaint));
-  return cause ? `${cause.says} (${complaint})` : complaint;
+  if (cause === undefined) return complaint;
+  return cause.isWhole ? cause.says : `${cause.says} (${complaint})`;
 }
 
 function kernelSays(name: string): string | null {

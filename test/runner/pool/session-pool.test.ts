@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { type PoolOptions, type Session, SessionPool } from "../../../worker-runner/index.ts";
-import { startSandbox } from "../../../worker-runner/sandbox/bubblewrap.ts";
 import type { StartSandbox } from "../../../worker-runner/sandbox/sandbox-contract.ts";
+import { startTestSandbox } from "../../support/test-sandbox.ts";
 import { collect, result } from "../borrowed-session.ts";
 import { scriptedSandbox } from "../scripted-sandbox.ts";
 
@@ -32,7 +32,7 @@ function faulty(inner: StartSandbox = quick) {
 }
 
 it("is what a library's user writes", async () => {
-  const pool = new SessionPool({ minIdle: 1 });
+  const pool = new SessionPool({ minIdle: 1, startSandbox: startTestSandbox });
   onTestFinished(() => pool.shutdown());
   await pool.start();
   const session = await pool.acquire();
@@ -197,7 +197,7 @@ describe("a pool that ends", () => {
     });
     const files = () => readdirSync(own);
     const descriptors = () => readdirSync("/proc/self/fd").length;
-    const warm = new SessionPool({ minIdle: 1 });
+    const warm = new SessionPool({ minIdle: 1, startSandbox: startTestSandbox });
     await warm.start();
     await warm.shutdown();
     const before = [files(), descriptors()];
@@ -205,7 +205,7 @@ describe("a pool that ends", () => {
     const pool = new SessionPool({
       minIdle: 4,
       startSandbox: async (options) => {
-        const sandbox = await startSandbox(options);
+        const sandbox = await startTestSandbox(options);
         sandboxes.push(sandbox.exited);
         return sandbox;
       },

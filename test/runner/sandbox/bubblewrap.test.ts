@@ -1,4 +1,5 @@
 /** Owns the proof that a sandbox starts with any Python, says how it ended, and leaves nothing. */
+// @module-tag bubblewrap
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

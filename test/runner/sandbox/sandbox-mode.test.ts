@@ -10,10 +10,14 @@ import { testLimits, testSandbox } from "./kept-keeper.ts";
 /** No process starts in so little, so that the trial fails whatever the machine can do. */
 const impossible = { ...testSandbox, limits: { ...testLimits, workspaceFiles: 5 } };
 
-it.each(["auto", "bwrap"] as const)("takes bubblewrap for SANDBOX=%s where it works", async (mode) => {
-  const choice = await chooseSandbox({ mode, isDevelopment: false, sandbox: testSandbox });
-  expect(choice).toMatchObject({ kind: "bwrap", isWarning: false });
-});
+it.each(["auto", "bwrap"] as const)(
+  "takes bubblewrap for SANDBOX=%s where it works",
+  { tags: "bubblewrap" },
+  async (mode) => {
+    const choice = await chooseSandbox({ mode, isDevelopment: false, sandbox: testSandbox });
+    expect(choice).toMatchObject({ kind: "bwrap", isWarning: false });
+  },
+);
 
 it.each([
   ["auto", false],
@@ -36,7 +40,7 @@ it("calls a missing Python a missing Python", async () => {
   await expect(chooseSandbox({ mode: "auto", isDevelopment: true, sandbox })).rejects.toThrow(/no such command/);
 });
 
-it("describes what is enforced in a sandbox, and by what", async () => {
+it("describes what is enforced in a sandbox, and by what", { tags: "bubblewrap" }, async () => {
   const choice = await chooseSandbox({ mode: "auto", isDevelopment: false, sandbox: testSandbox });
   const facts = { version: "1.2.3", choice, sandbox: testSandbox, runnerLimits: { queued_executions: 64 } };
   const told = RunnerCapabilities.parse(await describeCapabilities(facts));
@@ -61,8 +65,9 @@ it("does not claim without a sandbox what only a sandbox enforces", async () => 
 });
 
 it.each([
-  ["/bin/sh: 1: exec: bwrap: not found", /apt install bubblewrap/],
-  ["The sandbox does not start: no unshare here", /apt install util-linux/],
+  ["/bin/sh: 1: exec: bwrap: not found", /^bubblewrap is not installed: apt-get install bubblewrap$/],
+  ["setpriv: failed to execute bwrap: No such file or directory", /apt-get install bubblewrap$/],
+  ["The sandbox does not start: no unshare here", /apt-get install util-linux/],
   ["Python ended (SIGKILL): something else", /^Python ended/],
 ])("explains %s", (complaint, remedy) => {
   expect(explainFailure(new Error(complaint))).toMatch(remedy);

@@ -18,7 +18,7 @@ it("gives up on a checkpoint whose object hangs in its own code, and ends what h
   await session.checkpoint();
 });
 
-it("survives code that kills every process that it can", async () => {
+it("survives code that kills every process that it can", { tags: "bubblewrap" }, async () => {
   const session = await startSession();
   await result(session, "x = 1");
   await run(session, killOthers);
@@ -27,7 +27,7 @@ it("survives code that kills every process that it can", async () => {
   expect((await result(session, "x")).value).toBe(1);
 });
 
-it("says that the state is gone where code killed its own copies and then died", async () => {
+it("says that the state is gone where code killed its own copies and then died", { tags: "bubblewrap" }, async () => {
   const session = await startSession();
   await result(session, "x = 1");
   const error = await failure(session, `${killOthers}\nos._exit(1)`);
@@ -66,7 +66,7 @@ it("treats sys.exit as an exception like any other", async () => {
   expect((await result(session, "x")).value).toBe(1);
 });
 
-it("keeps its state where user code wakes its copies and dies of the same signal", async () => {
+it("keeps its state where user code wakes its copies and dies of the same signal", { tags: "bubblewrap" }, async () => {
   const session = await startSession();
   await result(session, "x = 1");
   expect(await failure(session, "import os, signal; os.kill(0, signal.SIGUSR1)")).toMatchObject({ state: "recovered" });
