@@ -1,9 +1,8 @@
 /** Owns sessions kept ready ahead of need: how many are started, who gets one, and that each is given once only. */
-
+import { Backoff } from "../backoff.ts";
 import { Session } from "../session/session.ts";
 import { SessionError } from "../session/session-error.ts";
 import type { SessionOptions } from "../session/session-options.ts";
-import { Backoff } from "./backoff.ts";
 import { type AcquireOptions, Borrowers } from "./borrowers.ts";
 
 /** How long after a session was lent others are not started yet, while some are ready. */

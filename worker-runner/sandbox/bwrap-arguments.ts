@@ -1,7 +1,7 @@
 /** Owns what a sandbox looks like from inside: the arguments that bubblewrap gets. */
 import { existsSync, lstatSync, readlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { FILTER_FD, STATUS_FD } from "./keeper-process.ts";
+import { FILTER_FD, STATUS_FD } from "./descriptors.ts";
 import { networkSetup } from "./network.ts";
 import { KEEPER_PACKAGE, PYTHON_FLAGS, type PythonHome } from "./python-home.ts";
 import { CHANNEL_SOCKET_NAME, type SandboxOptions } from "./sandbox-contract.ts";

@@ -5,6 +5,7 @@ import { constants } from "node:os";
 import { createInterface } from "node:readline";
 import type { Duplex, Readable, Writable } from "node:stream";
 import type { SessionGroup } from "./cgroup.ts";
+import { FILTER_FD, NETWORK_FD, STATUS_FD } from "./descriptors.ts";
 import { killTree, residentBytesOf, sendSignal } from "./process-tree.ts";
 import type { Sandbox, SandboxExit, SandboxMemory } from "./sandbox-contract.ts";
 
@@ -25,12 +26,6 @@ export interface KeeperLaunch {
   /** Removes what the launch made outside, after the last process. */
   tidy(): Promise<void> | void;
 }
-
-/** Descriptors of a launcher with bubblewrap: it reads its filter from the one, and names the keeper's pid on the other. */
-export const FILTER_FD = 3;
-export const STATUS_FD = 4;
-/** Where a keeper that gets a network waits for it. */
-export const NETWORK_FD = 5;
 
 export class KeeperProcess implements Sandbox {
   readonly stdin: Writable;

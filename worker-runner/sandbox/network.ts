@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { existsSync, statSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { dirname } from "node:path";
-import { NETWORK_FD } from "./keeper-process.ts";
+import { NETWORK_FD } from "./descriptors.ts";
 import { quote } from "./shell.ts";
 
 /** slirp4netns's own resolver, which asks the host's. */

@@ -1,24 +1,26 @@
-/** Owns the runner's registration with the edge: a heartbeat at a steady pace and on every change, with back-off while the edge is away. */
+/** Owns the runner's registration with the edge: a heartbeat at regular intervals and after every change, with back-off while the edge is unreachable. */
 import type { Heartbeat } from "../../src/protocol/link.ts";
+import { Backoff } from "../backoff.ts";
 import type { EdgeAnswer } from "./edge-calls.ts";
 import type { Logger } from "./log.ts";
 
 const FIRST_RETRY_MS = 100;
-/** Slow growth: an edge that starts together with the runner is found soon after it is up. */
+/** The pauses grow slowly, so that an edge that starts together with the runner is found soon. */
 const RETRY_GROWTH = 1.25;
+/** An edge that cannot be reached for this long after the start is mentioned in the log. */
 const PATIENCE_MS = 1000;
 
 export interface HeartbeatOptions {
   call: (heartbeat: Heartbeat, signal: AbortSignal) => Promise<EdgeAnswer>;
-  /** Read anew for each heartbeat. */
+  /** Called for each heartbeat. */
   describe: () => Heartbeat;
   periodMs: number;
   log: Logger;
-  /** Called when the edge has taken a heartbeat after a time without. */
+  /** Called when the edge accepts the first heartbeat, or the first one after an interruption. */
   onRegistered?: () => void;
 }
 
-/** Sends heartbeats from `start` to `stop`; logs only when the edge comes or goes. */
+/** Sends heartbeats from the first `beat` to `stop`. It logs only when the edge becomes reachable or unreachable. */
 export class HeartbeatSender {
   readonly #options: HeartbeatOptions;
   readonly #stopping = new AbortController();
@@ -26,13 +28,14 @@ export class HeartbeatSender {
   #timer: NodeJS.Timeout | null = null;
   #isSending = false;
   #isStale = false;
-  #retryMs = FIRST_RETRY_MS;
+  readonly #backoff: Backoff;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
+    this.#backoff = new Backoff({ firstMs: FIRST_RETRY_MS, longestMs: options.periodMs, growth: RETRY_GROWTH });
   }
 
-  /** Sends one now, because something changed, and goes on from there. */
+  /** Sends a heartbeat now, because something changed. The next one follows a period later. */
   beat(): void {
     if (this.#stopping.signal.aborted) return;
     if (this.#isSending) {
@@ -61,9 +64,9 @@ export class HeartbeatSender {
   }
 
   #noteThere(): number {
-    this.#retryMs = FIRST_RETRY_MS;
+    this.#backoff.noteSuccess();
     if (this.#edge !== "there") {
-      this.#options.log.info(this.#edge === "lost" ? "the edge is there again" : "registered with the edge");
+      this.#options.log.info(this.#edge === "lost" ? "the edge accepts heartbeats again" : "registered with the edge");
       this.#edge = "there";
       this.#options.onRegistered?.();
     }
@@ -71,15 +74,14 @@ export class HeartbeatSender {
   }
 
   #noteAway(answer: Exclude<EdgeAnswer, { outcome: "taken" }>): number {
-    const { log, periodMs } = this.#options;
+    const { log } = this.#options;
     const why = answer.outcome === "away" ? answer.why : "it does not know this call";
-    const retryMs = this.#retryMs;
-    this.#retryMs = Math.min(retryMs * RETRY_GROWTH, periodMs);
+    const retryMs = this.#backoff.noteFailure();
     if (this.#edge === "there") {
-      log.warn({ why }, "the edge does not take heartbeats; trying on");
+      log.warn({ why }, "the edge does not accept heartbeats; retrying");
       this.#edge = "lost";
-    } else if (this.#edge === "not asked" && retryMs >= PATIENCE_MS) {
-      // An edge that starts together with the runner is worth no line.
+    } else if (this.#edge === "not asked" && retryMs >= PATIENCE_MS / 2) {
+      // An edge that starts together with the runner needs a moment. That is not worth a line in the log.
       log.info({ why }, "waiting for the edge");
       this.#edge = "waiting";
     }

@@ -1,19 +1,20 @@
-/** Owns ringing the edge for one session: one call at a time, again with growing pauses, until there is a link or no news. */
+/** Owns asking the edge to open a link for one session: one call at a time, repeated with growing pauses until a link is there. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { Backoff } from "../../backoff.ts";
 import type { EdgeAnswer } from "../edge-calls.ts";
 
-const FIRST_PAUSE_MS = 250;
-const LONGEST_PAUSE_MS = 15_000;
+const FIRST_PAUSE_MS = 350;
+const LONGEST_PAUSE_MS = 20_000;
 
 export interface DoorbellOptions {
   call: (signal: AbortSignal) => Promise<EdgeAnswer>;
-  /** Asked before each ring; false ends the ringing. */
+  /** Asked before each call; false ends the calls. */
   isNeeded: () => boolean;
-  /** Called after each ring; `unknown` ends the ringing. */
+  /** Called after each call; the answer `unknown` ends the calls. */
   onAnswer: (answer: EdgeAnswer) => void;
 }
 
-/** Rings while `isNeeded`; calling `ring` while it rings changes nothing. */
+/** Calls the edge while `isNeeded`. */
 export class Doorbell {
   readonly #options: DoorbellOptions;
   #ringing: AbortController | null = null;
@@ -22,14 +23,14 @@ export class Doorbell {
     this.#options = options;
   }
 
-  /** @param afterMs waits so long first, in case it turns out that it need not. */
+  /** Starts calling, unless calls are under way. @param afterMs delays the first call, which may turn out to be needless. */
   ring(afterMs = 0): void {
     if (this.#ringing !== null) return;
     this.#ringing = new AbortController();
     void this.#ringUntilQuiet(this.#ringing, afterMs);
   }
 
-  /** Ends the ringing: there is a link, or nobody to ring for. */
+  /** Ends the calls: there is a link, or the session is gone. */
   stop(): void {
     this.#ringing?.abort();
     this.#ringing = null;
@@ -37,23 +38,21 @@ export class Doorbell {
 
   async #ringUntilQuiet(ringing: AbortController, afterMs: number): Promise<void> {
     const { signal } = ringing;
+    const backoff = new Backoff({ firstMs: FIRST_PAUSE_MS, longestMs: LONGEST_PAUSE_MS });
     if (afterMs > 0) await pause(afterMs, signal);
-    let pauseMs = FIRST_PAUSE_MS;
     while (!signal.aborted && this.#options.isNeeded()) {
       const answer = await this.#options.call(signal);
       if (signal.aborted) return;
       this.#options.onAnswer(answer);
       if (answer.outcome === "unknown") break;
-      // Up to a quarter later, so that the sessions of one runner do not ring in step.
-      await pause(pauseMs * (1 + Math.random() / 4), signal);
-      pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+      await pause(backoff.noteFailure(), signal);
     }
-    // In the same turn as the last question, so that no news falls between the two.
+    // No `await` since the last `isNeeded`, so that news cannot arrive unnoticed between the two.
     if (this.#ringing === ringing) this.#ringing = null;
   }
 }
 
-/** Ends early where the signal fires. */
+/** Ends early if the signal fires. */
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { signal, ref: false }).catch(() => undefined);
 }

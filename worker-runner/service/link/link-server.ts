@@ -1,9 +1,9 @@
-/** Owns turning HTTP upgrades into links: path, secret, limits of a frame, and noticing links whose other end is gone. */
+/** Owns turning HTTP upgrades into links: path, secret, frame size, and closing links whose other end is gone. */
 import type { IncomingMessage, Server } from "node:http";
 import { type Duplex, finished } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type WebSocket, WebSocketServer } from "ws";
 import { SessionKey } from "../../../src/protocol/link.ts";
+import { withDeadline } from "../../deadline.ts";
 import type { SessionRegistry } from "../hosted/session-registry.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
@@ -19,10 +19,10 @@ export interface LinkServerOptions {
   log: Logger;
 }
 
-/** A link that leaves a ping unanswered for so long is dropped, so that the doorbell rings. */
+/** A link that does not answer a ping within this time is closed. The runner then asks the edge for another one. */
 const PING_PERIOD_MS = 20_000;
 
-/** A control character of the code takes six bytes of JSON. */
+/** A control character takes six bytes in JSON. */
 const LONGEST_ESCAPE = 6;
 const FRAME_EXTRA_BYTES = 64 * 1024;
 
@@ -51,17 +51,12 @@ export class LinkServer {
     this.#pinging = setInterval(() => this.#pingAll(), PING_PERIOD_MS).unref();
   }
 
-  /** Closes every link, those that do not answer by force. */
+  /** Closes every link. A link that does not answer is cut off. */
   async close(): Promise<void> {
     clearInterval(this.#pinging);
     const closed = new Promise<void>((resolve) => this.#wss.close(() => resolve()));
     for (const ws of this.#wss.clients) ws.close(GOING_AWAY);
-    const patience = new AbortController();
-    await Promise.race([
-      closed,
-      sleep(CLOSE_DEADLINE_MS, undefined, { signal: patience.signal }).catch(() => undefined),
-    ]);
-    patience.abort();
+    await withDeadline(closed, "closing the links", CLOSE_DEADLINE_MS).catch(() => undefined);
     for (const ws of this.#wss.clients) ws.terminate();
   }
 

@@ -1,0 +1,8 @@
+/** Owns the numbers of the descriptors that a launcher with bubblewrap inherits. */
+
+/** bubblewrap reads its seccomp filter here. */
+export const FILTER_FD = 3;
+/** bubblewrap writes the keeper's pid here. */
+export const STATUS_FD = 4;
+/** A keeper that gets a network waits here until the network is ready. */
+export const NETWORK_FD = 5;
