@@ -1,12 +1,12 @@
-/** Owns waiting with an end: a promise, or the moment at which one gives up on it. */
+/** Owns waiting for a promise with a deadline. */
 
-/** Thrown where a wait took longer than it may. */
+/** Thrown if a wait took longer than its deadline. */
 export class DeadlinePassed extends Error {
   override readonly name = "DeadlinePassed";
 }
 
 /**
- * The promise's outcome, or a rejection: with `DeadlinePassed` after `deadlineMs`, with the signal's reason once it fires.
+ * The promise's outcome, or a rejection: with `DeadlinePassed` after `deadlineMs`, or with the signal's reason when it fires.
  *
  * @param what names the wait in the message.
  */
@@ -21,7 +21,7 @@ export function withDeadline<T>(
       leave();
       reject(new DeadlinePassed(`${what} took longer than ${deadlineMs} ms`));
     };
-    // After a stall of our own what was waited for may have come, and wait to be read behind this timer.
+    // If this process was stalled, the awaited data may have arrived but not been read. It is read before `setImmediate` runs.
     const timer = setTimeout(() => setImmediate(expire), deadlineMs);
     const abort = () => {
       leave();
@@ -33,7 +33,7 @@ export function withDeadline<T>(
     };
     if (signal?.aborted) abort();
     else signal?.addEventListener("abort", abort, { once: true });
-    // Also where it is over already: a promise that nobody listens to would end this process by its rejection.
+    // Also if the wait is over already: an unhandled rejection would end this process.
     promise.then(
       (value) => {
         leave();

@@ -1,4 +1,4 @@
-/** What `npm run runner` runs: the runner's service, from its environment to its exit code. */
+/** Owns the runner's process, started by `npm run runner`: its environment, its signals and its exit code. */
 import packageJson from "../package.json" with { type: "json" };
 import { ConfigError, parseConfig, type RunnerConfig } from "./service/config.ts";
 import { createLog, type Logger } from "./service/log.ts";
@@ -7,7 +7,7 @@ import { type RunnerService, startRunnerService } from "./service/runner-service
 import { startServicePool } from "./service/start-pool.ts";
 import { removeLeftFolders } from "./temp-folder.ts";
 
-/** A terminal and npm may both pass the same Ctrl-C on; a person takes longer for the second one. */
+/** A terminal and npm may both pass on the same Ctrl-C. A second one by a person comes later than this. */
 const SECOND_SIGNAL_MS = 1000;
 
 const OPERATORS_ERRORS = new Set(["Error", "SandboxUnavailable", "SessionError"]);
@@ -16,7 +16,7 @@ async function run(config: RunnerConfig, log: Logger): Promise<void> {
   const stopped = watchForEnd(log);
   const metrics = new Metrics();
   const left = await removeLeftFolders();
-  if (left > 0) log.info({ folders: left }, "removed what a killed runner had left");
+  if (left > 0) log.info({ folders: left }, "removed the folders of a killed runner");
   const { pool, choice, capabilities } = await startServicePool(config, packageJson.version, metrics.hooks);
   if (choice.isWarning) log.warn(choice.detail);
   let service: RunnerService;
@@ -34,7 +34,7 @@ async function run(config: RunnerConfig, log: Logger): Promise<void> {
   log.info("stopped");
 }
 
-/** Resolves when the runner is to stop, with the time that its sessions have at most; a later signal ends it at once. */
+/** Resolves when the runner must stop, with the time for storing its sessions. A second signal ends it at once. */
 function watchForEnd(log: Logger): Promise<{ graceMs: number }> {
   let firstAt: number | null = null;
   return new Promise((resolve) => {
@@ -49,12 +49,12 @@ function watchForEnd(log: Logger): Promise<{ graceMs: number }> {
     };
     process.on("SIGTERM", onSignal);
     process.on("SIGINT", onSignal);
-    // Started by `npm start`, which is gone, and the edge with it: nobody is left to take a session over.
+    // `npm start` has ended, and the edge with it, so no session can be stored.
     process.once("disconnect", () => resolve({ graceMs: 0 }));
   });
 }
 
-/** What the operator can do something about is one line; anything else comes with its stack. */
+/** An error that the operator can fix is one line. Any other comes with its stack. */
 function explain(error: unknown, config: RunnerConfig): string {
   if (!(error instanceof Error)) return String(error);
   const { code } = error as NodeJS.ErrnoException;

@@ -1,4 +1,4 @@
-/** Owns the names of a runner's folders in the temporary directory, so that what a killed runner left can be told and removed. */
+/** Owns the names of a runner's folders in the temporary directory, so that the folders of a killed runner can be found and removed. */
 import { existsSync, readlinkSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 const NAME = /^pyrepl3-[a-z]+-(\d+)-(\d+)-[A-Za-z0-9]{6}$/;
 
-/** A process id means something in its pid namespace only, and containers may share a temporary directory. */
+/** Containers may share a temporary directory, and a process id is meaningful only in its pid namespace. */
 function pidNamespace(): string {
   try {
     return /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? "0";
@@ -20,13 +20,13 @@ export function tempFolderPrefix(purpose: string): string {
   return join(tmpdir(), `pyrepl3-${purpose}-${pidNamespace()}-${process.pid}-`);
 }
 
-/** A new folder of this process's own; whoever asked for it removes it. */
+/** Creates a folder. The caller removes it. */
 export function makeTempFolder(purpose: string): Promise<string> {
   return mkdtemp(tempFolderPrefix(purpose));
 }
 
 /**
- * Removes the folders of processes of this pid namespace that are gone.
+ * Removes the folders of ended processes of this pid namespace.
  *
  * @returns how many there were.
  */
@@ -36,7 +36,7 @@ export async function removeLeftFolders(): Promise<number> {
   for (const name of await readdir(tmpdir())) {
     const [, owner, pid] = NAME.exec(name) ?? [];
     if (owner !== namespace || existsSync(`/proc/${pid}`)) continue;
-    // Another user's folder, or one that another runner removes at this moment, is not ours to fail over.
+    // A folder of another user, or one that another runner is removing, is no reason to fail.
     await rm(join(tmpdir(), name), { recursive: true, force: true }).then(
       () => {
         count += 1;

@@ -1,16 +1,16 @@
-/** Owns the framing of docs/channel.md: bytes to frames and back; what frames mean is left to the processes' files. */
+/** Owns the framing of docs/channel.md: bytes to frames and back. */
 
 /** Frame kinds, as the byte on the wire. */
 export const FrameKind = { json: 0x4a, output: 0x4f, blob: 0x42 } as const;
 
 export const MAX_JSON_BYTES = 33_554_432;
 export const MAX_PIECE_BYTES = 262_144;
-/** Of an output frame, in front of its text: u64 offset and u8 stream. */
+/** The header of an output frame: u64 offset and u8 stream. */
 export const OUTPUT_HEADER_BYTES = 9;
 
 const HEADER_BYTES = 5;
 
-/** What arrived from inside a sandbox is not what the channel allows; whoever sent it is ended. */
+/** A process in a sandbox has broken a rule of the channel. The process is ended. */
 export class ChannelViolation extends Error {
   override readonly name = "ChannelViolation";
 }
@@ -41,12 +41,12 @@ function toAscii(json: string): string {
 }
 
 /**
- * Cuts a stream of bytes into frames. A frame that lies whole in one chunk is not copied; a longer one is gathered in a buffer
- * that doubles up to its announced length, so that no byte is looked at twice and an announced length reserves nothing.
+ * Cuts a stream of bytes into frames. A frame that is complete in one chunk is not copied. A longer one is collected in a buffer that
+ * doubles up to the announced length, so that every byte is copied only a few times and an announced length alone reserves no memory.
  */
 export class FrameParser {
   readonly #onFrame: (kind: number, payload: Buffer) => void;
-  /** Longest payload of a `J` frame; small until the sender has shown its token. */
+  /** The longest payload of a `J` frame. It is small until the sender has sent a valid token. */
   maxJsonBytes: number;
   readonly #header = Buffer.alloc(HEADER_BYTES);
   #headerFilled = 0;
@@ -61,7 +61,7 @@ export class FrameParser {
     this.maxJsonBytes = maxJsonBytes;
   }
 
-  /** No frame is delivered any more, not even those in the chunk being cut. */
+  /** Delivers no more frames, not even the rest of the present chunk. */
   stop(): void {
     this.#isStopped = true;
   }

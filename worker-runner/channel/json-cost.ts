@@ -1,9 +1,9 @@
-/** Owns what a message from inside a sandbox may cost to parse: its bytes are bounded elsewhere, its parts here. */
+/** Owns the limits on the cost of parsing a message from a sandbox: the number of its parts and their depth. */
 import { ChannelViolation } from "./framing.ts";
 
-/** Values, keys and brackets. Python sends at most some hundred thousand; ten million empty objects hold up every session. */
+/** Values, keys and brackets. Python sends at most some hundred thousand. Ten million empty objects would block every session. */
 const MAX_PARTS = 400_000;
-/** Python's values go 100 deep. Much deeper ones exhaust the stack of whoever walks them. */
+/** Python's values are at most 100 deep. Much deeper ones would exhaust the stack of a recursive function. */
 const MAX_DEPTH = 200;
 
 const QUOTE = 0x22;
@@ -16,9 +16,9 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
 /**
- * Looks at JSON without parsing it. What is no JSON passes: the parser says so.
+ * Checks JSON without parsing it. Invalid JSON passes, because the parser reports it.
  *
- * @throws ChannelViolation where it has too many parts or is nested too deep.
+ * @throws ChannelViolation if it has too many parts or is nested too deeply.
  */
 export function assertCheapJson(payload: Uint8Array, maxParts: number = MAX_PARTS): void {
   let parts = 0;

@@ -1,4 +1,4 @@
-/** Owns the shapes of the channel's `J` frames (docs/channel.md), those from the sandbox checked and those to it typed. */
+/** Owns the messages of the channel (docs/channel.md): schemas for those from the sandbox, types for those to it. */
 import { z } from "zod";
 import { MimeBundle, StreamName } from "../../src/protocol/event.ts";
 import { Completeness, Completions, Missing } from "../../src/protocol/server-message.ts";
@@ -10,7 +10,7 @@ const id = z.string().max(64);
 const executionId = z.string().min(1).max(128);
 const seconds = z.number().nonnegative();
 
-/** Python leaves out or shortens what is longer, and counts a character beyond U+FFFF as one. */
+/** Python omits or shortens longer values. It counts a character beyond U+FFFF as one. */
 const VALUE_MAX_CHARACTERS = 1 << 20;
 const REPR_MAX_CHARACTERS = 2 * (1 << 16) + 1_024;
 
@@ -20,7 +20,7 @@ export const PythonVersion = z.object({
   serializer: z.enum(["cloudpickle", "source"]),
   cloudpickle: z.string().max(64).nullable(),
 });
-/** What the interpreter is, and how it saves its state. */
+/** The version of the interpreter, and how it saves its state. */
 export type PythonVersion = z.infer<typeof PythonVersion>;
 
 export const Hello = z.object({
@@ -29,7 +29,7 @@ export const Hello = z.object({
   token: z.string().max(64),
   pid,
   python: PythonVersion.optional(),
-  /** Of a live process that was a snapshot: the copy that stays of it. */
+  /** The copy that a snapshot left behind when it became this live process. */
   snapshot_pid: pid.optional(),
 });
 export type Hello = z.infer<typeof Hello>;
@@ -129,7 +129,7 @@ export const SerializerMessage = z.discriminatedUnion("type", [
 ]);
 export type SerializerMessage = z.infer<typeof SerializerMessage>;
 
-/** What the runner says to a process. */
+/** A message from the runner to a process. */
 export type RunnerMessage =
   | { type: "spawn"; token: string; snapshot_token?: string }
   | { type: "signal"; id: string; pid: number; signal: number }
@@ -146,7 +146,7 @@ export type RunnerMessage =
   | { type: "serialize"; id: string; token: string; max_blob_bytes: number; max_workspace_bytes: number }
   | { type: "exit" };
 
-/** @throws ChannelViolation where the payload is not JSON of that shape. */
+/** @throws ChannelViolation if the payload is not JSON of that shape. */
 export function parseMessage<Schema extends z.ZodType>(schema: Schema, payload: Buffer): z.infer<Schema> {
   assertCheapJson(payload);
   let value: unknown;

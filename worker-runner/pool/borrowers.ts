@@ -1,4 +1,4 @@
-/** Owns who waits for a session, first come first served, each with a deadline and perhaps a signal. */
+/** Owns the callers that wait for a session: first come, first served, each with a deadline and perhaps a signal. */
 import { SessionError } from "../session/session-error.ts";
 
 export interface AcquireOptions {
@@ -36,9 +36,9 @@ export class Borrowers<T> {
           reject(error);
         },
       };
-      const abort = () => borrower.refuse(new SessionError("aborted", "the wait for a session was given up"));
+      const abort = () => borrower.refuse(new SessionError("aborted", "the wait for a session was aborted"));
       const late = () =>
-        borrower.refuse(new SessionError("pool_exhausted", `no session came free in ${deadlineMs} ms`));
+        borrower.refuse(new SessionError("pool_exhausted", `no session became free in ${deadlineMs} ms`));
       const timer = setTimeout(late, deadlineMs);
       signal?.addEventListener("abort", abort, { once: true });
       this.#waiting.add(borrower);
@@ -46,7 +46,7 @@ export class Borrowers<T> {
     });
   }
 
-  /** Gives to the one who came first. @returns false where nobody waits. */
+  /** Gives the session to the caller that has waited longest. @returns false if nobody waits. */
   serve(item: T): boolean {
     const [first] = this.#waiting;
     first?.give(item);

@@ -1,25 +1,25 @@
-/** Owns sessions kept ready ahead of need: how many are started, who gets one, and that each is given once only. */
+/** Owns sessions that are started in advance: how many there are, who gets one, and that each is given out only once. */
 import { Backoff } from "../backoff.ts";
 import { Session } from "../session/session.ts";
 import { SessionError } from "../session/session-error.ts";
 import type { SessionOptions } from "../session/session-options.ts";
 import { type AcquireOptions, Borrowers } from "./borrowers.ts";
 
-/** How long after a session was lent others are not started yet, while some are ready. */
+/** After a session was lent, starting others waits this long if some are ready. */
 const REFILL_AFTER_MS = 30;
 
 export interface PoolOptions extends SessionOptions {
-  /** Sessions kept ready (5). */
+  /** How many sessions are kept ready (5). */
   minIdle?: number;
-  /** Sessions at a time, ready, lent and starting ones together (100). */
+  /** The most sessions at a time: ready, lent and starting ones together (100). */
   maxSessions?: number;
-  /** Sessions started at the same time (2). */
+  /** How many sessions start at the same time (2). */
   maxStarting?: number;
-  /** How long `acquire` waits for a session that can be started, unless told otherwise (30,000). */
+  /** How long `acquire` waits by default for a session that can be started (30,000). */
   acquireDeadlineMs?: number;
-  /** How long it waits at most where every session is lent, so that somebody has to give one back first (3,000). */
+  /** How long `acquire` waits at most if every session is lent, so that one must be released first (3,000). */
   fullDeadlineMs?: number;
-  /** The wait after the first failed start, doubled with each further one up to `startRetryMaxMs` (100 and 10,000). */
+  /** The wait after the first failed start. It doubles with each further failure, up to `startRetryMaxMs` (100 and 10,000). */
   startRetryMs?: number;
   startRetryMaxMs?: number;
 }
@@ -32,7 +32,7 @@ export interface PoolHealth {
   lent: number;
   starting: number;
   waiting: number;
-  /** Failed starts since the last good one, and what the last one said. */
+  /** Failed starts since the last successful one, and the last error. */
   failedStarts: number;
   lastFailure: string | null;
 }
@@ -42,7 +42,7 @@ export interface PoolMetrics {
   failedStarts: number;
   acquired: number;
   released: number;
-  /** Ready sessions that ended before anybody got them. */
+  /** Ready sessions that ended before they were lent. */
   brokenIdle: number;
 }
 
@@ -62,7 +62,7 @@ export class SessionPool {
   readonly #maxStarting: number;
   readonly #idle: Session[] = [];
   readonly #lent = new Set<Session>();
-  /** Starts and ends under way, which `shutdown` waits for. */
+  /** Starts and shutdowns that are under way. `shutdown` waits for them. */
   readonly #underWay = new Set<Promise<void>>();
   readonly #borrowers = new Borrowers<Session>();
   readonly #backoff: Backoff;
@@ -85,10 +85,10 @@ export class SessionPool {
   }
 
   /**
-   * Begins to fill the pool; the rest comes in the background.
+   * Starts filling the pool. It goes on in the background.
    *
-   * @returns once the first session is ready, or at once where none is kept ready.
-   * @throws SessionError `interpreter_failed` where the first one cannot be started: the set-up is wrong.
+   * @returns once the first session is ready, or at once if none is kept ready.
+   * @throws SessionError `interpreter_failed` if the first session cannot be started: the installation is wrong.
    */
   async start(): Promise<void> {
     if (this.#state !== "new") throw new SessionError("invalid_call", "the pool was started before");
@@ -115,7 +115,7 @@ export class SessionPool {
   }
 
   /**
-   * A session for this caller alone; it ends with `release`, or its own `shutdown`.
+   * A session for this caller only. It ends with `release` or its own `shutdown`.
    *
    * @throws SessionError `pool_exhausted`, `draining`, `aborted`, `interpreter_failed` (the last start failed, too).
    */
@@ -154,7 +154,7 @@ export class SessionPool {
     return { ...this.#counts };
   }
 
-  /** Lends no more; those that are lent go on. */
+  /** Lends no more sessions. Lent ones continue. */
   drain(): void {
     if (this.#state === "ended") return;
     this.#state = "draining";
@@ -162,7 +162,7 @@ export class SessionPool {
     for (const session of this.#idle.splice(0)) this.#finish(session);
   }
 
-  /** Ends every session, lent ones too. Safe to call twice. */
+  /** Ends every session, including lent ones. Safe to call twice. */
   shutdown(): Promise<void> {
     this.#ended ??= this.#shutdown();
     return this.#ended;
@@ -187,7 +187,7 @@ export class SessionPool {
     return this.#idle.length + this.#lent.size + this.#starting < this.#maxSessions;
   }
 
-  /** The one place that decides what happens next; every event calls it. */
+  /** Decides what happens next. Every change calls it. */
   #pulse(): void {
     if (this.#state !== "open") return;
     while (this.#borrowers.count > 0) {
@@ -196,7 +196,7 @@ export class SessionPool {
       if (!session.hasEnded) this.#lend(session);
     }
     if (this.#retry) return;
-    // Starting one takes a processor for a while, which whoever has just got one needs more.
+    // Delay refilling: starting an interpreter competes for the processor with the session that was just lent.
     const quietMs = this.#lentAt + REFILL_AFTER_MS - performance.now();
     if (quietMs > 0 && this.#idle.length > 0) {
       this.#refill ??= setTimeout(() => {

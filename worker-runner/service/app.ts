@@ -1,4 +1,4 @@
-/** Owns the runner's HTTP calls (docs/link.md); the links are `link-server.ts`'s. */
+/** Owns the runner's HTTP routes (docs/link.md). `link-server.ts` has the links. */
 import { open } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { type Context, Hono } from "hono";
@@ -16,7 +16,7 @@ export interface AppOptions {
   token: string;
   registry: SessionRegistry;
   metrics: Metrics;
-  /** Whether a new session would be taken. */
+  /** Whether a new session would be accepted. */
   isReady: () => boolean;
   capabilities: RunnerCapabilities;
   checkpointMaxBytes: number;
@@ -25,7 +25,7 @@ export interface AppOptions {
 
 const SHA256 = /^[0-9a-f]{64}$/;
 
-/** Everything that the runner answers over HTTP. */
+/** The routes of the runner. */
 export function createApp(options: AppOptions): Hono {
   const { registry, metrics, log } = options;
   const isAllowed = createTokenCheck(options.token);
@@ -52,7 +52,7 @@ export function createApp(options: AppOptions): Hono {
     if (found === undefined) return unknownBlob(c);
     const { blobPath, size, sha256 } = found.taken;
     const file = await open(blobPath).catch(() => undefined);
-    // The session ended a moment ago, and its files with it.
+    // The session has just ended, and its files were removed.
     if (file === undefined) return unknownBlob(c);
     const body = Readable.toWeb(file.createReadStream()) as ReadableStream<Uint8Array>;
     return c.body(body, 200, {

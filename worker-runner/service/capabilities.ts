@@ -1,4 +1,4 @@
-/** Owns what the runner says about itself: which Python, which isolation, and which limits hold on this machine by what means. */
+/** Owns the description of this runner: its Python, its isolation, and its limits with the means that enforce them. */
 import type { EnforcedLimit, RunnerCapabilities } from "../../src/protocol/capabilities.ts";
 import { findControlGroups } from "../sandbox/cgroup-parents.ts";
 import { findPythonHome } from "../sandbox/python-home.ts";
@@ -8,15 +8,15 @@ import type { SandboxChoice } from "../sandbox/sandbox-mode.ts";
 import { runsAsRoot } from "../sandbox/session-uid.ts";
 
 export interface CapabilityFacts {
-  /** The product's version. */
+  /** The version of PyREPL3. */
   version: string;
   choice: SandboxChoice;
   sandbox: Pick<SandboxOptions, "python" | "limits" | "network">;
-  /** Limits that the runner keeps by itself, by name. */
+  /** Limits that the runner itself enforces, by name. */
   runnerLimits: Readonly<Record<string, number>>;
 }
 
-/** Asks Python and the machine once; `choice` has tried them already. */
+/** Asks Python and the machine. `choice` has shown already that both work. */
 export async function describeCapabilities(facts: CapabilityFacts): Promise<RunnerCapabilities> {
   const { version, choice, sandbox, runnerLimits } = facts;
   const python = await findPythonHome(sandbox.python);
@@ -52,7 +52,7 @@ function sandboxLimits(limits: SandboxOptions["limits"]): Record<string, Enforce
   };
 }
 
-/** Without a user namespace the kernel counts a user's processes on the whole machine, and root's not at all. */
+/** Without a user namespace, the kernel counts a user's processes on the whole machine, and root's not at all. */
 function bareLimits(limits: SandboxOptions["limits"]): Record<string, EnforcedLimit> {
   return {
     memory_bytes: memoryLimit(limits),
@@ -65,13 +65,13 @@ function bareLimits(limits: SandboxOptions["limits"]): Record<string, EnforcedLi
   };
 }
 
-/** A control group bounds the session as a whole; otherwise each of its processes is bounded by itself. */
+/** A control group limits the session as a whole. Without one, each process has a limit of its own. */
 function memoryLimit(limits: SandboxOptions["limits"]): EnforcedLimit {
   const groups = findControlGroups();
   return enforced(limits.memoryBytes, groups?.mechanism ?? "rlimit-per-process");
 }
 
-/** An equal share for each session, whatever it starts; a lower priority alone protects only the runner. */
+/** An equal share for each session, however many processes it starts. A lower priority alone protects only the runner. */
 function processorShare(): EnforcedLimit {
   const groups = findControlGroups();
   return groups?.cpu ? { value: null, enforced: true, mechanism: groups.mechanism } : missing(null, "nice");

@@ -1,4 +1,4 @@
-/** Owns the runner's settings: one schema over the environment, parsed once at start; nothing else of the runner reads it. */
+/** Owns the runner's settings: one schema for the environment, parsed once at the start. No other file reads the environment. */
 import { hostname } from "node:os";
 import { z } from "zod";
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
@@ -19,29 +19,29 @@ const list = z
   .transform((items) => items.filter((item) => item !== ""));
 
 const Variables = z.object({
-  /** 0: any free port, which the log names. */
+  /** 0: any free port; the log names it. */
   RUNNER_PORT: port.default(8788),
   HOST: z.string().default("127.0.0.1"),
   /** The secret that edge and runner share. */
   RUNNER_TOKEN: z.string().min(16, "must have at least 16 characters"),
-  /** Where the runner registers and rings; without it the edge must know the runner by RUNNER_URL. */
+  /** Where the runner registers. Without it, the edge must find the runner by RUNNER_URL. */
   EDGE_URL: z.url({ protocol: /^https?$/, error: "must be an http or https URL" }).optional(),
-  /** Where the edge reaches this runner; absent: host and port as they are. */
+  /** Where the edge reaches this runner; by default, the host and port above. */
   PUBLIC_URL: z.url({ protocol: /^https?$/, error: "must be an http or https URL" }).optional(),
   RUNNER_ID: z
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$/, "must be 1 to 128 letters, digits or . _ ~ -")
     .default(() => `${hostname().replace(/[^A-Za-z0-9.-]/g, "-")}-${process.pid}`),
-  /** 0 starts every interpreter when it is asked for. */
+  /** 0: interpreters are started on demand only. */
   POOL_MIN_IDLE: number().int().nonnegative().default(5),
   POOL_MAX_SESSIONS: count(100),
   /** How long a new session may wait for a free interpreter. */
   POOL_ACQUIRE_SECONDS: number().positive().default(30),
   PYTHON: z.string().default("python3"),
-  /** Modules imported ahead of need, separated by commas. */
+  /** Modules that are imported in advance, separated by commas. */
   PRELOAD: list,
   SANDBOX: z.enum(["auto", "bwrap", "none"], { error: "must be auto, bwrap or none" }).default("auto"),
-  /** Allows `auto` to go without isolation where bubblewrap does not work, with a warning. */
+  /** Lets `auto` run without isolation, with a warning, if bubblewrap does not work. */
   DEVELOPMENT: flag.default(false),
   /** Whether user code may use the network. */
   NETWORK: flag.default(false),
@@ -52,12 +52,12 @@ const Variables = z.object({
   MAX_QUEUED_EXECUTIONS: count(DEFAULT_LIMITS.queuedExecutions),
   MAX_CODE_BYTES: count(DEFAULT_LIMITS.codeMaxBytes),
   CHECKPOINT_MAX_BYTES: count(256 * MIB),
-  /** Events of one session that the edge does not have on disk yet; when it is full, Python's output is left unread. */
+  /** Bytes of one session's events that the edge has not stored yet. When the ring is full, Python's output is not read. */
   RING_MAX_BYTES: count(4 * MIB),
   /** Where the runner is; the edge prefers a session's own region. */
   REGION: z.string().max(64).optional(),
   HEARTBEAT_SECONDS: number().positive().default(5),
-  /** A session without link, work or answered ring for so long is ended. */
+  /** A session without link and work, for which the edge does not answer, is ended after this time. */
   ORPHAN_SECONDS: number().positive().default(600),
   /** How long the edge has to store sessions when the runner stops. */
   SHUTDOWN_GRACE_SECONDS: seconds(10),
@@ -71,10 +71,10 @@ const Variables = z.object({
 
 export type RunnerConfig = z.infer<typeof Variables>;
 
-/** The names of every setting, for whoever passes an environment on. */
+/** The names of all settings, for programs that pass the environment on. */
 export const RUNNER_VARIABLES = Object.keys(Variables.shape);
 
-/** A setting that is missing or wrong; the message names every one of them. */
+/** Settings are missing or invalid. The message names each of them. */
 export class ConfigError extends Error {
   override name = "ConfigError";
 }
@@ -82,7 +82,7 @@ export class ConfigError extends Error {
 /**
  * Parses the runner's environment. An empty variable counts as absent.
  *
- * @throws ConfigError naming each wrong variable.
+ * @throws ConfigError names each invalid variable.
  */
 export function parseConfig(environment: Record<string, string | undefined>): RunnerConfig {
   const present = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));

@@ -1,12 +1,12 @@
-/** Owns the runner's calls to the edge: where they go, the secret, the deadline; when to call is the caller's to decide. */
+/** Owns the runner's calls to the edge: the address, the secret, and the deadline. */
 import type { Heartbeat, Ring } from "../../src/protocol/link.ts";
 
 const CALL_DEADLINE_MS = 10_000;
 
-/** What the edge said: it took the call, it does not know what the call is about, or it did not take it (`why` for the log). */
+/** `taken`: the edge accepted the call. `unknown`: it does not know the session. `away`: it did not accept the call; the log says why. */
 export type EdgeAnswer = { outcome: "taken" } | { outcome: "unknown" } | { outcome: "away"; why: string };
 
-/** The two calls that a runner makes. Never rejects. */
+/** The two calls of a runner. They never reject. */
 export interface EdgeCalls {
   heartbeat(heartbeat: Heartbeat, signal?: AbortSignal): Promise<EdgeAnswer>;
   ring(ring: Ring, signal?: AbortSignal): Promise<EdgeAnswer>;

@@ -1,4 +1,4 @@
-/** Owns the listening socket: its address, and an end that lets the answers under way finish. */
+/** Owns the listening socket. When it closes, responses that are under way are finished first. */
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
@@ -13,7 +13,7 @@ export class HttpServer {
   constructor(answer: (request: Request) => Response | Promise<Response>) {
     this.server = createAdaptorServer({ fetch: answer }) as Server;
     this.server.on("request", (_request: IncomingMessage, response: ServerResponse) => {
-      // A connection that is kept alive would keep the server from closing.
+      // A keep-alive connection would keep the server from closing.
       response.once("close", () => {
         if (this.#isClosing) setImmediate(() => this.server.closeIdleConnections());
       });
@@ -21,7 +21,7 @@ export class HttpServer {
   }
 
   /**
-   * @param port 0: any free one.
+   * @param port 0: any free port.
    * @returns the URL, for example `http://127.0.0.1:8788`.
    * @throws the server's error, for example `EADDRINUSE`.
    */

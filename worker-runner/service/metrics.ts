@@ -1,8 +1,8 @@
-/** Owns the runner's figures for Prometheus: their names, their buckets and where each is read. */
+/** Owns the runner's metrics for Prometheus: their names, their buckets and their sources. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { MetricsHooks } from "../session/metrics-hooks.ts";
 
-/** Figures that are read when Prometheus asks. */
+/** Values that are read when Prometheus asks. */
 export interface Gauges {
   sessions: () => number;
   links: () => number;
@@ -48,7 +48,7 @@ export class Metrics {
   readonly rings = this.#counter("pyrepl_rings_total", "Times that the runner rang the edge");
   readonly violations = this.#counter("pyrepl_link_violations_total", "Links closed because of a malformed frame");
 
-  /** For the sessions and the pool to call. */
+  /** The callbacks for sessions and the pool. */
   readonly hooks: MetricsHooks = {
     executionEnded: (reason, seconds) => {
       this.#executions.inc({ outcome: reason ?? "result" });
@@ -71,7 +71,7 @@ export class Metrics {
     collectDefaultMetrics({ register: this.#registry });
   }
 
-  /** Begins to show the figures that are read when Prometheus asks; once. */
+  /** Adds the gauges. Call it once. */
   watch(gauges: Gauges): void {
     this.#gauge("pyrepl_sessions", "Sessions that the runner holds", gauges.sessions);
     this.#gauge("pyrepl_links", "Links to the edge", gauges.links);
@@ -84,7 +84,7 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  /** The figures as Prometheus reads them. */
+  /** All metrics in the text format of Prometheus. */
   render(): Promise<string> {
     return this.#registry.metrics();
   }

@@ -1,4 +1,4 @@
-/** Owns how the parts of the runner's service are put together, started, drained and stopped. */
+/** Owns the runner's service: creates its parts, starts them, drains and stops them. */
 import { rm } from "node:fs/promises";
 import type { RunnerCapabilities } from "../../src/protocol/capabilities.ts";
 import { makeTempFolder } from "../temp-folder.ts";
@@ -13,11 +13,11 @@ import { LinkServer } from "./link/link-server.ts";
 import type { Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 
-/** The pool, as the service sees it. */
+/** The part of the pool that the service uses. */
 export interface ServicePool extends SessionSource {
   readonly idle: number;
   readonly starting: number;
-  /** Whether `acquire` can be expected to succeed. */
+  /** Whether `acquire` is likely to succeed. */
   readonly isReady: boolean;
   shutdown(): Promise<void>;
 }
@@ -26,7 +26,7 @@ export interface RunnerService {
   /** Where it listens, for example `http://127.0.0.1:8788`. */
   url: string;
   /**
-   * Takes no new sessions, gives the edge time to store those that are here, then ends everything. Safe to call twice.
+   * Refuses new sessions, gives the edge time to store the present ones, then ends everything. Safe to call twice.
    *
    * @param maxGraceMs shortens SHUTDOWN_GRACE_SECONDS.
    */
@@ -40,12 +40,12 @@ export interface RunnerServiceOptions {
   /** The pool and its sessions report to its hooks. */
   metrics: Metrics;
   log: Logger;
-  /** Called each time the edge has taken a heartbeat after a time without. */
+  /** Called when the edge accepts the first heartbeat, or the first one after an interruption. */
   onRegistered?: () => void;
 }
 
 /**
- * Starts listening, then registering with the edge.
+ * Starts listening, then registers with the edge.
  *
  * @throws the server's error, for example `EADDRINUSE`.
  */

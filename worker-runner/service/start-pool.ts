@@ -1,4 +1,4 @@
-/** Owns how the runner's settings become a pool of sessions, and what is said about them. */
+/** Owns starting the pool from the runner's settings, and describing what it can do. */
 import type { RunnerCapabilities } from "../../src/protocol/capabilities.ts";
 import { SessionPool } from "../pool/session-pool.ts";
 import { findPythonHome } from "../sandbox/python-home.ts";
@@ -14,7 +14,7 @@ const OLDEST_PYTHON = [3, 11] as const;
 
 export interface PreparedPool {
   pool: SessionPool;
-  /** How sessions are isolated; the log says it. */
+  /** How sessions are isolated, for the log. */
   choice: SandboxChoice;
   capabilities: RunnerCapabilities;
 }
@@ -22,8 +22,8 @@ export interface PreparedPool {
 /**
  * Tries the sandbox once, then starts the pool.
  *
- * @param version the product's.
- * @throws SandboxUnavailable, SessionError or Error, in words for the operator.
+ * @param version of PyREPL3.
+ * @throws SandboxUnavailable, SessionError or Error, with a message for the operator.
  */
 export async function startServicePool(
   config: RunnerConfig,
@@ -57,7 +57,7 @@ export async function startServicePool(
   return { pool, choice, capabilities };
 }
 
-/** Said here, since an older one fails at whatever it cannot parse. */
+/** Checked here, because an older Python would fail with a syntax error. */
 async function refuseOldPython(command: string): Promise<void> {
   const { version } = await findPythonHome(command);
   const [major = 0, minor = 0] = version.split(".").map(Number);

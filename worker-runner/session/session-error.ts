@@ -1,18 +1,18 @@
-/** Owns the ways in which a call on a session or a pool can fail; what the user's Python did is data and never one of these. */
+/** Owns the errors of calls on a session or a pool. An exception in the user's Python is data, never one of these. */
 
-/** Every code, with whose fault it is: `caller` may change its call, `system` may be asked again. */
+/** Every code and its cause. `caller`: change the call. `system`: the same call may succeed later. */
 export const SESSION_ERRORS = {
   /** The session's queue holds as many executions as it may. */
   queue_full: "caller",
   /** The execution id was used before with other code. */
   idempotency_conflict: "caller",
-  /** Code is longer than the session takes. */
+  /** The code is longer than the session allows. */
   payload_too_large: "caller",
-  /** An argument makes no sense here; the message says why. */
+  /** An argument is invalid; the message says why. */
   invalid_call: "caller",
   /** The session has ended. */
   ended: "caller",
-  /** Neither a snapshot nor a blob of this checkpoint is there. */
+  /** The checkpoint has neither a snapshot nor a blob. */
   checkpoint_unavailable: "caller",
   /** The blob is damaged, too large, or from another Python. */
   checkpoint_invalid: "caller",
@@ -22,11 +22,11 @@ export const SESSION_ERRORS = {
   deadline: "system",
   /** The caller's AbortSignal fired. */
   aborted: "caller",
-  /** Every interpreter is in use, and none came free in time. */
+  /** Every interpreter is in use, and none became free in time. */
   pool_exhausted: "system",
-  /** The pool takes no more borrowers. */
+  /** The pool gives out no more sessions. */
   draining: "system",
-  /** No interpreter could be started, or one broke and no other could be. */
+  /** No interpreter could be started, or one failed and could not be replaced. */
   interpreter_failed: "system",
 } as const;
 

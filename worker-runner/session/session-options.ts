@@ -1,4 +1,4 @@
-/** Owns what can be set about a session, with its defaults; what bounds the sandbox itself is in `sandbox-contract.ts`. */
+/** Owns the settings of a session and their defaults. The limits of the sandbox are in `sandbox-contract.ts`. */
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
 import type { InterpreterOptions } from "../interpreter/interpreter-options.ts";
 import { startSandbox } from "../sandbox/bubblewrap.ts";
@@ -7,11 +7,11 @@ import type { MetricsHooks } from "./metrics-hooks.ts";
 
 const MIB = 1024 * 1024;
 
-/** Everything about a session that its user may set. */
+/** The settings that the caller may give. */
 export interface SessionOptions {
   /** The Python command. */
   python?: string;
-  /** Modules imported before any session begins. */
+  /** Modules that are imported before the session begins. */
   preload?: readonly string[];
   /** Variables for user code. */
   env?: Readonly<Record<string, string>>;
@@ -21,34 +21,34 @@ export interface SessionOptions {
   startSandbox?: StartSandbox;
   maxQueuedExecutions?: number;
   codeMaxBytes?: number;
-  /** UTF-16 units of output of one execution; past it the execution ends with reason `output_limit`. */
+  /** The most output of one execution, in UTF-16 units. Past it, the execution ends with reason `output_limit`. */
   outputMaxCharacters?: number;
-  /** How long code may take to react to an interrupt or a timeout before it is killed. */
+  /** Milliseconds for which code may take to react to an interrupt or a timeout, before it is killed (750). */
   interruptGraceMs?: number;
-  /** How much longer code may take that has noticed an interrupt or a cancel: it is cleaning up (5,000). */
+  /** Milliseconds for which code may clean up once it has noticed an interrupt or a cancel (5,000). */
   noticedInterruptGraceMs?: number;
-  /** Above this resident size no recovery snapshot is taken; 0 takes none at all. */
+  /** Above this resident size, no recovery snapshot is taken; 0: never. */
   recoveryMaxResidentBytes?: number;
   /**
-   * Recovery snapshots a second in the long run (50), and at once (200; anew after each one that was needed). Where executions end faster, some get none: after a
-   * crash the session is as of the last one, and the `error` lists the executions lost.
+   * Recovery snapshots per second on average (50) and in one burst (200, again after each recovery). If executions end faster, some
+   * get no snapshot: after a crash, the state is that of the last snapshot, and the `error` event lists the lost executions.
    */
   recoveryCopiesPerSecond?: number;
   recoveryCopiesBurst?: number;
-  /** Frozen copies held at a time, the one for recovery included. */
+  /** The most frozen copies at a time, including the recovery snapshot. */
   maxSnapshots?: number;
   checkpointMaxBytes?: number;
-  /** Workspace files in one checkpoint. */
+  /** The most bytes of workspace files in one checkpoint. */
   checkpointMaxWorkspaceBytes?: number;
-  /** Longest pause between two pieces of a checkpoint's blob; past it the checkpoint has failed (30,000). */
+  /** The longest pause between two pieces of a checkpoint's blob, in milliseconds. Past it, the checkpoint fails (30,000). */
   checkpointSilenceMs?: number;
   /** How long `complete` and `isComplete` wait for a busy session (as long as the longest execution may take). */
   completionWaitMs?: number;
-  /** How long they then wait for the answer, which an object's own code can hold up (5,000). */
+  /** How long they then wait for the answer. User code such as `__dir__` can delay it (5,000). */
   completionAnswerMs?: number;
-  /** Finished executions whose ids are remembered. */
+  /** How many finished executions are remembered by their ids. */
   rememberedExecutions?: number;
-  /** Bytes of finished executions' events that are kept to be told again. */
+  /** Bytes of finished executions' events that are kept for repeated requests. */
   replayMaxBytes?: number;
   startDeadlineMs?: number;
   metrics?: MetricsHooks;

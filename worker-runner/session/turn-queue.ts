@@ -1,14 +1,14 @@
-/** Owns whose turn it is: one thing happens to a session's state at a time, in the order asked for. */
+/** Owns the order in which a session's state is used: one turn at a time, in the order of the requests. */
 import type { ExecutionId } from "../../src/protocol/identity.ts";
 import { SessionError } from "./session-error.ts";
 
-/** Something that needs the state to itself. */
+/** A piece of work that needs the state exclusively. */
 export interface Turn {
-  /** The execution that this is, or null for anything else. */
+  /** The execution's id, or null if this is no execution. */
   readonly executionId: ExecutionId | null;
-  /** Begins; whoever began it says `end` exactly once. */
+  /** Begins. The turn must call the queue's `end` exactly once. */
   begin(): void;
-  /** The session ends, whether this has begun or not; `end` is not expected any more. */
+  /** The session ends. The turn may have begun or not; it need not call `end` any more. */
   abandon(): void;
 }
 
@@ -42,7 +42,7 @@ export class TurnQueue {
     return count;
   }
 
-  /** @param isUrgent goes before all that wait. */
+  /** @param isUrgent puts it before all waiting turns. */
   push(turn: Turn, isUrgent = false): void {
     if (this.#isClosed) {
       turn.abandon();
@@ -63,7 +63,7 @@ export class TurnQueue {
     if (this.isIdle) this.#onChange(true);
   }
 
-  /** Takes a waiting turn out. @returns false where it is not waiting. */
+  /** Takes a waiting turn out. @returns false if it is not waiting. */
   remove(turn: Turn): boolean {
     const index = this.#waiting.indexOf(turn);
     if (index < 0) return false;
@@ -72,7 +72,7 @@ export class TurnQueue {
     return true;
   }
 
-  /** No turn begins any more; the current one and those that wait are abandoned. */
+  /** Abandons the current turn and all waiting ones. No turn begins any more. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -85,7 +85,7 @@ export class TurnQueue {
   /**
    * Does `work` when its turn comes.
    *
-   * @throws what `work` throws, or SessionError: `deadline` where it could not begin within `waitMs`, `ended`.
+   * @throws the error of `work`, or SessionError: `deadline` if it could not begin within `waitMs`, `ended`.
    */
   run<T>(work: () => Promise<T>, { isUrgent = false, waitMs = 0 } = {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {
@@ -112,7 +112,7 @@ export class TurnQueue {
     });
   }
 
-  /** Begins the next turn if it may; called by every event that could allow it. */
+  /** Begins the next turn if possible. Call it after every change that may allow it. */
   pulse(): void {
     const next = this.#waiting[0];
     if (this.#current || this.#isClosed || !next || !this.#mayBegin(next)) return;

@@ -1,12 +1,12 @@
-/** Owns the events of one session that the edge does not have on disk yet; says when there is no room for more output. */
+/** Owns the events of one session that the edge has not stored yet, and tells when there is no room for more output. */
 import type { NumberedEvent } from "../../session/session-contract.ts";
 
-/** Dropped slots in front of the list are worth closing up from this many on. */
+/** The list is compacted once it begins with at least this many dropped events. */
 const CLOSE_UP_FROM = 1024;
 
 /**
- * A list in order of `seq`, appended at the end and dropped from the front. It takes every event, past its bound too:
- * whoever appends reads `isFull` and stops the source, since a terminal event must never be lost.
+ * A list in order of `seq`: events are appended at the end and dropped from the front. It accepts events past its limit too, because a
+ * terminal event must never be lost. The caller checks `isFull` and stops the source.
  */
 export class EventRing {
   readonly #maxBytes: number;
@@ -14,7 +14,7 @@ export class EventRing {
   #head = 0;
   #bytes = 0;
 
-  /** @param maxBytes bound of the frames held. */
+  /** @param maxBytes the limit of the kept frames. */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
@@ -31,7 +31,7 @@ export class EventRing {
     return this.#bytes >= this.#maxBytes;
   }
 
-  /** Half empty: enough room for it to be worth starting the source again. */
+  /** True if it is half empty, so that the source may start again. */
   get hasRoom(): boolean {
     return this.#bytes <= this.#maxBytes / 2;
   }
@@ -59,11 +59,11 @@ export class EventRing {
     }
   }
 
-  /** The first event held with a greater seq. */
+  /** The first kept event with a greater seq. */
   firstAfter(seq: number): NumberedEvent | undefined {
     let low = this.#head;
     let high = this.#events.length;
-    // The last event is the common answer: a link that is up to date asks for what has just been appended.
+    // Usually it is the last event, which was just appended.
     if (high > low && (this.#events[high - 1]?.seq ?? 0) <= seq) return undefined;
     if (high - low > 1 && (this.#events[high - 2]?.seq ?? 0) <= seq) return this.#events[high - 1];
     while (low < high) {

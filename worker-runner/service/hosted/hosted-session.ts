@@ -1,4 +1,4 @@
-/** Owns one session on this runner for as long as the edge may want it: its ring, its one link, its doorbell, its end. */
+/** Owns one session on this runner: its unsaved events, its one link, asking the edge for a link, and its end. */
 import { isTerminal } from "../../../src/protocol/event.ts";
 import type { SessionName } from "../../../src/protocol/identity.ts";
 import type { LinkReply, LinkRequest, SessionKey } from "../../../src/protocol/link.ts";
@@ -10,23 +10,23 @@ import { BlobShelf } from "./blob-shelf.ts";
 import { Doorbell } from "./doorbell.ts";
 import { EventRing } from "./event-ring.ts";
 
-/** The edge's first message on a link: which session it wants. */
+/** The edge's first message on a link. It names the session. */
 export type OpenRequest = Extract<LinkRequest, { type: "open" }>;
 
-/** The answer to `open`: the session with its reply, or the refusal to send. */
+/** The answer to `open`: the session and its reply, or the refusal. */
 export type OpenOutcome =
   | { hosted: HostedSession; opened: Extract<LinkReply, { type: "opened" }> }
   | { refused: Extract<LinkReply, { type: "refused" }> };
 
-/** What a session asks of the link that is up; `session-link.ts` implements it. */
+/** The link as its session sees it; `session-link.ts` implements it. */
 export interface LinkPort {
-  /** Sends what the ring holds beyond what this link has sent. */
+  /** Sends the events of the ring that this link has not sent yet. */
   pump(): void;
   tell(reply: LinkReply): void;
   /** Another link has taken over. */
-  replaced(): void;
-  /** The session is gone; closes the link. */
-  gone(): void;
+  onReplaced(): void;
+  /** The session is gone, so the link closes. */
+  onSessionGone(): void;
 }
 
 export interface HostedSessionOptions {
@@ -35,23 +35,23 @@ export interface HostedSessionOptions {
   object: string;
   session: SessionContract;
   ringMaxBytes: number;
-  /** Milliseconds without link, work or answered ring, after which nobody wants the session any more. */
+  /** A session without link and work, for which the edge does not answer, is ended after this time. */
   orphanMs: number;
   spoolDir: string;
   edge: EdgeCalls | null;
   metrics: Metrics;
   log: Logger;
-  /** Called once, when the session is to be forgotten. */
+  /** Called once, when the session has to be forgotten. */
   onRemoved: (hosted: HostedSession) => void;
 }
 
-/** How long a link that ended while the runner stops may be followed by the session's DELETE. */
+/** After a link has ended while the runner stops, the edge has this long to send the session's DELETE. */
 const DRAINED_RING_MS = 1000;
 
-/** `live` → `ending` (asked to) → `ended` (no interpreter; its last events still wait for the edge) → `removed`. */
+/** `live` → `ending` (on request) → `ended` (no interpreter; the last events wait for the edge) → `removed`. */
 type Phase = "live" | "ending" | "ended" | "removed";
 
-/** A session with everything around it. Events flow listener → ring → link without being looked into. */
+/** Events flow from the session to the ring to the link; none of them parses an event. */
 export class HostedSession {
   readonly key: SessionKey;
   readonly session: SessionContract;
@@ -97,27 +97,27 @@ export class HostedSession {
   /** Makes `link` the session's only one. */
   attach(link: LinkPort): void {
     if (this.#phase === "removed") {
-      link.gone();
+      link.onSessionGone();
       return;
     }
     const former = this.#link;
     this.#link = link;
     this.#wantedAt = performance.now();
     this.#doorbell.stop();
-    former?.replaced();
+    former?.onReplaced();
   }
 
-  /** The link is closed; a link that was replaced before changes nothing. */
+  /** The link has closed. If it was replaced before, nothing changes. */
   detach(link: LinkPort): void {
     if (this.#link !== link) return;
     this.#link = null;
     this.#wantedAt = performance.now();
     if (this.#phase === "ended" && this.ring.size === 0) this.#remove();
-    // An edge that has just stored the session closes the link first, and says so by DELETE a moment later.
+    // After storing a session, the edge closes the link first and sends DELETE a moment later.
     else this.#ringIfNeeded(this.#isDraining ? DRAINED_RING_MS : 0);
   }
 
-  /** The edge has everything up to `seq` on disk. */
+  /** The edge has stored all events up to `seq`. */
   markDurable(seq: number): void {
     this.ring.dropThrough(seq);
     if (this.#isPaused && this.ring.hasRoom) {
@@ -127,19 +127,19 @@ export class HostedSession {
     if (this.#phase === "ended" && this.ring.size === 0) this.#remove();
   }
 
-  /** The runner is about to stop: says so on the link, and rings for one where there is none, news or not. */
+  /** The runner is about to stop: tells the edge on the link, or asks it for a link. */
   drain(): void {
     this.#isDraining = true;
     if (this.#link !== null) this.#link.tell({ type: "draining" });
     else this.#ringIfNeeded();
   }
 
-  /** There is little time left to take the session over: what runs or waits has to end within `cleanUpMs`, so that its state can be stored. */
+  /** Little time is left to store the session: every execution must end within `cleanUpMs`. */
   hurry(cleanUpMs: number): void {
     if (this.#phase === "live") this.session.cancelAll(cleanUpMs);
   }
 
-  /** Ends the interpreter, which may have last words for the link, then forgets the session with all its events. */
+  /** Ends the interpreter, which may still send events, then forgets the session and its events. */
   async shutdown(): Promise<void> {
     if (this.#phase === "live") this.#phase = "ending";
     await this.session.shutdown();
@@ -163,7 +163,7 @@ export class HostedSession {
     if (this.#phase === "ending") log.debug("session ended");
     else log.warn({ reason, eventsLeft: this.ring.size }, "a session ended by itself");
     this.#phase = "ended";
-    // Its last events may still be on the way; whoever missed them finds them here until the orphan's deadline.
+    // The edge may not have its last events yet. They are kept until ORPHAN_SECONDS have passed.
     if (this.ring.size === 0) this.#remove();
   }
 
@@ -174,7 +174,7 @@ export class HostedSession {
     this.#unsubscribe();
     if (this.#orphanTimer !== null) clearTimeout(this.#orphanTimer);
     this.blobs.close();
-    this.#link?.gone();
+    this.#link?.onSessionGone();
     this.#link = null;
     this.#options.onRemoved(this);
   }
@@ -200,7 +200,7 @@ export class HostedSession {
         this.#wantedAt = performance.now();
         return;
       case "unknown":
-        this.#options.log.info("the edge has given the session up");
+        this.#options.log.info("session released by the edge");
         this.#abandon();
         return;
       case "away":
@@ -214,12 +214,12 @@ export class HostedSession {
     const { orphanMs, log } = this.#options;
     const look = () =>
       this.#askWhetherWanted()
-        .catch((error: unknown) => log.error({ err: error }, "a session could not be looked after"))
+        .catch((error: unknown) => log.error({ err: error }, "checking whether a session is still needed failed"))
         .finally(() => this.#watchForOrphan());
     if (this.#phase !== "removed") this.#orphanTimer = setTimeout(look, orphanMs / 2).unref();
   }
 
-  /** Half a deadline of silence makes the runner ask; a whole one, with nobody answering, ends the session. */
+  /** After half of `orphanMs` without contact the runner asks the edge. If nobody answers within all of it, the session ends. */
   async #askWhetherWanted(): Promise<void> {
     const idleMs = () => performance.now() - this.#wantedAt;
     if (this.#link !== null || idleMs() < this.#options.orphanMs / 2) return;
@@ -227,7 +227,7 @@ export class HostedSession {
     if (running !== null || queued.length > 0) return;
     this.#noteAnswer(await this.#ringEdge(AbortSignal.timeout(10_000)));
     if (this.#phase === "removed" || this.#link !== null || idleMs() < this.#options.orphanMs) return;
-    this.#options.log.info("ending a session that nobody asks for");
+    this.#options.log.info("ending a session that no edge asks for");
     this.#abandon();
   }
 

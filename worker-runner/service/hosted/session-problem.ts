@@ -1,4 +1,4 @@
-/** Owns what the edge is told when a call on a session fails: a problem code and a sentence without any internals. */
+/** Owns the error that the edge gets when a call on a session fails: a problem code and a sentence without internals. */
 import type { ProblemCode } from "../../../src/protocol/problem.ts";
 import { SessionError, type SessionErrorCode } from "../../session/session-error.ts";
 
@@ -6,7 +6,7 @@ export interface Failure {
   code: ProblemCode;
   /** May reach a client. */
   detail: string;
-  /** True where the runner is to blame, so that the log should say more. */
+  /** True if the cause is in the runner, so that the log needs the details. */
   isOurs: boolean;
 }
 
@@ -26,7 +26,7 @@ const FAILURES: Record<SessionErrorCode, Failure> = {
   interpreter_failed: ours("No interpreter could be started."),
 };
 
-/** Turns whatever a session threw into what the edge may know. */
+/** Describes an error of a session without internals. */
 export function describeFailure(error: unknown): Failure {
   if (error instanceof SessionError) return FAILURES[error.code];
   return ours("The runner failed.");

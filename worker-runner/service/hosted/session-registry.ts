@@ -1,4 +1,4 @@
-/** Owns which session belongs to which key, and whether new ones are taken; each session itself is `HostedSession`'s. */
+/** Owns the sessions of this runner by their keys, and whether new ones are accepted. */
 import type { LinkReply, SessionKey } from "../../../src/protocol/link.ts";
 import type { SessionContract } from "../../session/session-contract.ts";
 import { SessionError } from "../../session/session-error.ts";
@@ -9,7 +9,7 @@ import { HostedSession, type OpenOutcome, type OpenRequest } from "./hosted-sess
 import { describeFailure } from "./session-problem.ts";
 import { describeStatus } from "./session-status.ts";
 
-/** Where sessions come from; `SessionPool` is the implementation. */
+/** Where sessions come from; `SessionPool` implements it. */
 export interface SessionSource {
   /** @throws SessionError `pool_exhausted`, `draining`, `interpreter_failed`. */
   acquire(): Promise<SessionContract>;
@@ -27,18 +27,18 @@ export interface SessionRegistryOptions {
   log: Logger;
 }
 
-/** Seconds after which the edge may ask a full runner again. */
+/** The edge may ask a full runner again after this many seconds. */
 const RETRY_AFTER_SECONDS = 1;
 
-/** What runs when the runner is told to stop has this share of the time; storing the state needs the rest. */
+/** When the runner stops, running executions get this share of the time. Storing the states needs the rest. */
 const HURRY_SHARE = 0.4;
-/** Code that has noticed it has this share to clean up. */
+/** Code that has noticed the interrupt gets this share to clean up. */
 const CLEAN_UP_SHARE = 0.2;
 
 export class SessionRegistry {
   readonly #options: SessionRegistryOptions;
   readonly #hosted = new Map<SessionKey, HostedSession>();
-  /** Keys whose session is being fetched from the pool: a second link waits for the same one. */
+  /** Sessions that are being fetched from the pool. A second link for the same key waits for the same session. */
   readonly #opening = new Map<SessionKey, Promise<HostedSession>>();
   #isDraining = false;
   #onEmpty: (() => void) | null = null;
@@ -67,7 +67,7 @@ export class SessionRegistry {
     return this.#hosted.get(key);
   }
 
-  /** The session that a link asks for, made where it is new. */
+  /** Finds the session that a link asks for, or creates it. */
   async open(key: SessionKey, request: OpenRequest): Promise<OpenOutcome> {
     const known = this.#hosted.get(key);
     const coming = known ?? this.#opening.get(key);
@@ -86,7 +86,7 @@ export class SessionRegistry {
     }
   }
 
-  /** Ends and forgets a session. @returns false where it is unknown. */
+  /** Ends and forgets a session. @returns false if it is unknown. */
   async remove(key: SessionKey): Promise<boolean> {
     const hosted = this.#hosted.get(key) ?? (await this.#opening.get(key)?.catch(() => undefined));
     await hosted?.shutdown();
@@ -94,9 +94,9 @@ export class SessionRegistry {
   }
 
   /**
-   * Takes no new sessions, tells the edge about those that are here, and waits until it has taken each of them away.
+   * Refuses new sessions, tells the edge to store the present ones, and waits until it has.
    *
-   * @param graceMs ends the waiting; what still runs or waits after a good part of it is interrupted or cancelled, lest the state be lost with it.
+   * @param graceMs the longest wait. Executions that still run after 40 % of it are interrupted, so that the state can be stored.
    */
   async drain(graceMs: number): Promise<void> {
     this.#isDraining = true;

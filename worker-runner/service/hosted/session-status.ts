@@ -1,4 +1,4 @@
-/** Owns saying in the link's words what a session is doing. */
+/** Owns translating a session's activity into the fields of the link. */
 import type { LinkReply } from "../../../src/protocol/link.ts";
 import type { SessionActivity } from "../../session/session-contract.ts";
 

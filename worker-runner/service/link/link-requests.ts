@@ -1,4 +1,4 @@
-/** Owns what each request on the link does to its session, and the one reply that it gets. */
+/** Owns carrying out each request of the link, and its one reply. */
 import type { LinkReply, LinkRequest } from "../../../src/protocol/link.ts";
 import { SessionError } from "../../session/session-error.ts";
 import type { HostedSession } from "../hosted/hosted-session.ts";
@@ -10,7 +10,7 @@ export type SessionRequest = Exclude<LinkRequest, { type: "open" | "durable" | "
 type RestoreRequest = Extract<LinkRequest, { type: "restore" }>;
 type Reply = (reply: LinkReply) => void;
 
-/** Does what `request` asks. Whatever fails becomes a `failed` reply, so this never throws. */
+/** Carries out `request`. It never throws: an error becomes a `failed` reply. */
 export function answerRequest(hosted: HostedSession, request: SessionRequest, log: Logger, reply: Reply): void {
   const fail = (error: unknown) => {
     const failure = describeFailure(error);
@@ -30,7 +30,7 @@ function refOf(request: SessionRequest): string | null {
   return request.type === "drop_checkpoint" ? null : request.ref;
 }
 
-/** @returns a promise where the answer takes time. */
+/** @returns a promise if the answer takes time. */
 function answer(hosted: HostedSession, request: SessionRequest, reply: Reply): Promise<void> | undefined {
   const { session } = hosted;
   switch (request.type) {
@@ -90,7 +90,7 @@ function replyWhether(isDone: boolean, ref: string, otherwise: string, reply: Re
   else reply({ type: "failed", ref, code: "not_found", detail: otherwise });
 }
 
-/** From the snapshot where it lives, else from the blob that the edge brought, else the edge is asked to bring it. */
+/** Restores from the snapshot if it is alive, or from the blob that the edge sent. If there is neither, asks the edge for the blob. */
 async function restore({ session, blobs }: HostedSession, request: RestoreRequest, reply: Reply): Promise<void> {
   const { ref, checkpoint_id, clear_existing } = request;
   const blobPath = request.blob ? blobs.receivedPath(checkpoint_id) : undefined;

@@ -1,4 +1,4 @@
-/** Owns one WebSocket from the edge: what may be sent on it when; what the edge asks for is `link-requests.ts`'s to answer. */
+/** Owns one WebSocket from the edge and decides which event may be sent when. `link-requests.ts` carries out the requests. */
 import type { Duplex } from "node:stream";
 import type { RawData, WebSocket } from "ws";
 import { type EventType, isTerminal } from "../../../src/protocol/event.ts";
@@ -13,18 +13,18 @@ export interface SessionLinkOptions {
   /** The socket under `ws`. */
   socket: Duplex;
   open: (request: OpenRequest) => Promise<OpenOutcome>;
-  /** Asked after `opened`: an edge that links up to a stopping runner must know. */
+  /** Asked after `opened`: the edge must know that the runner is stopping. */
   isDraining: () => boolean;
   metrics: Metrics;
   log: Logger;
 }
 
-/** Bytes waiting in the socket from which on output is held back as if credit were missing. */
+/** Output waits, as if credit were missing, while this many bytes are queued in the socket. */
 const HIGH_WATER_BYTES = 1024 * 1024;
 
 const CLOSE = { normal: 1000, violation: 1008, failed: 1011, replaced: 4001 } as const;
 
-/** These wait for credit; the others follow in order behind them, and never wait for themselves. */
+/** These events wait for credit. The others never wait by themselves, but keep their order behind these. */
 function needsCredit(type: EventType): boolean {
   return type === "output" || type === "display";
 }
@@ -34,7 +34,7 @@ export class SessionLink implements LinkPort {
   readonly #options: SessionLinkOptions;
   readonly #ws: WebSocket;
   readonly #socket: Duplex;
-  /** Frames that came before the session was there. */
+  /** Messages that arrived before the session was found. */
   #early: LinkRequest[] | null = null;
   #hosted: HostedSession | null = null;
   #sentSeq = 0;
@@ -51,7 +51,7 @@ export class SessionLink implements LinkPort {
     this.#ws.on("error", (error) => this.#options.log.warn({ err: error.message }, "a link failed"));
   }
 
-  /** Sends events until none is left or the next one has to wait. */
+  /** Sends events until none is left or the next one must wait. */
   pump(): void {
     const ring = this.#hosted?.ring;
     if (ring === undefined) return;
@@ -61,7 +61,7 @@ export class SessionLink implements LinkPort {
       this.#sentSeq = event.seq;
       this.#credit -= event.bytes;
       this.#send(event.encode());
-      // Somebody waits for just this; what the runner does next takes longer than a write.
+      // The client waits for this event, and the runner's next step takes longer than a write.
       if (isTerminal(event.type)) this.#uncork();
     }
   }
@@ -70,16 +70,16 @@ export class SessionLink implements LinkPort {
     if (this.#ws.readyState === this.#ws.OPEN) this.#send(JSON.stringify(reply));
   }
 
-  replaced(): void {
+  onReplaced(): void {
     this.#ws.close(CLOSE.replaced, "another link took over");
   }
 
-  gone(): void {
+  onSessionGone(): void {
     this.#ws.close(CLOSE.normal, "the session is over");
   }
 
   #send(text: string | Buffer): void {
-    // What one turn of the event loop sends, such as output and result of an execution, leaves in one piece.
+    // Everything that one turn of the event loop sends, such as output and result of an execution, leaves in one write.
     if (!this.#isCorked) {
       this.#isCorked = true;
       this.#socket.cork();
@@ -137,7 +137,7 @@ export class SessionLink implements LinkPort {
       return;
     }
     this.#early = [];
-    // Reading on would let the edge fill memory while the pool makes it wait.
+    // Messages that arrive while the pool is busy would fill the memory.
     this.#ws.pause();
     this.#options.open(request).then(
       (outcome) => this.#begin(request, outcome),
@@ -153,12 +153,12 @@ export class SessionLink implements LinkPort {
       this.#refuse(outcome.refused);
       return;
     }
-    // A link that closed in the meantime must not push out the one that came after it.
+    // A link that has closed meanwhile must not replace its successor.
     if (this.#ws.readyState !== this.#ws.OPEN) return;
     this.#sentSeq = request.after;
     this.#credit = request.credit;
     this.#hosted = outcome.hosted;
-    // What the clients of a former link could take says nothing about those of this one.
+    // The limit of a former link belonged to its clients.
     outcome.hosted.session.limitFrames(0);
     this.tell(outcome.opened);
     outcome.hosted.attach(this);
@@ -181,7 +181,7 @@ export class SessionLink implements LinkPort {
   #violate(what: string): void {
     this.#options.metrics.violations.inc();
     this.#options.log.warn({ what }, "closing a link");
-    // The answer to the close has to be read.
+    // The other side's close frame has to be read.
     this.#ws.resume();
     this.#ws.close(CLOSE.violation, what);
   }

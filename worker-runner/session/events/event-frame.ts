@@ -1,4 +1,4 @@
-/** Owns the text of the events that clients get: built once here, relayed unchanged by everyone else. */
+/** Owns the JSON text of the events. It is built once, here; everything between here and the client relays it unchanged. */
 import type { z } from "zod";
 import type { ErrorReason, ResultData, StateAfterError } from "../../../src/protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../../src/protocol/identity.ts";
@@ -8,10 +8,10 @@ import type { StreamName } from "../../interpreter/output-cursor.ts";
 
 export type TransactionOutcome = z.infer<typeof ResultData>["transaction"];
 
-/** What an execution's events have in common, prepared once for all of them. */
+/** The parts that all events of an execution share. */
 export interface FrameContext {
   readonly executionId: ExecutionId;
-  /** The id as it stands inside a JSON string, without quotes. */
+  /** The id, escaped for a JSON string, without quotes. */
   readonly escapedId: string;
 }
 
@@ -19,7 +19,7 @@ export function frameContext(executionId: ExecutionId): FrameContext {
   return { executionId, escapedId: JSON.stringify(executionId).slice(1, -1) };
 }
 
-/** Everything of an `error` event that is particular to it. */
+/** The fields that only an `error` event has. */
 export interface ErrorFields {
   exception_type: string;
   exception_message: string;
@@ -33,16 +33,16 @@ export interface ErrorFields {
 }
 
 const LONG_CHARACTERS = 2048;
-/** Of an output frame around its text, the ids apart. */
+/** Length of an output frame without its text and its ids. */
 const OUTPUT_ENVELOPE_BYTES = 192;
 
 function open(type: string, seq: number, { escapedId }: FrameContext): string {
-  // Always with a fraction: some languages tell 1 from 1.0.
+  // Always with a fraction, because some languages distinguish 1 from 1.0.
   const timestamp = (Date.now() / 1000).toFixed(3);
   return `{"type":"${type}","seq":${seq},"id":"${escapedId}","data":{"id":"${escapedId}.${seq}","timestamp":${timestamp},"type":"${type}","execution_id":"${escapedId}"`;
 }
 
-/** A long text comes as bytes: as a string it would be copied once more on its way, and live long enough to trouble the collector. */
+/** A long text is returned as bytes. As a string it would be copied once more, and would stay in the garbage-collected heap. */
 export function outputFrame(seq: number, context: FrameContext, text: string, stream: StreamName): string | Buffer {
   const before = `${open("output", seq, context)},"data":`;
   const json = JSON.stringify(text);
@@ -51,26 +51,26 @@ export function outputFrame(seq: number, context: FrameContext, text: string, st
   const jsonBytes = Buffer.byteLength(json);
   const frame = Buffer.allocUnsafe(Buffer.byteLength(before) + jsonBytes + behind.length);
   const at = frame.write(before);
-  // Latin-1 is the faster way, and the same where every character has one byte.
+  // If every character has one byte, Latin-1 gives the same bytes faster.
   if (jsonBytes === json.length) frame.write(json, at, "latin1");
   else frame.write(json, at);
   frame.write(behind, at + jsonBytes);
   return frame;
 }
 
-/** Bytes of the frame that `outputFrame` makes, or a few more. */
+/** The length of the frame that `outputFrame` returns, or a few bytes more. */
 export function outputFrameBytes({ escapedId }: FrameContext, text: string): number {
   return OUTPUT_ENVELOPE_BYTES + 3 * Buffer.byteLength(escapedId) + Buffer.byteLength(JSON.stringify(text));
 }
 
-/** Where a text of two characters or more is cut in half, not between the halves of a character. */
+/** The index at which to cut a text of two or more characters in half, never inside a surrogate pair. */
 export function middleOf(text: string): number {
   const middle = text.length >>> 1;
   const unit = text.charCodeAt(middle);
   return unit >= 0xdc00 && unit <= 0xdfff && middle > 1 ? middle - 1 : middle;
 }
 
-/** @param message its `value` is JSON text as `jsonText` returned it, and stands in the frame as it is. */
+/** @param message its `value` is JSON text from `jsonText`, which is put into the frame unchanged. */
 export function resultFrame(
   seq: number,
   context: FrameContext,
@@ -99,7 +99,7 @@ export function truncatedFrame(seq: number, context: FrameContext, droppedBytes:
   return dataFrame("output_truncated", seq, context, { dropped_bytes: droppedBytes, reason });
 }
 
-/** @param fields has at least one that is not undefined. */
+/** @param fields at least one of them is not undefined. */
 function dataFrame(type: string, seq: number, context: FrameContext, fields: object): string {
   return `${open(type, seq, context)},${JSON.stringify(fields).slice(1)}}`;
 }
@@ -107,12 +107,12 @@ function dataFrame(type: string, seq: number, context: FrameContext, fields: obj
 /**
  * The value that Python sent, as JSON text on one line (a frame is also one line of NDJSON).
  *
- * @returns null where it is not JSON, or too dear for those who parse it.
+ * @returns null if it is not JSON, or too expensive to parse.
  */
 export function jsonText(value: string | null): string | null {
   if (value === null) return "null";
   try {
-    // Its length, which is bounded already, bounds its parts.
+    // The length is limited already, so it can serve as the limit of the parts.
     assertCheapJson(Buffer.from(value), value.length);
     const parsed: unknown = JSON.parse(value);
     return /[\r\n]/.test(value) ? JSON.stringify(parsed) : value;

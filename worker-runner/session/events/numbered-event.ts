@@ -1,16 +1,16 @@
-/** Owns one event as it is kept and sent: a long text as the bytes that will be sent, which the collector need not look at. */
+/** Owns one event as it is kept and sent. A long text is kept as bytes, outside the garbage-collected heap. */
 import type { EventType } from "../../../src/protocol/event.ts";
 import type { ExecutionId } from "../../../src/protocol/identity.ts";
 import { encodeEventHeader } from "../../../src/protocol/link.ts";
 
-/** One event with its place in the session's life, as the very text that clients get. */
+/** One event with its number, as the exact text that clients get. */
 export class NumberedEvent {
   readonly seq: number;
   readonly type: EventType;
   readonly executionId: ExecutionId;
-  /** Of the text in UTF-8. */
+  /** Length of the text in UTF-8. */
   readonly bytes: number;
-  /** Unix seconds at which its execution began, on the first event. */
+  /** Unix seconds at which the execution began; only on its first event. */
   readonly startedAt: number | undefined;
   readonly #text: string | Buffer;
 

@@ -1,4 +1,4 @@
-/** Owns whether Python's output is read: it is while nobody holds it back. */
+/** Owns whether Python's output is read: it is, unless somebody holds it back. */
 
 export class OutputGate {
   readonly #holders = new Set<object>();

@@ -1,4 +1,4 @@
-/** Owns the one question how an execution ended, given what was asked to stop it and what the interpreter said or did last. */
+/** Owns the decision how an execution ended, from the request to stop it and the last message or act of the interpreter. */
 import { constants } from "node:os";
 import type { ErrorReason } from "../../../src/protocol/event.ts";
 import type { MessageOf } from "../../channel/message.ts";
@@ -7,11 +7,11 @@ import type { LiveEnd } from "../../interpreter/live.ts";
 /** Why an execution was told to stop. The first reason counts. */
 export type StopReason = "interrupted" | "timeout" | "cancelled" | "output_limit";
 
-/** The last that was heard of an execution. */
+/** How the interpreter finished with an execution. */
 export type LastWord =
   | { kind: "result"; message: MessageOf<"result"> }
   | { kind: "error"; message: MessageOf<"error"> }
-  /** The process is gone, on its own or because it did not stop. */
+  /** The process died, or was killed because it did not stop. */
   | { kind: "died"; end: LiveEnd; isOutOfMemory: boolean; seconds: number }
   /** It never began. */
   | { kind: "unstarted"; detail: string; isOutOfMemory: boolean };
@@ -27,8 +27,8 @@ export interface Failure {
 export type Outcome = { kind: "result"; message: MessageOf<"result"> } | { kind: "failure"; failure: Failure };
 
 /**
- * Code that ends well after an interrupt or a cancel has ended well. Code that ends well after its time was up has not: whoever
- * set the limit relies on it, and the runner's clock decides.
+ * Code that returns a result after an interrupt or a cancel has succeeded. After a timeout it has not: callers rely on the limit, and
+ * the runner's clock decides.
  */
 export function decideOutcome(last: LastWord, stop: StopReason | null, timeoutSeconds: number): Outcome {
   switch (last.kind) {
@@ -64,7 +64,7 @@ function describeError(message: MessageOf<"error">, stop: StopReason | null, tim
     return { ...stopped(stop, timeoutSeconds), traceback, execution_time };
   }
   if (message.reason !== "interrupted") return { ...own, reason: message.reason };
-  // A KeyboardInterrupt that nobody asked for is the code's own.
+  // Nobody asked for this KeyboardInterrupt, so the code raised it.
   return { ...own, reason: stop ?? "exception" };
 }
 
@@ -100,7 +100,7 @@ function describeDeath(
   };
 }
 
-/** Where a number has two names (SIGABRT, SIGIOT), the first is the usual one. */
+/** If a number has two names (SIGABRT, SIGIOT), the first is the usual one. */
 const signalNames = new Map(
   Object.entries(constants.signals)
     .reverse()

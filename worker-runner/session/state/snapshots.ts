@@ -1,4 +1,4 @@
-/** Owns which frozen copies are kept and for what: one to recover from, and those of checkpoints, least recently used out first. */
+/** Owns which frozen copies are kept: one for recovery, and those of checkpoints. The least recently used are ended first. */
 import type { CheckpointId } from "../../../src/protocol/identity.ts";
 import type { Snapshot } from "../../interpreter/snapshot.ts";
 
@@ -7,10 +7,10 @@ export class Snapshots {
   #recovery: Snapshot | null = null;
   /** In order of use, the least recent first. */
   readonly #ofCheckpoint = new Map<CheckpointId, Snapshot>();
-  /** Being written to a blob: they stay. */
+  /** Copies that are being written to a blob. They are not ended. */
   readonly #pinned = new Set<Snapshot>();
 
-  /** @param max copies at a time, the one for recovery included. */
+  /** @param max the most copies at a time, including the one for recovery. */
   constructor(max: number) {
     this.#max = Math.max(1, max);
   }
@@ -23,7 +23,7 @@ export class Snapshots {
     return this.#recovery;
   }
 
-  /** Recover from this one from here on; the one before is let go unless a checkpoint needs it. */
+  /** Makes this copy the one for recovery. The former one is dropped unless a checkpoint needs it. */
   setRecovery(snapshot: Snapshot | null): void {
     const before = this.#recovery;
     this.#recovery = snapshot;
@@ -37,7 +37,7 @@ export class Snapshots {
     this.#trim();
   }
 
-  /** The checkpoint's copy while it lives; counts as a use. */
+  /** The checkpoint's copy, or null if it is gone. The call counts as a use. */
   use(checkpointId: CheckpointId): Snapshot | null {
     const snapshot = this.#ofCheckpoint.get(checkpointId);
     if (!snapshot?.isAlive) return null;
@@ -62,7 +62,7 @@ export class Snapshots {
     this.#trim();
   }
 
-  /** It died by itself. */
+  /** The copy has died. */
   noteEnded(snapshot: Snapshot): void {
     if (this.#recovery === snapshot) this.#recovery = null;
     this.#pinned.delete(snapshot);
@@ -71,7 +71,7 @@ export class Snapshots {
     }
   }
 
-  /** Lets the least recently used copy go that only a checkpoint holds. @returns false where there is none. */
+  /** Drops the least recently used copy that only a checkpoint needs. @returns false if there is none. */
   evictOne(): boolean {
     for (const [checkpointId, snapshot] of this.#ofCheckpoint) {
       if (snapshot === this.#recovery || this.#pinned.has(snapshot)) continue;
@@ -81,7 +81,7 @@ export class Snapshots {
     return false;
   }
 
-  /** All of them, for whatever reason they are held: the sandbox they lived in is gone. */
+  /** Drops all copies, because their sandbox is gone. */
   clear(): void {
     const all = this.#all();
     this.#recovery = null;

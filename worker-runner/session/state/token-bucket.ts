@@ -1,4 +1,4 @@
-/** Owns how often something may happen: so often at once, so often a second in the long run. */
+/** Owns how often something may happen: at most `capacity` times in a burst, and `perSecond` times per second on average. */
 
 export class TokenBucket {
   readonly #capacity: number;
@@ -12,12 +12,12 @@ export class TokenBucket {
     this.#tokens = capacity;
   }
 
-  /** Lets the next burst happen as if nothing had happened for long. */
+  /** Allows a full burst again. */
   refill(): void {
     this.#tokens = this.#capacity;
   }
 
-  /** @returns whether it may happen now. */
+  /** @returns true if it may happen now. */
   take(): boolean {
     const now = performance.now();
     this.#tokens = Math.min(this.#capacity, this.#tokens + ((now - this.#countedAt) / 1000) * this.#perSecond);

@@ -90,11 +90,12 @@ it("goes back to the last copy where executions came too fast for one each, and 
 });
 
 it("copies what a burst left as soon as there is time", async () => {
-  const session = await startSession({ recoveryCopiesBurst: 1, recoveryCopiesPerSecond: 0 });
+  const copies: (number | null)[] = [];
+  const metrics = { recoverySnapshot: (pauseSeconds: number | null) => copies.push(pauseSeconds) };
+  const session = await startSession({ recoveryCopiesBurst: 1, recoveryCopiesPerSecond: 0, metrics });
   await result(session, "x = 1");
   await result(session, "x = 2");
-  await expect.poll(async () => (await session.status()).snapshots).toBe(1);
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await expect.poll(() => copies.length).toBe(2);
   expect(await failure(session, "import os; os._exit(1)")).toMatchObject({ state: "recovered" });
   expect((await result(session, "x")).value).toBe(2);
 });
