@@ -99,6 +99,7 @@ export const LiveMessage = z.discriminatedUnion("type", [
     ended: z.array(pid),
     threads: z.array(z.string()),
     pause: seconds,
+    rehearsal: seconds.optional(),
   }),
   z.object({ type: z.literal("snapshot_declined"), id, resident_bytes: z.int().nonnegative() }),
   z.object({ type: z.literal("reaped"), id, pids: z.array(pid) }),

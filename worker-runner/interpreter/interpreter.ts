@@ -176,7 +176,7 @@ export class Interpreter {
     if (answer.type === "snapshot_declined") throw new SnapshotDeclined(answer.resident_bytes, maxResidentBytes);
     this.#noteSnapshotsEnded(answer.ended);
     this.#checkCopy(live, answer.pid);
-    const snapshot = new Snapshot(this.#snapshotHost, answer.pid, token, answer.threads, answer.pause);
+    const snapshot = new Snapshot(this.#snapshotHost, answer.pid, token, answer);
     this.#snapshots.add(snapshot);
     return snapshot;
   }

@@ -2,6 +2,7 @@
 import type { Connection } from "../channel/connection.ts";
 import type { Peer } from "../channel/door.ts";
 import { ChannelViolation } from "../channel/framing.ts";
+import type { MessageOf } from "../channel/message.ts";
 
 /** The interpreter that the copy belongs to. */
 export interface SnapshotHost {
@@ -13,24 +14,30 @@ export interface SnapshotHost {
   onEnded(snapshot: Snapshot): void;
 }
 
+/** What the live process reports about a copy. */
+type SnapshotTaken = Pick<MessageOf<"snapshot_taken">, "threads" | "pause" | "rehearsal">;
+
 export class Snapshot {
   readonly #host: SnapshotHost;
   /** Names of the user threads that the copy lacks. */
   readonly threads: readonly string[];
   /** Seconds for which the live process was busy with making the copy. */
   readonly pause: number;
+  /** Seconds that a copy costs the live process: the pause, and the page faults after it. */
+  readonly cost: number;
   #pid: number;
   #token: string;
   #connection: Connection | null = null;
   #waking: Promise<void> | null = null;
   #isAlive = true;
 
-  constructor(host: SnapshotHost, pid: number, token: string, threads: readonly string[], pause: number) {
+  constructor(host: SnapshotHost, pid: number, token: string, taken: SnapshotTaken) {
     this.#host = host;
     this.#pid = pid;
     this.#token = token;
-    this.threads = threads;
-    this.pause = pause;
+    this.threads = taken.threads;
+    this.pause = taken.pause;
+    this.cost = taken.pause + (taken.rehearsal ?? 0);
   }
 
   get pid(): number {

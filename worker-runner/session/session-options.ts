@@ -30,10 +30,12 @@ export interface SessionOptions {
   /** Above this resident size, no recovery snapshot is taken; 0: never. */
   recoveryMaxResidentBytes?: number;
   /**
-   * Recovery snapshots per second on average (50) and in one burst (200, again after each recovery). If executions end faster, some
-   * get no snapshot: after a crash, the state is that of the last snapshot, and the `error` event lists the lost executions.
+   * Share of the wall time that recovery snapshots may take in a row of executions without pause (0.1). After a crash the session has the
+   * state of the last snapshot, and the `error` lists the executions lost. An execution that begins 3 ms or more after the one before always
+   * has a snapshot of its own.
    */
-  recoveryCopiesPerSecond?: number;
+  recoveryCopyShare?: number;
+  /** How many snapshots may be taken at once, beyond that share (8); again after each one that was needed. */
   recoveryCopiesBurst?: number;
   /** The most frozen copies at a time, including the recovery snapshot. */
   maxSnapshots?: number;
@@ -70,8 +72,8 @@ export function settleOptions(options: SessionOptions): SessionSettings {
     interruptGraceMs: options.interruptGraceMs ?? 750,
     noticedInterruptGraceMs: options.noticedInterruptGraceMs ?? 5_000,
     recoveryMaxResidentBytes: options.recoveryMaxResidentBytes ?? 512 * MIB,
-    recoveryCopiesPerSecond: options.recoveryCopiesPerSecond ?? 50,
-    recoveryCopiesBurst: options.recoveryCopiesBurst ?? 200,
+    recoveryCopyShare: options.recoveryCopyShare ?? 0.1,
+    recoveryCopiesBurst: options.recoveryCopiesBurst ?? 8,
     maxSnapshots: options.maxSnapshots ?? DEFAULT_LIMITS.snapshotsPerSession,
     checkpointMaxBytes: options.checkpointMaxBytes ?? 256 * MIB,
     checkpointMaxWorkspaceBytes: options.checkpointMaxWorkspaceBytes ?? 64 * MIB,

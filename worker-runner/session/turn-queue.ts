@@ -32,6 +32,10 @@ export class TurnQueue {
     return this.#current === null && this.#waiting.length === 0;
   }
 
+  get hasWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
   get waitingExecutions(): ExecutionId[] {
     return this.#waiting.flatMap((turn) => turn.executionId ?? []);
   }

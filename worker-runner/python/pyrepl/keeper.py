@@ -9,18 +9,19 @@ import signal
 
 from . import environment, linux, processes
 from .fork import Forker
-from .live import Live, prepare_process
+from .live import make_live, prepare_process
 from .messages import UnknownMessage, refuse_unknown, unsupported
 from .pipes import Pipes
 from .python_facts import python_facts
 from .ring import CAPACITY, Ring
 from .session_state import SessionState
-from .wire import KIND_OUTPUT, Connection, ConnectionEnded, output_message, output_payload
+from .wire import KIND_OUTPUT, ConnectionEnded, connect, output_message, output_payload
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from .live import Live
     from .messages import KeeperRequest, Sweep
 
 _waitpid = os.waitpid
@@ -41,7 +42,7 @@ class Keeper:
         self._child_read, self._child_write = os.pipe()
         os.set_blocking(self._child_read, False)
         os.set_blocking(self._child_write, False)
-        self._connection = Connection(channel_path)
+        self._connection = connect(channel_path)
 
     def run(self, token: str, preload: list[str], workspace: str) -> NoReturn:
         """Serve the runner until the connection ends; then kill every other process, and exit."""
@@ -109,12 +110,12 @@ class Keeper:
             self._ring.register(pid)
             return
         try:
-            self._become_live()
+            live = self._become_live()
         except BaseException:
             os._exit(70)
-        Live(self._state).run(token)
+        live.run(token)
 
-    def _become_live(self) -> None:
+    def _become_live(self) -> Live:
         self._connection.close()
         os.close(self._log)
         signal.set_wakeup_fd(-1)
@@ -124,8 +125,9 @@ class Keeper:
         linux.die_with_parent(signal.SIGKILL)
         prepare_process()
         environment.activate(self._state, self._workspace)
-        self._state.warm_up()
+        live = make_live(self._state)
         gc.enable()
+        return live
 
     def _reap(self) -> None:
         """Report our processes that have ended; the unsent output of a live process goes first."""

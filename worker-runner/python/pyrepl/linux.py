@@ -18,6 +18,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _prctl = _libc.prctl
 _timerfd_create = _libc.timerfd_create
 _timerfd_settime = ctypes.PyDLL(None).timerfd_settime
+_close = os.close
 _getrlimit = resource.getrlimit
 _setrlimit = resource.setrlimit
 
@@ -41,6 +42,13 @@ class Timer:
     def arm(self) -> None:
         """Start the time again."""
         _timerfd_settime(self.fd, 0, self._spec, None)
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        try:
+            _close(self.fd)
+        except OSError:
+            return
 
 
 def die_with_parent(signum: int) -> None:

@@ -10,6 +10,7 @@ from .checkpoint.load import receive_and_load
 from .completeness import completeness
 from .completion import completions
 from .messages import UnknownMessage, refuse_unknown, unsupported
+from .rehearsal import Rehearsal, stand_in_for
 from .wire import MAX_JSON_BYTES, ConnectionEnded, to_json
 
 TYPE_CHECKING = False
@@ -26,8 +27,9 @@ _SWITCH_SECONDS = 0.002
 class Live:
     """Serves the runner in a live process."""
 
-    def __init__(self, state: SessionState) -> None:
+    def __init__(self, state: SessionState, rehearsal: Rehearsal | None = None) -> None:
         self._state = state
+        self._rehearsal = rehearsal
 
     def run(self, token: str) -> None:
         """Serve the runner until the connection ends; never returns."""
@@ -35,7 +37,7 @@ class Live:
         try:
             state.start(token)
             while True:
-                self._serve_one()
+                self.serve_one()
         except UnknownMessage as error:
             try:
                 state.say(unsupported(error))
@@ -46,7 +48,8 @@ class Live:
         except BaseException:
             _exit(70)
 
-    def _serve_one(self) -> None:
+    def serve_one(self) -> None:
+        """Wait for the next request and obey it."""
         state = self._state
         deferred = state.prompts.deferred
         message: LiveRequest = deferred.pop(0) if deferred else state.connection.receive_message()
@@ -54,6 +57,8 @@ class Live:
             self._execute(message["execution_id"], message["code"])
         elif message["type"] == "snapshot":
             snapshot.take(state, message)
+            if self._rehearsal is not None:
+                self._rehearsal.run_if_idle()
         elif message["type"] == "drop":
             snapshot.drop(state, message["pids"])
         elif message["type"] == "reap":
@@ -104,6 +109,14 @@ class Live:
                 output.write(2, fields["traceback"])
         output.flush()
         _exit(code)
+
+
+def make_live(state: SessionState) -> Live:
+    """Return the loop of a live process, rehearsed once; in a fresh fork of the keeper, before user code exists."""
+    stand_in = stand_in_for(state)
+    rehearsal = Rehearsal(state, stand_in, Live(stand_in).serve_one)
+    rehearsal.run()
+    return Live(state, rehearsal)
 
 
 def prepare_process() -> None:

@@ -7,9 +7,7 @@ import os
 import time
 
 from .guard import acquire_interruptibly, deliver
-from .pipes import PipeReader
 from .plain_output import PlainOutput, as_plain_text
-from .pump import Pump
 from .ring import BEGIN_WORD, CAPACITY, END_WORD, STREAM_WORD
 from .wire import KIND_JSON, KIND_OUTPUT, MAX_JSON_BYTES, output_message, output_payload, to_json
 
@@ -18,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .guard import Guard
     from .messages import Message
-    from .pipes import Pipes
+    from .pipes import PipeReader
+    from .pump import Pump
     from .ring import Ring
     from .wire import Connection
 
@@ -45,12 +43,10 @@ def _refuse() -> None:
 class Output:
     """The output of one live process; every method may be called from any thread unless it says otherwise."""
 
-    def __init__(self, ring: Ring, pipes: Pipes, guard: Guard) -> None:
+    def __init__(self, ring: Ring) -> None:
         self._ring = ring
-        self._guard = guard
         self._words = ring.words
         self._data = ring.data
-        self._pipes = pipes
         self._plain = PlainOutput()
         self._state = _CLOSED
         self.is_armed = False
@@ -61,9 +57,9 @@ class Output:
         """Say whether an execution is running, so that output is sent."""
         return self._state != _CLOSED
 
-    def start(self, connection: Connection) -> None:
+    def start(self, connection: Connection, reader: PipeReader, pump: Pump) -> None:
         """Begin anew on `connection`, in a process that was just forked."""
-        self._connection = connection
+        self.connection = connection
         self._ring.start(_getpid())
         self._used = 0
         self._base = 0
@@ -73,29 +69,28 @@ class Output:
         self._sent_at = 0.0
         self._renew_lock()
         self._backlog: list[tuple[int, str]] = []
-        self._reader = PipeReader(self._pipes)
-        self._waiting = self._reader.waiting
+        self.reader = reader
+        self._waiting = reader.waiting
         self._state = _CLOSED
         self.is_armed = False
-        self.pump = Pump(self.drain, self._guard, self._pipes, connection)
-        self._postponed = self.pump.postponed
+        self.pump = pump
+        self._postponed = pump.postponed
 
     def discard(self) -> None:
-        """Close what belongs to connection and pump, in a snapshot."""
+        """Close the descriptors of pump and reader, in a snapshot."""
         self._renew_lock()
         self._state = _CLOSED
         self.pump.discard()
-        self._reader.close()
+        self.reader.close()
 
     def detach(self) -> None:
         """Become plain text over fd 1 and 2, in a process that user code forked."""
         self._state = _CLOSED
         self._renew_lock()
         self._plain.is_line_buffered = True
-        self._pipes.close()
         self.pump.discard()
-        self._reader.close()
-        self._connection.close()
+        self.reader.close()
+        self.connection.close()
 
     def write(self, stream: int, text: str) -> int:
         """Take text for `stream` (1 or 2); returns its length in characters, as a text stream's `write` does."""
@@ -196,13 +191,13 @@ class Output:
             self._state = _WRITING
             if self._waiting(0, 1):
                 self._take_pipes()
-            for stream, text in self._reader.take_partial_characters():
+            for stream, text in self.reader.take_partial_characters():
                 self._put_text(stream, text, _LARGE_CHARS)
             self._state = _CLOSED
             self._flush()
             if self._backlog:
                 self._write_backlog()
-            self._connection.send(KIND_JSON, terminal)
+            self.connection.send(KIND_JSON, terminal)
         finally:
             self._release()
 
@@ -260,7 +255,7 @@ class Output:
 
     def _send_after_output(self, payload: bytes) -> None:
         self._flush_all()
-        self._connection.send(KIND_JSON, payload)
+        self.connection.send(KIND_JSON, payload)
 
     def _flush_all(self) -> None:
         if self._waiting(0, 1):
@@ -274,13 +269,13 @@ class Output:
         if used:
             payload = output_payload(self._base, self._stream, bytes(self._data[:used]))
             self._in_flight = used
-            self._connection.send(KIND_OUTPUT, payload)
+            self.connection.send(KIND_OUTPUT, payload)
             self._finish_sending()
             self._sent_at = _monotonic()
 
     def _finish_sending(self) -> None:
         """Finish the frame that an interrupt left unfinished, and take its bytes out of the ring."""
-        self._connection.finish_sending()
+        self.connection.finish_sending()
         if self._in_flight:
             self._base += self._in_flight
             self._words[BEGIN_WORD] = self._base
@@ -326,12 +321,12 @@ class Output:
             self._put(stream, data)
             payload = to_json(output_message(self._base, stream, piece)).encode("ascii")
             self._in_flight = self._used
-            self._connection.send(KIND_JSON, payload)
+            self.connection.send(KIND_JSON, payload)
             self._finish_sending()
 
     def _take_pipes(self) -> None:
         """Move the bytes in the pipes, which C code and subprocesses wrote, into the ring."""
-        for stream, text in self._reader.take():
+        for stream, text in self.reader.take():
             self._put_text(stream, text, _LARGE_CHARS)
 
     def _put_text(self, stream: int, text: str, step: int) -> None:

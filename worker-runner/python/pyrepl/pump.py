@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .pipes import Pipes
     from .wire import Connection
 
-_LINGER_MS = 2
+LINGER_MS = 2
+"""How long output without a line end waits for more."""
 _RETRY_MS = 1
 _STACK_BYTES = 262144
 _POLLIN = select.POLLIN
@@ -44,7 +45,7 @@ class Pump:
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
-        self._timer = Timer(_LINGER_MS)
+        self._timer = Timer(LINGER_MS)
         self.arm = self._timer.arm
         self.postponed: list[int] = []
         self._repeating = _thread.allocate_lock()
@@ -73,7 +74,8 @@ class Pump:
 
     def discard(self) -> None:
         """Close the descriptors, in a process where the thread does not exist."""
-        for descriptor in (self._wake_read, self._wake_write, self._timer.fd):
+        self._timer.close()
+        for descriptor in (self._wake_read, self._wake_write):
             try:
                 os.close(descriptor)
             except OSError:

@@ -11,8 +11,10 @@ from .children import HiddenChildren
 from .execution import Executor
 from .guard import Guard
 from .output import Output
+from .pipes import PipeReader
 from .prompt import Prompts
-from .wire import Connection, to_json
+from .pump import Pump
+from .wire import connect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from .messages import Message
     from .pipes import Pipes
     from .ring import Ring
+    from .wire import Connection
 
 _getpid = os.getpid
 
@@ -35,7 +38,8 @@ class SessionState:
         self.ring = ring
         self.forker = forker
         self.guard = Guard(ring.note_interrupts)
-        self.output = Output(ring, pipes, self.guard)
+        self.output = Output(ring)
+        self.pipes = pipes
         self.prompts = Prompts(self.output)
         self.hidden = HiddenChildren(ring)
         self.main_module = ModuleType("__main__")
@@ -45,6 +49,7 @@ class SessionState:
         self.streams: tuple[Any, ...] = ()
         self.baseline = Baseline(".")
         self.is_user_fork = False
+        self.rehearsal_seconds = 0.0
         self._connection: Connection | None = None
 
     @property
@@ -57,24 +62,33 @@ class SessionState:
     def start(self, token: str, copy_pid: int | None = None) -> None:
         """Connect and say hello, in a process that was just forked, or that was a snapshot and has left the copy `copy_pid`."""
         self.ring.register(_getpid())
-        connection = Connection(self.channel_path)
-        self._connection = connection
-        self.output.start(connection)
-        self.prompts.start(connection)
-        self.output.pump.start()
+        connection = connect(self.channel_path)
+        pump = Pump(self.output.drain, self.guard, self.pipes, connection)
+        self.resume_on(connection, PipeReader(self.pipes), pump)
+        pump.start()
         hello: dict[str, Any] = {"type": "hello", "role": "live", "token": token, "pid": _getpid()}
         if copy_pid is not None:
             hello["snapshot_pid"] = copy_pid
         self.say(hello)
 
+    def resume_on(self, connection: Connection, reader: PipeReader, pump: Pump) -> None:
+        """Use `connection` from now on."""
+        self._connection = connection
+        self.output.start(connection, reader, pump)
+        self.prompts.start(connection)
+
     def say(self, message: Message) -> None:
         """Send a message between executions."""
         self.connection.send_message(message)
 
-    def disconnect(self) -> None:
-        """Close this process's end of the connection; other processes that inherited it keep theirs."""
-        if self._connection is not None:
-            self._connection.close()
+    def discard(self) -> None:
+        """Give up what only a live process has, in a snapshot that has closed the connection's descriptor already."""
+        if self._connection is None:
+            return
+        self._connection.forget()
+        self._connection = None
+        self.output.discard()
+        self.hidden.forget_all()
 
     def detach_after_user_fork(self) -> None:
         """Detach from the session, in a process that user code forked."""
@@ -84,13 +98,4 @@ class SessionState:
         self.prompts.execution_id = None
         self.hidden.forget_all()
         self.output.detach()
-
-    def warm_up(self) -> None:
-        """Run a stand-in once: the first real execution then finds its code loaded and its pages written."""
-        stand_in = ModuleType("builtins")
-        vars(stand_in).update(vars(builtins))
-        executor = Executor({}, stand_in, self.guard)
-        self.guard.enter_user_code()
-        fields = executor.execute("numbers = [1]\nnumbers")
-        self.guard.leave_user_code()
-        to_json(fields)
+        self.pipes.close()

@@ -17,7 +17,7 @@ from .checkpoint.save import serialize
 from .messages import UnknownMessage, refuse_unknown, unsupported
 from .processes import send_signal
 from .revive import renew_selectors
-from .wire import Connection, ConnectionEnded
+from .wire import ConnectionEnded, connect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
     from .messages import Serialize, SnapshotRequest, TakeSnapshot
     from .session_state import SessionState
+    from .wire import Connection
 
 
 _clock = time.perf_counter
+_close = os.close
 _exit = os._exit
 _getpid, _getppid = os.getpid, os.getppid
 _set_mask: Callable[[int, Any], Any] = _signal.pthread_sigmask
@@ -46,6 +48,7 @@ _EVERY_SIGNAL = frozenset(map(int, signal.valid_signals()))
 
 def take(state: SessionState, message: TakeSnapshot) -> None:
     """Fork a snapshot. Returns in the live process, and in the snapshot once it has become the new live process."""
+    started = _clock()
     drop(state, message.get("drop", ()))
     limit = message.get("max_resident_bytes")
     if limit is not None:
@@ -59,7 +62,6 @@ def take(state: SessionState, message: TakeSnapshot) -> None:
     threads = _lost_threads()
     lock = state.output.hold()
     lock.acquire()
-    started = _clock()
     # A signal must not end the snapshot before it waits for one.
     mask = _set_mask(_SIG_SETMASK, _EVERY_SIGNAL)
     try:
@@ -72,6 +74,7 @@ def take(state: SessionState, message: TakeSnapshot) -> None:
         state.say({"type": "snapshot_declined", "id": message["id"], "resident_bytes": resident})
         return
     if pid == 0:
+        _close(state.connection.fd)
         _freeze(state, message["token"], mask)
         return
     _set_mask(_SIG_SETMASK, mask)
@@ -87,6 +90,7 @@ def take(state: SessionState, message: TakeSnapshot) -> None:
         "ended": ended,
         "threads": threads,
         "pause": pause,
+        "rehearsal": state.rehearsal_seconds,
     }
     state.say(taken)
 
@@ -109,9 +113,6 @@ def reap(state: SessionState, dropped: Collection[int]) -> list[int]:
 def _freeze(state: SessionState, token: str, mask: Any) -> None:
     """Wait, then obey orders on a connection of this process's own. Returns only in a new live process."""
     try:
-        state.disconnect()
-        state.output.discard()
-        state.hidden.forget_all()
         order: SnapshotRequest
         connection, order = _await_order(state, token)
         while True:
@@ -149,6 +150,8 @@ def _await_order(state: SessionState, token: str) -> tuple[Connection, SnapshotR
     """Sleep until there is an order. If user code sends the signal, the runner refuses the connection, and the sleep goes on."""
     while True:
         _await_wake_up(state)
+        # Not before the sleep: most snapshots never wake, and each page that a snapshot writes is a page copied.
+        state.discard()
         try:
             connection = _connect(state, token)
         except (ConnectionEnded, OSError):
@@ -161,10 +164,13 @@ def _await_order(state: SessionState, token: str) -> tuple[Connection, SnapshotR
 
 def _await_wake_up(state: SessionState) -> None:
     """Sleep until the keeper sends WAKE. Without a pid namespace, exit when the keeper has ended; in one, its end kills us."""
+    if state.keeper_pid == 1:
+        while _wait_for_signal(_ORDERS) != WAKE:
+            continue
+        return
     # A parent's threads end one after the other, each with a signal: it may still be there.
     parents = (_getppid(), state.keeper_pid)
-    if state.keeper_pid != 1:
-        linux.die_with_parent(_PARENT_GONE)
+    linux.die_with_parent(_PARENT_GONE)
     while _wait_for_signal(_ORDERS) != WAKE:
         if _getppid() not in parents:
             _exit(0)
@@ -172,7 +178,7 @@ def _await_wake_up(state: SessionState) -> None:
 
 def _connect(state: SessionState, token: str) -> Connection:
     with linux.SpareDescriptors():
-        connection = Connection(state.channel_path)
+        connection = connect(state.channel_path)
     connection.send_message({"type": "hello", "role": "snapshot", "token": token, "pid": _getpid()})
     return connection
 

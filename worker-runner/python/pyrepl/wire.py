@@ -66,9 +66,7 @@ class Connection:
 
     __slots__ = ("_inbox", "_poll_in", "_poll_out", "_recv", "_send", "_socket", "_unsent", "fd")
 
-    def __init__(self, path: str) -> None:
-        sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
-        sock.connect(path)
+    def __init__(self, sock: _socket.socket) -> None:
         self._socket = sock
         self.fd: int = sock.fileno()
         self._recv = sock.recv
@@ -84,13 +82,17 @@ class Connection:
         """Close this process's descriptor of the connection."""
         self._socket.close()
 
+    def forget(self) -> None:
+        """Take note that the descriptor is closed already."""
+        self._socket.detach()
+
     # Sending. A frame that was begun is always finished first, also after an interrupt in the middle of it.
 
     def send(self, kind: int, payload: bytes) -> None:
         """Send one frame; blocks while the runner does not read."""
         if self._unsent is not None:
             self.finish_sending()
-        frame = (len(payload) + 1).to_bytes(4, "little") + bytes((kind,)) + payload
+        frame = frame_of(kind, payload)
         try:
             sent = self._send(frame, _DONTWAIT)
         except BlockingIOError:
@@ -124,6 +126,10 @@ class Connection:
         self.send(KIND_JSON, to_json(message).encode("ascii"))
 
     # Receiving.
+
+    def has_something(self) -> bool:
+        """Say whether a frame, or a part of one, is there to be read."""
+        return bool(self._inbox or self._poll_in.poll(0))
 
     @interruptible
     def wait_readable(self) -> None:
@@ -174,6 +180,18 @@ class Connection:
         """Return the next message, a JSON object whose shape the caller trusts; blocks. Anything else ends the connection."""
         kind, payload = self.receive()
         return parse_message(kind, payload)
+
+
+def connect(path: str) -> Connection:
+    """Return a new connection to the runner, which listens at `path`."""
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+    sock.connect(path)
+    return Connection(sock)
+
+
+def frame_of(kind: int, payload: bytes) -> bytes:
+    """Return a frame."""
+    return (len(payload) + 1).to_bytes(4, "little") + bytes((kind,)) + payload
 
 
 def parse_message(kind: int, payload: bytes) -> Any:

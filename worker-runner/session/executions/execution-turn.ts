@@ -57,6 +57,7 @@ export class ExecutionTurn implements Turn {
 
   begin(): void {
     this.execution.events.begin();
+    this.#owner.recovery.noteBegin();
     this.#owner.onBegun(this);
     if (this.#isReady()) this.#start();
     else void this.#prepare();

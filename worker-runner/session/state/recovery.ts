@@ -7,10 +7,10 @@ import type { SessionEvents } from "../events/session-events.ts";
 import { SessionError } from "../session-error.ts";
 import type { SessionSettings } from "../session-options.ts";
 import type { TurnQueue } from "../turn-queue.ts";
+import { CopySchedule, QUIET_MS } from "./copy-schedule.ts";
 import { type Base, History, type Place } from "./history.ts";
 import type { InterpreterSource } from "./interpreter-source.ts";
 import type { Snapshots } from "./snapshots.ts";
-import { TokenBucket } from "./token-bucket.ts";
 
 /** A state that can be recovered at once: that of a fresh interpreter, or that of the recovery snapshot. */
 interface Copy {
@@ -27,8 +27,6 @@ export interface BroughtBack {
 }
 
 const START_ATTEMPTS = 3;
-/** After a burst of executions, the postponed copy is taken once no execution has ended for this long. */
-const QUIET_MS = 10;
 
 export class Recovery {
   readonly #settings: SessionSettings;
@@ -36,7 +34,7 @@ export class Recovery {
   readonly #source: InterpreterSource;
   readonly #queue: TurnQueue;
   readonly #events: SessionEvents;
-  readonly #tokens: TokenBucket;
+  readonly #schedule: CopySchedule;
   #interpreter: Interpreter | null = null;
   readonly #history = new History();
   #copy: Copy | null = { kind: "fresh", at: 0 };
@@ -56,7 +54,7 @@ export class Recovery {
     this.#source = source;
     this.#queue = queue;
     this.#events = events;
-    this.#tokens = new TokenBucket(settings.recoveryCopiesBurst, settings.recoveryCopiesPerSecond);
+    this.#schedule = new CopySchedule(settings.recoveryCopyShare, settings.recoveryCopiesBurst);
   }
 
   /** Starts the first interpreter. */
@@ -131,16 +129,21 @@ export class Recovery {
     return { snapshot: taken, isNew: true };
   }
 
+  /** An execution begins. */
+  noteBegin(): void {
+    this.#schedule.noteBegin();
+  }
+
   /** An execution has changed the state: requests a copy. Messages that are sent to the interpreter later take effect after the copy. */
   noteChange(executionId: ExecutionId | null): void {
     this.#history.note(executionId);
     const limit = this.#settings.recoveryMaxResidentBytes;
     if (limit === 0) this.#giveUp();
-    else if (this.#tokens.take()) void this.#take(limit);
+    else if (this.#schedule.isDueAfterEnd(this.#queue.hasWaiting)) void this.#take(limit);
     else this.#postpone(limit);
   }
 
-  /** Executions end faster than copies may be taken. The last copy stays, and a new one is taken once the session is quiet. */
+  /** A copy costs more than it is worth now. The last copy stays, and a new one is taken once the session is quiet. */
   #postpone(limit: number): void {
     clearTimeout(this.#quiet);
     this.#quiet = setTimeout(() => {
@@ -156,6 +159,7 @@ export class Recovery {
     clearTimeout(this.#quiet);
     const taking = interpreter.takeSnapshot(maxResidentBytes).then(
       (snapshot) => {
+        this.#schedule.noteCost(snapshot.cost);
         // Several requests may be under way, and their copies arrive in any order. A copy of an abandoned state is useless.
         if (!this.#history.continues(place) || (this.#copy && this.#copy.at > place.changes)) {
           snapshot.drop();
@@ -245,7 +249,7 @@ export class Recovery {
     try {
       const back = await this.#bringBack();
       // A session that has just needed a copy is likely to need another one.
-      this.#tokens.refill();
+      this.#schedule.refill();
       metrics.stateReplaced?.(back.state, (performance.now() - startedAt) / 1000);
       return back;
     } catch (error) {

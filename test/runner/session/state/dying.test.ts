@@ -80,7 +80,7 @@ it("goes back to the last checkpoint where the state is too large to copy, and l
 });
 
 it("goes back to the last copy where executions came too fast for one each, and lists what is lost", async () => {
-  const session = await startSession({ recoveryCopiesBurst: 1, recoveryCopiesPerSecond: 0 });
+  const session = await startSession({ recoveryCopiesBurst: 1, recoveryCopyShare: 0 });
   await result(session, "x = 1");
   const lost = result(session, "x = 2", { id: "lost" });
   const died = failure(session, "import os; os._exit(1)");
@@ -92,7 +92,7 @@ it("goes back to the last copy where executions came too fast for one each, and 
 it("copies what a burst left as soon as there is time", async () => {
   const copies: (number | null)[] = [];
   const metrics = { recoverySnapshot: (pauseSeconds: number | null) => copies.push(pauseSeconds) };
-  const session = await startSession({ recoveryCopiesBurst: 1, recoveryCopiesPerSecond: 0, metrics });
+  const session = await startSession({ recoveryCopiesBurst: 1, recoveryCopyShare: 0, metrics });
   await result(session, "x = 1");
   await result(session, "x = 2");
   await expect.poll(() => copies.length).toBe(2);

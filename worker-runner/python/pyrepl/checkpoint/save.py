@@ -8,7 +8,7 @@ import os
 import sys
 import types
 
-from ..wire import KIND_BLOB, Connection, to_json
+from ..wire import KIND_BLOB, connect, to_json
 from .blob import BlobWriter
 from .graph import group_names
 from .groups import Skipped, write_group
@@ -39,7 +39,7 @@ def serialize(state: SessionState, message: Serialize) -> None:
     os.dup2(null, 2)
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION_LIMIT))
     state.ring.register(os.getpid())
-    connection = Connection(state.channel_path)
+    connection = connect(state.channel_path)
     connection.send_message({"type": "hello", "role": "serializer", "token": message["token"], "pid": os.getpid()})
     blob = BlobWriter(lambda piece: connection.send(KIND_BLOB, piece), message["max_blob_bytes"])
     try:
