@@ -115,7 +115,9 @@ class Copy:
 class Driver:
     """A session without a sandbox: the keeper, and at most one live process."""
 
-    def __init__(self, preload: str = "", python: str = "", environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, preload: str = "", python: str = "", environment: dict[str, str] | None = None, flags: Sequence[str] = ()
+    ) -> None:
         self.folder = tempfile.mkdtemp(prefix="pyrepl-test-")
         self.workspace = os.path.join(self.folder, "workspace")
         os.mkdir(self.workspace)
@@ -137,7 +139,7 @@ class Driver:
         token = secrets.token_hex(16)
         program = python or os.environ.get("PYREPL_TEST_PYTHON") or sys.executable
         self.process = subprocess.Popen(
-            [program, "-I", "-X", "utf8", PROGRAM], stdin=subprocess.PIPE, env=env, cwd=self.folder
+            [program, "-I", "-X", "utf8", *flags, PROGRAM], stdin=subprocess.PIPE, env=env, cwd=self.folder
         )
         assert self.process.stdin is not None
         self.process.stdin.write(token.encode() + b"\n")

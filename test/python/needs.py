@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import unittest
 from collections.abc import Callable
 from typing import TypeVar
@@ -18,3 +19,8 @@ def needs(module: str) -> Callable[[_Test], _Test]:
     # A folder that a removed package left behind has a spec, but no file.
     is_here = spec is not None and spec.origin is not None
     return unittest.skipUnless(is_here, REASON_PREFIX + module)
+
+
+def needs_command(command: str) -> Callable[[_Test], _Test]:
+    """Skip a test, or a class of tests, on a machine that lacks a command."""
+    return unittest.skipUnless(shutil.which(command), REASON_PREFIX + command)

@@ -63,6 +63,38 @@ class Completion(SessionCase):
             self.assertLessEqual(len(self.complete(code, cursor)["matches"]), 500)
         self.assert_alive()
 
+    def test_offers_nothing_inside_strings_and_comments(self) -> None:
+        self.run_code("name_here = {'k': 1}")
+        inside = (
+            "open('",
+            "df['",
+            'f"a ',
+            "x = 'it\\'s ",
+            "'''one\n",
+            "r'\\",
+            "# na",
+            "f'{name_here} and na",
+            "f'{{na",
+            "b = b'pri",
+            "'a' + \"pri",
+        )
+        for code in inside:
+            self.assertEqual(self.complete(code)["matches"], [], code)
+        outside = (
+            "open('f', na",
+            "f'{na",
+            "f'''{\nna",
+            "f'{ {1: na",
+            "'#' + na",
+            "# comment\nna",
+            "'open\nna",
+            "x = 'y'; na",
+            "f'{name_here!r:>{na",
+            "rb'\\'' + na",
+        )
+        for code in outside:
+            self.assertIn("name_here", self.complete(code)["matches"], code)
+
 
 class Completeness(SessionCase):
     def test_tells_complete_incomplete_and_invalid(self) -> None:

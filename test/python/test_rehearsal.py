@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 import time
 import unittest
 
 from channel_driver import Copy, Peer
+from needs import needs_command
 from session_case import SessionCase
 
 PAUSE_SECONDS = 0.05
@@ -52,7 +52,7 @@ class PageFaults(SessionCase):
         self.assertLessEqual(self._faults_of("v = 1\nv"), MAX_FAULTS)
 
 
-@unittest.skipUnless(shutil.which("strace"), "needs strace (apt-get install strace)")
+@needs_command("strace")
 class SystemCalls(SessionCase):
     def test_of_an_execution_are_few(self) -> None:
         self.run_code("v = 1\nv")

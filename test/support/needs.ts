@@ -25,6 +25,8 @@ export const PARTS = {
     complain: () => complainOfCommand("slirp4netns") ?? complainOfCommand("ip"),
   },
   browser: { packages: ["chromium"], complain: () => (findBrowser() === null ? "no Chromium or Chrome" : null) },
+  systemd: { packages: ["systemd"], complain: () => complainOfCommand("systemd-analyze") },
+  strace: { packages: ["strace"], complain: () => complainOfCommand("strace") },
   curl: { packages: ["curl"], complain: () => complainOfCommand("curl") },
   cloudpickle: { packages: ["python3-cloudpickle"], complain: () => complainOfModule("cloudpickle") },
   numpy: { packages: ["python3-numpy"], complain: () => complainOfModule("numpy") },

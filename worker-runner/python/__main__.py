@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+_AT_START = frozenset(sys.modules) - {"__future__", "runpy"}
+"""The modules that Python itself has imported, without those that only the start of this file took."""
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _PACKAGE = "pyrepl"
 _BUILTINS: dict[str, Any] = dict(vars(builtins))
@@ -47,7 +49,7 @@ def main() -> None:
     from pyrepl import keeper
 
     sys.meta_path.remove(_OwnFinder)  # type: ignore[arg-type]
-    keeper.main()
+    keeper.main(_AT_START)
 
 
 if __name__ == "__main__":

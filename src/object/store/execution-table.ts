@@ -53,8 +53,10 @@ const STATUS_OF_REASON: Record<ErrorReason, ExecutionStatus> = {
 /** What `error.reason` makes of an execution. */
 export function statusOf(type: "result" | "error", frame: string): ExecutionStatus {
   if (type === "result") return "succeeded";
-  const { data } = JSON.parse(frame) as { data: { reason?: unknown } };
+  const { data } = JSON.parse(frame) as { data: { reason?: unknown; state?: unknown } };
   const reason = ErrorReason.safeParse(data.reason);
+  // Python itself raised the MemoryError, and the interpreter goes on.
+  if (reason.data === "out_of_memory" && (data.state === "kept" || data.state === "rolled_back")) return "failed";
   return reason.success ? STATUS_OF_REASON[reason.data] : "failed";
 }
 

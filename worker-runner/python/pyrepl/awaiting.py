@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from .guard import interruptible
+from .library import LIBRARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,15 +22,17 @@ class Awaiter:
         self._loop: Any | None = None
 
     @interruptible
-    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Return the coroutine's result. An interrupt cancels it, lets it clean up, and then raises."""
-        import asyncio
+    def run(self, coroutine: Coroutine[Any, Any, Any], context: Any) -> Any:
+        """Return the coroutine's result. It runs in `context` itself, so that the variables that it sets there last.
 
+        An interrupt cancels it, lets it clean up, and then raises.
+        """
+        asyncio = LIBRARY.load("asyncio", _make_policy)
         loop = self._loop
         if loop is None or loop.is_closed():
             loop = self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
-        task = loop.create_task(coroutine)
+        task = loop.create_task(coroutine, context=context)
         try:
             return loop.run_until_complete(task)
         except (KeyboardInterrupt, SystemExit):
@@ -38,3 +41,8 @@ class Awaiter:
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     loop.run_until_complete(task)
             raise
+
+
+def _make_policy(asyncio: Any) -> None:
+    """Make the policy now: asyncio would import itself for that, and user code may have put a file of its own in that place."""
+    asyncio.get_event_loop_policy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .library import LIBRARY
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -11,9 +13,7 @@ _CLOSING = ("return", "raise", "pass", "break", "continue")
 
 def completeness(code: str) -> dict[str, Any]:
     """Return `status` (`complete`, `incomplete` with `indent`, `invalid`) of `code` as typed so far."""
-    import ast
-    import codeop
-
+    ast, codeop = LIBRARY.load("ast"), LIBRARY.load("codeop")
     compiler = codeop.CommandCompiler()
     compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     try:
@@ -32,8 +32,7 @@ def _is_inside_block(code: str) -> bool:
 
 
 def _last_statement_is_block(code: str) -> bool:
-    import ast
-
+    ast = LIBRARY.load("ast")
     try:
         body = ast.parse(code).body
     except (SyntaxError, ValueError, MemoryError, RecursionError):

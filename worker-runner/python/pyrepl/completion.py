@@ -6,6 +6,9 @@ import builtins
 import os
 import sys
 
+from .library import LIBRARY
+from .literal import is_in_text
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,9 +28,9 @@ _MISSING = object()
 def completions(namespace: dict[str, Any], code: str, cursor: int) -> dict[str, Any]:
     """Return `matches`, `cursor_start` and `cursor_end` for `code` with the cursor before character `cursor`."""
     cursor = max(0, min(cursor, len(code)))
-    line = code[:cursor].rpartition("\n")[2]
+    before = code[:cursor]
     try:
-        prefix, found = _find(namespace, line)
+        prefix, found = ("", []) if is_in_text(before) else _find(namespace, before.rpartition("\n")[2])
     except Exception:
         prefix, found = "", []
     matches = sorted({name for name in found if name.startswith(prefix) and len(name) <= _MAX_NAME_CHARS}, key=_order)[
@@ -44,8 +47,7 @@ def _order(name: str) -> Any:
 
 
 def _find(namespace: dict[str, Any], line: str) -> Any:
-    import re
-
+    re: Any = LIBRARY.load("re")
     names = re.match(_FROM_NAMES, line)
     if names:
         return names["name"], _module_names(names["module"])
@@ -58,13 +60,12 @@ def _find(namespace: dict[str, Any], line: str) -> Any:
     owner, dot, prefix = expression.rpartition(".")
     if not dot:
         return prefix, _plain_names(namespace)
-    target = _resolve(namespace, owner.split("."))
+    target = _resolve(namespace, str(owner).split("."))
     return prefix, [] if target is _MISSING else _attributes(target)
 
 
 def _plain_names(namespace: dict[str, Any]) -> Iterable[str]:
-    import keyword
-
+    keyword = LIBRARY.load("keyword")
     return [name for name in (*namespace, *vars(builtins), *keyword.kwlist) if type(name) is str]
 
 

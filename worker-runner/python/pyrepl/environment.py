@@ -9,6 +9,7 @@ import sys
 from .checkpoint.surroundings import Baseline
 from .display import Displays, make_display, make_update_display
 from .import_hook import StepFinder, show_open_figures
+from .library import LIBRARY
 from .mime import rich_bundle
 from .own_modules import hide, isolate
 from .prompt import make_getpass, make_input
@@ -21,8 +22,13 @@ if TYPE_CHECKING:
     from .session_state import SessionState
 
 
-def set_up(state: SessionState) -> None:
-    """Set up streams, builtins and hooks, once, in the keeper before its first fork."""
+def set_up(state: SessionState, at_start: frozenset[str]) -> None:
+    """Set up streams, builtins and hooks, once, in the keeper before its first fork.
+
+    `at_start` are the names of the modules that Python itself had imported.
+    """
+    LIBRARY.install()
+    state.own_imports = frozenset(set(sys.modules) - at_start)
     isolate()
     stdin = InputStream(state.prompts.ask)
     stdout, stderr = OutputStream(state.output, 1), OutputStream(state.output, 2)
@@ -58,6 +64,9 @@ def activate(state: SessionState, workspace: str) -> None:
     sys.modules["__main__"] = state.main_module
     hide()
     state.guard.install()
+    LIBRARY.put_aside(state.own_imports)
+    # A module that is edited twice within a second with the same size would be taken from the file of the first compilation.
+    sys.dont_write_bytecode = True
     for name in ("PYREPL_CHANNEL", "PYREPL_PRELOAD", "PYREPL_WORKSPACE"):
         os.environ.pop(name, None)
     os.chdir(workspace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _contextvars
 import sys
 import time
 from types import CodeType
@@ -48,6 +49,7 @@ class Executor:
         self.book = SourceBook()
         self._awaiter = Awaiter()
         self.count = 0
+        self._context: Any = _contextvars.Context()
         self._tracing = _Tracing()
         self._reserve: bytes | None = None
         self.mime_of: Callable[[Any], Bundle | None] = _no_mime
@@ -73,10 +75,10 @@ class Executor:
                 return self._run(text, filename)
             except MemoryError as error:
                 self._reserve = None
-                fields = describe(error)
+                fields = self._context.run(describe, error)
                 guard.is_running_user_code = False
             except BaseException as error:
-                fields = describe(error)
+                fields = self._context.run(describe, error)
                 self._finish_quietly()
                 guard.is_running_user_code = False
                 self._remember(error)
@@ -98,20 +100,20 @@ class Executor:
         if namespace.get("__builtins__") is not self._builtins:
             namespace["__builtins__"] = self._builtins
         if (body is not None and body.co_flags & _CO_COROUTINE) or (last is not None and last.co_flags & _CO_COROUTINE):
-            value = self._awaiter.run(_evaluate_awaiting(body, last, namespace, self._tracing))
+            value = self._awaiter.run(_evaluate_awaiting(body, last, namespace, self._tracing), self._context)
         else:
             value = None
             for code in (body, last):
                 if code is not None:
-                    value = _evaluate(code, namespace, self._tracing)
+                    value = self._context.run(_evaluate, code, namespace, self._tracing)
             if last is None:
                 value = None
         self.after()
         fields: Fields = {"type": "result", "value": None, "repr": None}
         if value is not None:
             fields["value"] = json_text(value)
-            fields["repr"] = bounded_repr(value)
-            rich = self.mime_of(value)
+            fields["repr"] = self._context.run(bounded_repr, value)
+            rich = self._context.run(self.mime_of, value)
             if rich is not None:
                 fields["mime"] = rich[0]
             self._builtins._ = value

@@ -7,6 +7,8 @@ import os
 import sys
 from types import ModuleType
 
+from .library import LIBRARY
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -88,7 +90,7 @@ def _make_silence() -> ModuleType:
 
 def _random_state() -> tuple[Any, Any, Any] | None:
     """Return the shared generator of the random module and its state, which the module's own fork hook would replace."""
-    random: Any = sys.modules.get("random")
+    random: Any = LIBRARY.loaded("random")
     generator = getattr(random, "_inst", None)
     if generator is None:
         return None

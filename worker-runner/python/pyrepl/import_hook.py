@@ -11,6 +11,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import ModuleType
 
 from .guard import interruptible
+from .library import LIBRARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,8 +41,10 @@ class StepFinder:
         spec = self._find_elsewhere(name, path, target)
         loader: Any = None if spec is None else spec.loader
         load = getattr(loader, "exec_module", None)
-        if load is None or isinstance(loader, type):
+        if spec is None or load is None or isinstance(loader, type):
             return spec
+        if name in sys.stdlib_module_names and not LIBRARY.has(spec):
+            return spec  # A file of user code that has the name of a library module.
 
         def load_and_step(module: ModuleType) -> None:
             load(module)

@@ -44,10 +44,10 @@ class Keeper:
         os.set_blocking(self._child_write, False)
         self._connection = connect(channel_path)
 
-    def run(self, token: str, preload: list[str], workspace: str) -> NoReturn:
+    def run(self, token: str, preload: list[str], workspace: str, at_start: frozenset[str]) -> NoReturn:
         """Serve the runner until the connection ends; then kill every other process, and exit."""
         self._workspace = workspace
-        environment.set_up(self._state)
+        environment.set_up(self._state, at_start)
         for name in preload:
             self._import_ahead(name)
         signal.signal(signal.SIGCHLD, _on_child)
@@ -73,7 +73,7 @@ class Keeper:
         try:
             __import__(name)
         except Exception as error:
-            os.write(self._log, f"PYREPL_PRELOAD: {name}: {error!r}\n".encode("utf-8", "replace"))
+            os.write(self._log, f"PRELOAD: {name} cannot be imported: {error!r}\n".encode("utf-8", "replace"))
 
     def _serve(self) -> None:
         poll = select.poll()
@@ -266,8 +266,8 @@ def _read_token() -> str:
     return line.decode("ascii").strip()
 
 
-def main() -> NoReturn:
-    """Run the keeper as docs/channel.md describes; never returns."""
+def main(at_start: frozenset[str]) -> NoReturn:
+    """Run the keeper as docs/channel.md describes; never returns. `at_start` names the modules that a bare Python imports."""
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # Descriptors inherited from the runner are not for user code.
     linux.set_dumpable(False)
     linux.forbid_core_dumps()
@@ -283,4 +283,5 @@ def main() -> NoReturn:
     gc.disable()
     environ = os.environ
     preload = [name for name in environ.get("PYREPL_PRELOAD", "").split(",") if name]
-    Keeper(environ["PYREPL_CHANNEL"]).run(token, preload, os.path.realpath(environ.get("PYREPL_WORKSPACE", ".")))
+    workspace = os.path.realpath(environ.get("PYREPL_WORKSPACE", "."))
+    Keeper(environ["PYREPL_CHANNEL"]).run(token, preload, workspace, at_start)

@@ -9,6 +9,7 @@ from . import linux, snapshot
 from .checkpoint.load import receive_and_load
 from .completeness import completeness
 from .completion import completions
+from .library import LIBRARY
 from .messages import UnknownMessage, refuse_unknown, unsupported
 from .rehearsal import Rehearsal, stand_in_for
 from .wire import MAX_JSON_BYTES, ConnectionEnded, to_json
@@ -52,6 +53,7 @@ class Live:
         """Wait for the next request and obey it."""
         state = self._state
         deferred = state.prompts.deferred
+        LIBRARY.settle()
         message: LiveRequest = deferred.pop(0) if deferred else state.connection.receive_message()
         if message["type"] == "execute":
             self._execute(message["execution_id"], message["code"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import binascii
 import sys
+from io import BytesIO
 
 from .guard import interruptible
+from .library import LIBRARY
 from .values import bounded_repr, json_text
 
 TYPE_CHECKING = False
@@ -80,8 +82,7 @@ def pack(items: dict[Any, Any]) -> dict[str, str]:
 def plain_json(metadata: Any) -> dict[str, Any]:
     """Return metadata as plain JSON; empty if JSON cannot hold it or it is nested too deep."""
     try:
-        import json
-
+        json = LIBRARY.load("json")
         text = json.dumps(metadata, allow_nan=False)
         copy = json.loads(text) if len(text) <= 65536 else {}
     except Exception:
@@ -134,9 +135,7 @@ def _as_text(content: Any) -> str | None:
     if isinstance(content, (bytes, bytearray, memoryview)):
         return _b64encode(bytes(content), newline=False).decode("ascii")
     try:
-        import json
-
-        return json.dumps(content, allow_nan=False)
+        return str(LIBRARY.load("json").dumps(content, allow_nan=False))
     except Exception:
         return None
 
@@ -149,8 +148,6 @@ def _is_figure(value: Any) -> bool:
 
 @interruptible
 def _figure_png(figure: Any) -> bytes:
-    import io
-
-    target = io.BytesIO()
+    target = BytesIO()
     figure.savefig(target, format="png", bbox_inches="tight")
     return target.getvalue()

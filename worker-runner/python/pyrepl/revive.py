@@ -10,7 +10,8 @@ import gc
 import os
 import select
 import signal
-import sys
+
+from .library import LIBRARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ _EPOLL_LINK = "anon_inode:[eventpoll]"
 
 def renew_selectors() -> None:
     """Give every selector and asyncio loop of this process kernel objects of its own."""
-    selectors: Any = sys.modules.get("selectors")
+    selectors: Any = LIBRARY.loaded("selectors")
     kind = getattr(selectors, "EpollSelector", None)
     if not isinstance(kind, type) or not _has_epoll():
         return
-    loop_kind = getattr(sys.modules.get("asyncio.selector_events"), "BaseSelectorEventLoop", kind)
+    loop_kind = getattr(LIBRARY.loaded("asyncio.selector_events"), "BaseSelectorEventLoop", kind)
     loops: list[Any] = []
     for found in gc.get_objects():
         if issubclass(type(found), kind):

@@ -50,6 +50,7 @@ class SessionState:
         self.baseline = Baseline(".")
         self.is_user_fork = False
         self.rehearsal_seconds = 0.0
+        self.own_imports: frozenset[str] = frozenset()
         self._connection: Connection | None = None
 
     @property

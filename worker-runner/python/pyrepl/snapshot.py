@@ -9,11 +9,11 @@ from __future__ import annotations
 import _signal  # pyright: ignore[reportMissingImports]
 import os
 import signal
-import sys
 import time
 
 from . import linux
 from .checkpoint.save import serialize
+from .library import LIBRARY
 from .messages import UnknownMessage, refuse_unknown, unsupported
 from .processes import send_signal
 from .revive import renew_selectors
@@ -205,7 +205,7 @@ def _become_live(state: SessionState, token: str, copy_pid: int, mask: Any) -> N
 
 def _lost_threads() -> list[str]:
     """Return the names of the threads that user code has started; a fork has none of them."""
-    threading: Any = sys.modules.get("threading")
+    threading: Any = LIBRARY.loaded("threading")
     if threading is None:
         return []
     try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 import __future__
 
 import _ast
-import sys
 from types import CodeType
+
+from .library import LIBRARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ _FUTURE_FLAGS: tuple[int, ...] = tuple(
 _ALL_FUTURE_FLAGS = sum(_FUTURE_FLAGS)
 _MAX_KEPT_CHARS = 8 << 20
 _MAX_KEPT = 4096
-_modules = sys.modules
 
 _compile = compile
 _Expr = _ast.Expr
@@ -88,7 +88,7 @@ class SourceBook:
             linecache.cache[filename] = _line_cache_entry(text, filename)
 
     def _keep(self, text: str, filename: str) -> None:
-        cache: Any = getattr(_modules.get("linecache"), "cache", None)
+        cache: Any = getattr(LIBRARY.loaded("linecache"), "cache", None)
         if type(cache) is dict:
             cache[filename] = _line_cache_entry(text, filename)
         self._kept[filename] = text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from .guard import call_user, interruptible
+from .library import LIBRARY
 from .own_modules import OWN_PREFIX
 from .values import bounded, type_name
 
@@ -74,8 +75,7 @@ def _text_of(error: BaseException) -> str:
 
 @interruptible
 def _traceback_text(error: BaseException) -> str:
-    import traceback
-
+    traceback = LIBRARY.load("traceback")
     first = _first_user_entry(error.__traceback__)
     limit: int | None = -_MAX_FRAMES if _is_longer(first, _MAX_FRAMES) else None
     # Exceptions in the chain may be as deep. The negative limit keeps those frames of each that are nearest to its error.

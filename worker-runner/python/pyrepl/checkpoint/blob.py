@@ -7,6 +7,7 @@ import os
 import struct
 import sys
 
+from ..library import LIBRARY
 from ..wire import from_json, to_json
 
 TYPE_CHECKING = False
@@ -270,14 +271,11 @@ class ChunkReader:
 
 def _new_sha256() -> Any:
     # Imported at the first checkpoint only, because OpenSSL takes several megabytes in every process.
-    import hashlib
-
-    return hashlib.sha256()
+    return LIBRARY.load("hashlib").sha256()
 
 
 def _nameless_file() -> BinaryIO:
     if hasattr(os, "memfd_create"):
         return open(os.memfd_create("checkpoint"), "w+b")
-    import tempfile
-
-    return tempfile.TemporaryFile()
+    file: BinaryIO = LIBRARY.load("tempfile").TemporaryFile()
+    return file

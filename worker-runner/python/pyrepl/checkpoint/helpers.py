@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 import functools
-import importlib
 import marshal
 import types
+
+from ..library import LIBRARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def make_helpers(namespace: dict[str, Any], streams: Sequence[Any]) -> dict[str,
     """Return the helpers by name, bound to one session's namespace and streams."""
 
     def get_namespace(module_name: str) -> dict[str, Any]:
-        return namespace if module_name == "__main__" else vars(importlib.import_module(module_name))
+        return namespace if module_name == "__main__" else vars(LIBRARY.import_for_user(module_name))
 
     def get_stream(index: int) -> Any:
         return streams[index]
@@ -43,7 +44,7 @@ def make_helper_module(helpers: dict[str, Helper]) -> types.ModuleType:
 
 
 def _import_module(name: str) -> Any:
-    return importlib.import_module(name)
+    return LIBRARY.import_for_user(name)
 
 
 def _make_cell() -> types.CellType:
@@ -83,15 +84,13 @@ def _set_class(made: type, attributes: dict[str, Any]) -> None:
 
 
 def _make_type_variable(name: str, constraints: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    import typing
-
-    made = typing.TypeVar(name, *constraints, **options)  # type: ignore[misc]
+    made = LIBRARY.load("typing").TypeVar(name, *constraints, **options)
     made.__module__ = "__main__"
     return made
 
 
 def _get_attribute(module_name: str, name: str) -> Any:
-    return getattr(importlib.import_module(module_name), name)
+    return getattr(LIBRARY.import_for_user(module_name), name)
 
 
 def _make_cached(function: Any, maxsize: int | None, typed: bool) -> Any:

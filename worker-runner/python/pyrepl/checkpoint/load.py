@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import builtins
-import importlib
 
+from ..library import LIBRARY
 from ..wire import KIND_BLOB, ConnectionEnded, from_json
 from .blob import BlobError, BlobReader, ChunkReader, Meta
 from .groups import MAX_NAME_CHARS, skipped_entry
@@ -90,7 +90,7 @@ class _Loading:
         for name, module_name in modules.items():
             try:
                 self._state.namespace[name] = (
-                    importlib.import_module(module_name) if module_name else self._state.namespace
+                    LIBRARY.import_for_user(module_name) if module_name else self._state.namespace
                 )
             except BaseException as error:
                 self._missing.append({**skipped_entry(name, None, error), "type": "module"})

@@ -8,6 +8,7 @@ import functools
 import sys
 import types
 
+from ..library import LIBRARY
 from .by_value import ByValue
 from .helpers import HELPER_MODULE, Helper, make_helper_module, make_helpers
 
@@ -110,7 +111,7 @@ class Picklers:
 
 def _cloud_pickler(picklers: Picklers) -> Any:
     try:
-        import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
+        cloudpickle = LIBRARY.load("cloudpickle")
     except Exception:
         return None
     base: Any = cloudpickle.CloudPickler
@@ -132,11 +133,11 @@ def _cloud_pickler(picklers: Picklers) -> Any:
 
 
 def _plain_pickler(picklers: Picklers) -> Any:
-    import pickle
-
+    pickle = LIBRARY.load("pickle")
+    base: Any = pickle.Pickler
     plain_kinds = picklers.plain_kinds
 
-    class PlainPickler(pickle.Pickler):
+    class PlainPickler(base):
         """The standard library's pickler with our reductions."""
 
         def __init__(self, file: Any) -> None:
@@ -150,14 +151,17 @@ def _plain_pickler(picklers: Picklers) -> Any:
 
 def make_unpickler(file: Any, helpers: dict[str, Callable[..., Any]]) -> Any:
     """Return an unpickler that knows the helpers."""
-    import pickle
+    pickle = LIBRARY.load("pickle")
 
-    class CheckpointUnpickler(pickle.Unpickler):
+    base: Any = pickle.Unpickler
+
+    class CheckpointUnpickler(base):
         """Resolves the helpers' module without looking in sys.modules."""
 
         def find_class(self, module_name: str, global_name: str) -> Any:
             if module_name == HELPER_MODULE:
                 return helpers[global_name]
+            LIBRARY.import_for_user(module_name)
             return super().find_class(module_name, global_name)
 
     return CheckpointUnpickler(file)

@@ -8,6 +8,7 @@ import os
 import sys
 import types
 
+from ..library import LIBRARY
 from ..wire import KIND_BLOB, connect, to_json
 from .blob import BlobWriter
 from .graph import group_names
@@ -34,6 +35,7 @@ def serialize(state: SessionState, message: Serialize) -> None:
     """Write the blob to a connection of its own, then send `serialized`, or `serialize_failed`."""
     gc.disable()
     _mend_builtins()
+    LIBRARY.show_all()
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from ..library import LIBRARY
 from .blob import Meta
 
 TYPE_CHECKING = False
@@ -59,7 +60,7 @@ class Baseline:
 def random_states() -> dict[str, Any]:
     """Return the states of the random generators that are loaded, under their pseudo-names."""
     states: dict[str, Any] = {}
-    random: Any = sys.modules.get("random")
+    random: Any = LIBRARY.loaded("random")
     if random is not None:
         states[RANDOM_STATE] = random.getstate()
     numpy_random: Any = sys.modules.get("numpy.random")
@@ -71,13 +72,9 @@ def random_states() -> dict[str, Any]:
 def restore_random_state(name: str, state: Any) -> None:
     """Set one generator's state."""
     if name == RANDOM_STATE:
-        import random
-
-        random.setstate(state)
+        LIBRARY.load("random").setstate(state)
     elif name == NUMPY_STATE:
-        import numpy.random  # type: ignore[import-not-found,unused-ignore]
-
-        numpy.random.set_state(state)
+        LIBRARY.import_for_user("numpy.random").set_state(state)
 
 
 def _is_below(path: str, folder: str) -> bool:
