@@ -1,11 +1,11 @@
-/** Owns the Durable Object of one client: takes sockets, calls and alarms, finds the session that is meant, and hands on. */
+/** Owns the Durable Object of one client: takes sockets, calls and alarms, finds the session, and delegates to it. */
 import { DurableObject } from "cloudflare:workers";
 import type { Bindings } from "../env.ts";
 import { notFound, ProblemError } from "../problem.ts";
 import type { CheckpointId, ClientId, ExecutionId, SessionName } from "../protocol/identity.ts";
 import { DEFAULT_SESSION } from "../protocol/identity.ts";
 import { type Caller, type EventStreamFormat, type SessionCalls, SOCKET_HEADERS } from "../session-calls.ts";
-import { ClientSocket, sessionTag } from "./clients/client-socket.ts";
+import { ClientSocket } from "./clients/client-socket.ts";
 import { openEventStream } from "./clients/http-stream.ts";
 import { RateLimit } from "./clients/rate-limit.ts";
 import { outcomeOf } from "./outcome.ts";
@@ -13,18 +13,18 @@ import * as actions from "./session/actions.ts";
 import { ClientStores } from "./session/client-stores.ts";
 import { pageOf, viewOf } from "./session/execution-view.ts";
 import type { NamedSession } from "./session/named-session.ts";
-import { overviewOf } from "./session/overview.ts";
+import { overviewOf, overviewOfUnused } from "./session/overview.ts";
 import { SessionBook } from "./session-book.ts";
 import { SocketMessages } from "./socket-messages.ts";
-import { checkpointOf } from "./store/checkpoint-store.ts";
+import { checkpointOf, isListed } from "./store/checkpoint-store.ts";
 import type { ExecutionRecord } from "./store/execution-table.ts";
 
-/** The platform's own, never to be sent. */
+/** Close codes that only the platform may use. */
 const UNSENDABLE_CLOSE_CODES = [1005, 1006, 1015];
 const CLOSE_NORMAL = 1000;
 
 export class ClientSession extends DurableObject<Bindings> implements SessionCalls {
-  #parts: ClientStores;
+  #stores: ClientStores;
   #book: SessionBook;
   readonly #rate: RateLimit;
   readonly #messages: SocketMessages;
@@ -32,9 +32,9 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
 
   constructor(ctx: DurableObjectState, env: Bindings) {
     super(ctx, env);
-    this.#parts = new ClientStores(ctx, env);
-    this.#book = new SessionBook(this.#parts);
-    const { settings } = this.#parts;
+    this.#stores = new ClientStores(ctx, env);
+    this.#book = new SessionBook(this.#stores);
+    const { settings } = this.#stores;
     this.#rate = new RateLimit(settings.RATE_LIMIT_PER_SECOND, settings.RATE_LIMIT_BURST, Date.now());
     this.#messages = new SocketMessages({
       maxFrameBytes: settings.MAX_FRAME_BYTES,
@@ -42,7 +42,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
       claim: (session) => this.#book.claim(session),
       waitUntil: (work) => ctx.waitUntil(work),
     });
-    // Answered without waking the object; a ping with an id or other spacing takes the long way.
+    // The platform answers this exact text without waking the object. Other pings wake it.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('{"type":"ping"}', '{"type":"pong","data":{}}'));
   }
 
@@ -52,13 +52,15 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     const clientId = header("clientId") as ClientId;
     const session = this.#book.open((header("session") || DEFAULT_SESSION) as SessionName);
     const tenant = decodeURIComponent(header("tenant"));
-    this.#parts.noteOwner({ tenant, clientId });
+    this.#stores.noteOwner({ tenant, clientId });
     this.#awaken();
     const { 0: client, 1: server } = new WebSocketPair();
-    this.ctx.acceptWebSocket(server, [sessionTag(session.record.name)]);
+    this.ctx.acceptWebSocket(server);
+    const { newestSeenSeq: cursor, record } = session.context;
     const requestId = header("requestId");
-    const cursor = session.newestSeen();
-    session.welcome(ClientSocket.accept(server, { tenant, clientId, session: session.record.name, requestId, cursor }));
+    const socket = ClientSocket.accept(server, { tenant, clientId, session: record.name, requestId, cursor });
+    this.#book.bind(session, socket);
+    session.welcome(socket);
     const subprotocol = header("subprotocol");
     return new Response(null, {
       status: 101,
@@ -71,7 +73,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     this.#awaken();
     const found = this.#book.socketOf(ws);
     if (found === null) return;
-    this.#parts.noteOwner(found.socket.state);
+    this.#stores.noteOwner(found.socket.state);
     this.#messages.receive(found.session, found.socket, frame);
   }
 
@@ -86,33 +88,32 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
   }
 
   override async alarm(): Promise<void> {
-    this.#parts.noteAlarm();
+    this.#stores.noteAlarm();
     const nextMs = await this.#book.lookAfter();
-    if (nextMs !== null) this.#parts.wantAlarm(nextMs);
+    if (nextMs !== null) this.#stores.wantAlarm(nextMs);
     else await this.#deleteEverything();
   }
 
   async execute(caller: Caller, body: Parameters<SessionCalls["execute"]>[1]) {
     return this.#call(caller, async () => {
-      const session = this.#book.open(body.session ?? DEFAULT_SESSION);
-      this.#book.claim(session);
+      const session = this.#book.use(body.session ?? DEFAULT_SESSION);
       const submitted = actions.execute(
         session,
-        actions.requestOf(body, this.#parts.settings.MAX_TIMEOUT_SECONDS),
+        actions.requestOf(body, this.#stores.settings.MAX_TIMEOUT_SECONDS),
         () => undefined,
       );
       if (!submitted.known) await submitted.sent;
-      // In SQLite before the answer goes out: whoever asks later finds it.
-      session.flush();
+      // Written before the answer goes out, so that the client finds the execution whatever happens.
+      session.intake.flush();
       const { executionId } = submitted.record;
-      return { execution_id: executionId, status: "running" as const, session: session.record.name };
+      return { execution_id: executionId, status: "running" as const, session: session.context.record.name };
     });
   }
 
   async waitForExecution(caller: Caller, executionId: ExecutionId, seconds: number) {
     return this.#call(caller, async () => {
       const { session } = await this.#find(executionId);
-      const isRunning = () => this.#parts.executions.find(executionId)?.status === "running";
+      const isRunning = () => this.#stores.executions.find(executionId)?.status === "running";
       if (isRunning()) await session.submissions.waitFor(executionId, seconds);
       const { record } = await this.#find(executionId);
       return viewOf(record, session);
@@ -128,18 +129,18 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
 
   async listExecutions(caller: Caller, query: Parameters<SessionCalls["listExecutions"]>[1]) {
     return this.#call(caller, async () => {
-      for (const session of this.#book.all()) session.flush();
-      return pageOf(this.#parts.executions, query, (name) => this.#book.open(name));
+      for (const session of this.#book.all()) session.intake.flush();
+      return pageOf(this.#stores.executions, query, (name) => this.#book.open(name));
     });
   }
 
   async streamEvents(caller: Caller, executionId: ExecutionId, after: number, format: EventStreamFormat) {
     return this.#call(caller, async () => {
       const { session } = await this.#find(executionId);
-      const now = () => this.#parts.executions.find(executionId);
+      const now = () => this.#stores.executions.find(executionId);
       const isOver = () => now()?.status !== "running";
       const range = () => ({ first: now()?.firstSeq ?? null, last: now()?.lastSeq ?? null });
-      const { journal, delivery } = session;
+      const { journal, delivery } = session.context;
       return openEventStream({ journal, delivery, executionId, after, range, format, isOver });
     });
   }
@@ -162,28 +163,23 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
 
   async createCheckpoint(caller: Caller, name: SessionName, checkpointName?: string) {
     return this.#call(caller, async () => {
-      const session = this.#book.open(name);
-      this.#book.claim(session);
+      const session = this.#book.use(name);
       return checkpointOf(await actions.checkpoint(session, checkpointName));
     });
   }
 
   async listCheckpoints(caller: Caller, session?: SessionName) {
-    return this.#call(caller, () => ({ checkpoints: this.#parts.checkpoints.list(session).map(checkpointOf) }));
+    return this.#call(caller, () => ({ checkpoints: this.#stores.checkpoints.list(session).map(checkpointOf) }));
   }
 
   async getCheckpoint(caller: Caller, id: CheckpointId) {
-    return this.#call(caller, () => {
-      const found = this.#parts.checkpoints.find(id);
-      if (found === null || found.kind === "kept") throw notFound("checkpoint");
-      return checkpointOf(found);
-    });
+    return this.#call(caller, () => checkpointOf(this.#stores.checkpoints.visible(id)));
   }
 
   async deleteCheckpoint(caller: Caller, id: CheckpointId) {
     return this.#call(caller, async () => {
-      const found = this.#parts.checkpoints.find(id);
-      if (found === null || found.kind !== "asked") throw notFound("checkpoint");
+      const found = this.#stores.checkpoints.visible(id);
+      if (!isListed(found)) throw notFound("checkpoint");
       const session = this.#book.open(found.session);
       await session.checkpointing.delete(found, session.incarnations.ready);
       return null;
@@ -192,16 +188,15 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
 
   async restore(caller: Caller, name: SessionName, id: CheckpointId, clearExisting: boolean) {
     return this.#call(caller, async () => {
-      const session = this.#book.open(name);
-      this.#book.claim(session);
+      const session = this.#book.use(name);
       const outcome = await actions.restore(session, id, clearExisting);
-      session.announce({ state: "restored", reason: "restore", checkpointId: id });
+      session.context.announce({ state: "restored", reason: "restore", checkpointId: id });
       return outcome;
     });
   }
 
   async getSession(caller: Caller, name: SessionName) {
-    return this.#call(caller, () => overviewOf(this.#book.peek(name)));
+    return this.#call(caller, () => this.#overviewOf(name));
   }
 
   async listSessions(caller: Caller) {
@@ -210,57 +205,58 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
 
   async interruptSession(caller: Caller, name: SessionName) {
     return this.#call(caller, async () => {
-      const session = this.#book.peek(name);
-      await actions.interrupt(session);
-      return overviewOf(session);
+      const session = this.#book.find(name);
+      if (session !== null) await actions.interrupt(session);
+      return this.#overviewOf(name);
     });
   }
 
   async resetSession(caller: Caller, name: SessionName) {
     return this.#call(caller, async () => {
-      const session = this.#book.peek(name);
-      await actions.reset(session);
-      session.announce({ state: "reset", reason: "reset" });
-      return overviewOf(session);
+      const session = this.#book.find(name);
+      if (session !== null) {
+        await actions.reset(session);
+        session.context.announce({ state: "reset", reason: "reset" });
+      }
+      return this.#overviewOf(name);
     });
   }
 
   async deleteSession(caller: Caller, name: SessionName, purge: boolean) {
     return this.#call(caller, async () => {
-      const session = this.#book.peek(name);
-      if (session.record.phase !== "new" || session.isClaimed)
-        await session.rest.end(purge, purge ? "purged" : "ended");
+      const session = this.#book.find(name);
+      if (session !== null && (session.context.isInUse || session.context.record.phase !== "new")) {
+        await session.idle.end(purge, purge ? "purged" : "ended");
+      }
       return null;
     });
   }
 
   async complete(caller: Caller, name: SessionName, code: string, cursor: number) {
     return this.#call(caller, () => {
-      const session = this.#book.open(name);
-      this.#book.claim(session);
+      const session = this.#book.use(name);
       return actions.complete(session, code, cursor);
     });
   }
 
   async isComplete(caller: Caller, name: SessionName, code: string) {
     return this.#call(caller, () => {
-      const session = this.#book.open(name);
-      this.#book.claim(session);
+      const session = this.#book.use(name);
       return actions.isComplete(session, code);
     });
   }
 
   async ring(name: SessionName, key: string): Promise<"taken" | "unknown"> {
     this.#awaken();
-    const session = this.#book.peek(name);
-    if (session.record.incarnation?.key !== key) return "unknown";
+    const session = this.#book.find(name);
+    if (session?.context.record.incarnation?.key !== key) return "unknown";
     await session.incarnations.resume();
     return "taken";
   }
 
   #call<T>(caller: Caller, work: () => T | Promise<T>) {
     return outcomeOf(async () => {
-      this.#parts.noteOwner(caller);
+      this.#stores.noteOwner(caller);
       this.#awaken();
       const retryAfter = this.#rate.take(Date.now());
       if (retryAfter > 0) throw new ProblemError({ code: "rate_limited", detail: "Too many calls.", retryAfter });
@@ -270,11 +266,17 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
 
   /** @throws ProblemError `not_found`. */
   async #find(id: ExecutionId): Promise<{ record: ExecutionRecord; session: NamedSession }> {
-    const known = this.#parts.executions.find(id);
+    const known = this.#stores.executions.find(id);
     if (known === undefined) throw notFound("execution");
     const session = this.#book.open(known.session);
     if (known.status === "running") await session.catchUp();
-    return { record: this.#parts.executions.find(id) ?? known, session };
+    return { record: this.#stores.executions.find(id) ?? known, session };
+  }
+
+  /** The session as it is now. Nothing is written for a name that was never used. */
+  #overviewOf(name: SessionName) {
+    const session = this.#book.find(name);
+    return session === null ? overviewOfUnused(this.#stores, name) : overviewOf(session);
   }
 
   #awaken(): void {
@@ -285,14 +287,15 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
 
   #forget(found: ReturnType<SessionBook["socketOf"]>): void {
     if (found === null) return;
-    found.session.delivery.sockets.delete(found.socket);
-    found.session.delivery.progressed();
+    const { delivery } = found.session.context;
+    delivery.sockets.delete(found.socket);
+    delivery.onProgress();
   }
 
   async #deleteEverything(): Promise<void> {
-    await this.#parts.checkpoints.clear();
+    await this.#stores.checkpoints.clear();
     await this.ctx.storage.deleteAll();
-    this.#parts = new ClientStores(this.ctx, this.env);
-    this.#book = new SessionBook(this.#parts);
+    this.#stores = new ClientStores(this.ctx, this.env);
+    this.#book = new SessionBook(this.#stores);
   }
 }

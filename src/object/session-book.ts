@@ -1,4 +1,4 @@
-/** Owns which named sessions a client has: finds them, takes up those that slept, holds them to their number, deletes what has expired. */
+/** Owns which named sessions a client has: finds them, restores them after hibernation, enforces MAX_SESSIONS_PER_CLIENT, deletes expired ones. */
 
 import { ProblemError } from "../problem.ts";
 import type { SessionName } from "../protocol/identity.ts";
@@ -10,50 +10,71 @@ import { newSession } from "./store/session-table.ts";
 const RETRY_MS = 60_000;
 
 export class SessionBook {
-  readonly #parts: ClientStores;
+  readonly #stores: ClientStores;
   readonly #sessions = new Map<SessionName, NamedSession>();
+  readonly #sockets = new WeakMap<WebSocket, { session: NamedSession; socket: ClientSocket }>();
 
-  constructor(parts: ClientStores) {
-    this.#parts = parts;
-    for (const record of parts.table.load()) this.#sessions.set(record.name, new NamedSession(parts, record));
-    for (const ws of parts.ctx.getWebSockets()) {
+  constructor(stores: ClientStores) {
+    this.#stores = stores;
+    for (const record of stores.table.load()) this.#sessions.set(record.name, new NamedSession(stores, record));
+    for (const ws of stores.ctx.getWebSockets()) {
       const socket = ClientSocket.wake(ws);
-      this.open(socket.state.session).delivery.wake(socket);
+      const session = this.open(socket.state.session);
+      session.context.delivery.wake(socket);
+      this.bind(session, socket);
     }
   }
 
-  /** The session of that name, known or not; one that nobody uses leaves no trace. */
+  /** The session of that name, new or not. A new session is written only once a client uses it. */
   open(name: SessionName): NamedSession {
     let session = this.#sessions.get(name);
     if (session === undefined) {
-      session = new NamedSession(this.#parts, newSession(name));
+      session = new NamedSession(this.#stores, newSession(name));
       this.#sessions.set(name, session);
     }
     return session;
   }
 
-  /** The session of that name, without keeping it where it is unknown. */
-  peek(name: SessionName): NamedSession {
-    return this.#sessions.get(name) ?? new NamedSession(this.#parts, newSession(name));
+  /** A session that a client has opened before; null if there is none. A caller that only looks gets nothing that it could write. */
+  find(name: SessionName): NamedSession | null {
+    return this.#sessions.get(name) ?? null;
+  }
+
+  /** The session of that name, for a call that uses it. @throws ProblemError `session_limit`. */
+  use(name: SessionName): NamedSession {
+    const session = this.open(name);
+    this.claim(session);
+    return session;
+  }
+
+  /** Remembers the session of a socket. */
+  bind(session: NamedSession, socket: ClientSocket): void {
+    this.#sockets.set(socket.ws, { session, socket });
+  }
+
+  socketOf(ws: WebSocket): { session: NamedSession; socket: ClientSocket } | null {
+    return this.#sockets.get(ws) ?? null;
   }
 
   all(): NamedSession[] {
     return [...this.#sessions.values()];
   }
 
-  /** Those that a client would recognise: in use, or with something left to read. */
+  /** The sessions for a client's list: in use, or with something left to read. */
   listed(): NamedSession[] {
     return this.all().filter(
       (session) =>
-        isInUse(session) || session.journal.firstSeq > 0 || this.#parts.checkpoints.count(session.record.name) > 0,
+        session.context.isInUse ||
+        session.context.journal.firstSeq > 0 ||
+        this.#stores.checkpoints.count(session.context.record.name) > 0,
     );
   }
 
-  /** Makes sure that there may be this session too. @throws ProblemError `session_limit`. */
+  /** Counts a session against the client's limit before it is used. @throws ProblemError `session_limit`. */
   claim(session: NamedSession): void {
-    if (isInUse(session)) return;
-    const max = this.#parts.settings.MAX_SESSIONS_PER_CLIENT;
-    const others = this.all().filter((other) => other !== session && isInUse(other)).length;
+    if (session.context.isInUse) return;
+    const max = this.#stores.settings.MAX_SESSIONS_PER_CLIENT;
+    const others = this.all().filter((other) => other !== session && other.context.isInUse).length;
     if (others >= max) {
       throw new ProblemError({
         code: "session_limit",
@@ -61,23 +82,16 @@ export class SessionBook {
         retryAfter: 60,
       });
     }
-    session.isClaimed = true;
+    session.context.claim();
     this.#forgetOldestEnded(max);
   }
 
-  socketOf(ws: WebSocket): { session: NamedSession; socket: ClientSocket } | null {
-    for (const session of this.#sessions.values()) {
-      for (const socket of session.delivery.sockets) if (socket.isFor === ws) return { session, socket };
-    }
-    return null;
-  }
-
-  /** Takes up what slept in the middle of something. */
+  /** After hibernation: continues what was interrupted. */
   awaken(): void {
     for (const session of this.#sessions.values()) session.awaken();
   }
 
-  /** Does what is due, and says when to look again; null where nothing is left of the client. */
+  /** Does what is due. @returns when the alarm must ring next; null if nothing is left of the client. */
   async lookAfter(): Promise<number | null> {
     let nextMs: number | null = null;
     const lookAgainAt = (atMs: number) => {
@@ -85,11 +99,11 @@ export class SessionBook {
     };
     for (const session of this.all()) {
       try {
-        const lives = session.rest.dueAtMs() > Date.now() || (await session.rest.lookAfter());
+        const lives = session.idle.dueAtMs > Date.now() || (await session.idle.lookAfter());
         if (!lives) this.#replace(session);
-        else if (session.record.phase !== "new") lookAgainAt(session.rest.dueAtMs());
+        else if (session.context.record.phase !== "new") lookAgainAt(session.idle.dueAtMs);
       } catch (error) {
-        // One session's trouble must not keep the others from their rest.
+        // A failure of one session must not keep the others from being looked after.
         logFailure(error);
         lookAgainAt(Date.now() + RETRY_MS);
       }
@@ -97,28 +111,25 @@ export class SessionBook {
     return nextMs;
   }
 
-  /** Sockets outlive an expired session; what comes next is numbered from the beginning. */
+  /** Moves the sockets of an expired session to a new one, which numbers its events from the beginning. */
   #replace(former: NamedSession): void {
-    const { name } = former.record;
+    const { name } = former.context.record;
     this.#sessions.delete(name);
-    for (const socket of former.delivery.sockets) {
+    for (const socket of former.context.delivery.sockets) {
       socket.startOver();
-      this.open(name).delivery.sockets.add(socket);
+      const session = this.open(name);
+      session.context.delivery.sockets.add(socket);
+      this.bind(session, socket);
     }
   }
 
-  /** What clients ended without purging is kept for a while, yet not without bound. */
+  /** Ended sessions that were not purged are kept for a while, up to a limit. */
   #forgetOldestEnded(max: number): void {
     const ended = this.all()
-      .filter((session) => session.record.phase === "ended" && !session.isClaimed)
-      .sort((one, other) => one.record.lastActiveAt - other.record.lastActiveAt);
+      .filter((session) => session.context.record.phase === "ended" && !session.context.isInUse)
+      .sort((one, other) => one.context.record.lastActiveAt - other.context.record.lastActiveAt);
     for (const session of ended.slice(0, Math.max(0, ended.length - 4 * max))) {
-      this.#parts.ctx.waitUntil(session.rest.expire().then(() => this.#replace(session)));
+      this.#stores.ctx.waitUntil(session.idle.expire().then(() => this.#replace(session)));
     }
   }
-}
-
-function isInUse(session: NamedSession): boolean {
-  const { phase } = session.record;
-  return session.isClaimed || (phase !== "new" && phase !== "ended") || session.unfinishedCount() > 0;
 }

@@ -1,4 +1,4 @@
-/** Owns what happens to each message that comes over a client's WebSocket: parsed once, delegated, answered with its id. */
+/** Owns the handling of each message that a client sends over its WebSocket: parsed once, delegated, answered with its id. */
 import { isLongerThan } from "../byte-length.ts";
 import { fieldErrors, type ProblemInit, toProblem } from "../problem.ts";
 import { ClientMessage } from "../protocol/client-message.ts";
@@ -12,12 +12,21 @@ import { checkpointOf } from "./store/checkpoint-store.ts";
 
 export interface SocketMessagesOptions {
   maxFrameBytes: number;
-  /** @returns 0, or the seconds to wait where there are too many messages. */
+  /** @returns 0, or the seconds to wait if there are too many messages. */
   takeMessage(): number;
-  /** Refuses a session too many. @throws ProblemError `session_limit`. */
+  /** Counts the session against the client's limit. @throws ProblemError `session_limit`. */
   claim(session: NamedSession): void;
   waitUntil(work: Promise<unknown>): void;
 }
+
+/** Messages that use the session's interpreter, or start it. */
+const USING: ReadonlySet<ClientMessage["type"]> = new Set([
+  "execute",
+  "checkpoint",
+  "restore",
+  "complete",
+  "is_complete",
+]);
 
 type Message<T extends ClientMessage["type"]> = Extract<ClientMessage, { type: T }>;
 
@@ -28,12 +37,13 @@ export class SocketMessages {
     this.#options = options;
   }
 
-  /** Takes one frame. Whatever is wrong with it becomes a `problem`; the socket stays open. */
+  /** Handles one frame. An invalid frame is answered with a `problem`; the socket stays open. */
   receive(session: NamedSession, socket: ClientSocket, frame: string | ArrayBuffer): void {
     const message = this.#parse(socket, frame);
-    if (message?.type !== "attach") session.heard(socket);
+    if (message?.type !== "attach") session.release(socket);
     if (message === null) return;
     try {
+      if (USING.has(message.type)) this.#options.claim(session);
       const work = this.#answer(session, socket, message);
       if (work === null) return;
       this.#options.waitUntil(work.catch((error: unknown) => sendProblem(socket, problemOf(error), message.id)));
@@ -64,7 +74,7 @@ export class SocketMessages {
       return null;
     }
     const parsed = ClientMessage.safeParse(value);
-    // Acknowledging is what a client should do as often as it can.
+    // Acknowledgements are not limited: clients should send them often.
     if (parsed.success && parsed.data.type === "ack") return parsed.data;
     const id = idOf(value);
     if (!this.#isWithinRate(socket, id)) return null;
@@ -90,7 +100,7 @@ export class SocketMessages {
     return false;
   }
 
-  /** @returns null where everything is done. */
+  /** @returns null if nothing is left to wait for. */
   #answer(session: NamedSession, socket: ClientSocket, message: ClientMessage): Promise<void> | null {
     switch (message.type) {
       case "execute":
@@ -98,18 +108,16 @@ export class SocketMessages {
       case "input_response":
         return actions.answerInput(session, message.input_id, message.value);
       case "checkpoint":
-        this.#options.claim(session);
         return actions.checkpoint(session, message.name).then((record) => {
           const data = checkpointOf(record);
           const { checkpoint_id } = data;
           socket.send(frameOf({ type: "checkpoint_created", id: message.id, checkpoint_id, data }));
         });
       case "restore":
-        this.#options.claim(session);
         return actions.restore(session, message.checkpoint_id, message.clear_existing).then((data) => {
           const { checkpoint_id } = data;
           socket.send(frameOf({ type: "restored", id: message.id, checkpoint_id, data }));
-          session.announce({ state: "restored", reason: "restore", checkpointId: checkpoint_id }, socket);
+          session.context.announce({ state: "restored", reason: "restore", checkpointId: checkpoint_id }, socket);
         });
       case "cancel":
         return actions.cancel(session, message.execution_id).then(() => {
@@ -122,21 +130,19 @@ export class SocketMessages {
       case "reset":
         return actions.reset(session).then(() => {
           const what = { state: "reset", reason: "reset" } as const;
-          socket.send(session.announcementFrame(what, message.id));
-          session.announce(what, socket);
+          socket.send(session.context.announcementFrame(what, message.id));
+          session.context.announce(what, socket);
         });
       case "attach":
         return this.#attach(session, socket, message);
       case "ack":
-        session.delivery.acknowledge(socket, message.seq);
+        session.context.delivery.acknowledge(socket, message.seq);
         return null;
       case "complete":
-        this.#options.claim(session);
         return actions.complete(session, message.code, message.cursor).then((data) => {
           socket.send(frameOf({ type: "completions", id: message.id, data }));
         });
       case "is_complete":
-        this.#options.claim(session);
         return actions.isComplete(session, message.code).then((data) => {
           socket.send(frameOf({ type: "completeness", id: message.id, data }));
         });
@@ -149,35 +155,33 @@ export class SocketMessages {
   }
 
   #execute(session: NamedSession, socket: ClientSocket, message: Message<"execute">): Promise<void> | null {
-    this.#options.claim(session);
-    const request = actions.requestOf(message, session.parts.settings.MAX_TIMEOUT_SECONDS);
+    const request = actions.requestOf(message, session.context.stores.settings.MAX_TIMEOUT_SECONDS);
     const submitted = actions.execute(session, request, (problem) => sendProblem(socket, problem, message.id));
     if (!submitted.known) return submitted.sent;
     const { executionId, firstSeq: first, lastSeq: last } = submitted.record;
-    if (first !== null && last !== null) session.delivery.replay(socket, executionId, { first, last });
+    if (first !== null && last !== null) session.context.delivery.replay(socket, executionId, { first, last });
     return submitted.record.status === "running" ? session.catchUp() : null;
   }
 
   #attach(session: NamedSession, socket: ClientSocket, message: Message<"attach">): Promise<void> | null {
     socket.attach(message.window, message.after, message.id);
     const finish = () => {
-      socket.isHeld = false;
-      if (!session.needsCatchUp(true)) socket.comeDownTo(session.journal.lastSeq);
-      session.delivery.pump(socket);
-      session.delivery.progressed();
+      socket.replay();
+      if (!session.needsCatchUp(true)) socket.clampCursor(session.context.journal.lastSeq);
+      session.context.delivery.pump(socket);
+      session.context.delivery.onProgress();
     };
-    const needsMore = (message.after ?? 0) > session.journal.lastSeq;
+    const needsMore = (message.after ?? 0) > session.context.journal.lastSeq;
     if (!session.needsCatchUp(needsMore)) {
       finish();
       return null;
     }
-    // Live events wait in the journal meanwhile, so that they come after what is sent again.
-    socket.isHeld = true;
+    // The socket is holding: live events wait in the journal, so that they come after the replayed ones.
     return session.catchUp(needsMore).finally(finish);
   }
 }
 
-/** Tells a socket what went wrong with the message of that id. */
+/** Answers the message with this id with a problem. */
 export function sendProblem(socket: ClientSocket, init: ProblemInit, id?: string): void {
   socket.send(frameOf({ type: "problem", id, data: toProblem(init, socket.state.requestId) }));
 }

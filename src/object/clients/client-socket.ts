@@ -1,4 +1,4 @@
-/** Owns what is known of one client's WebSocket: who it is, how far it has got, what is on the way; kept in its attachment, so that it survives the object's sleep. */
+/** Owns the state of one client's WebSocket: its client, its position and its unacknowledged events. The attachment keeps it while the object hibernates. */
 import type { ClientId, ExecutionId, MessageId, SessionName } from "../../protocol/identity.ts";
 
 /** Events of one execution to send again: those after `after`, up to `until`. */
@@ -6,15 +6,15 @@ export interface ReplayJob {
   executionId: ExecutionId;
   after: number;
   until: number;
-  /** What a client that does not acknowledge has had of it. */
+  /** For a client that does not acknowledge. */
   budget: Budget;
 }
 
-/** How far a client that does not acknowledge has used up what it may have of one execution's output. */
+/** How much of one execution's output was sent to a client that does not acknowledge. */
 export interface Budget {
   /** Bytes sent. */
   used: number;
-  /** Bytes withheld, and the last event that was. */
+  /** Bytes withheld, and the seq of the last event withheld. */
   dropped: number;
   droppedSeq: number;
 }
@@ -26,9 +26,9 @@ interface Attachment {
   clientId: ClientId;
   session: SessionName;
   requestId: string;
-  /** Every event up to here was sent to this socket, or deliberately not. */
+  /** Every event up to this seq was sent to this socket, or deliberately withheld. */
   cursor: number;
-  /** True once the client sent `attach`: from then on it gets `session` messages. */
+  /** True once the client has sent `attach`: from then on it gets `session` messages. */
   isAttached: boolean;
   /** Bytes that may be unacknowledged; null: the client does not acknowledge. */
   window: number | null;
@@ -36,35 +36,37 @@ interface Attachment {
   /** Of each running execution. */
   budgets: Record<ExecutionId, Budget>;
   jobs: ReplayJob[];
-  /** An `attach` whose replay is not through yet. */
+  /** An `attach` that is answered once its replay is out. */
   attaching: { id?: MessageId } | null;
 }
 
 const MAX_POSTPONED = 16;
 
-/** Tags by which the object finds its sockets again. */
-export const sessionTag = (session: SessionName) => `session:${session}`;
+/**
+ * How new events reach the socket.
+ * `holding`: nothing is sent yet; events wait in the journal for the client's first message, or for earlier events of the runner.
+ * `replaying`: the socket reads events from the journal as its window allows.
+ * `live`: the socket is up to date and gets each event as it comes.
+ */
+export type SocketMode = "holding" | "replaying" | "live";
 
 export class ClientSocket {
-  readonly #ws: WebSocket;
+  readonly ws: WebSocket;
   readonly state: Attachment;
-  /** True while events wait in the journal for this socket. */
-  isBehind: boolean;
-  /** True while the object gets from the runner what an `attach` must send first. */
-  isHeld = false;
-  /** Bytes that wait for it in the journal, as far as they came while the object was awake. */
+  #mode: SocketMode;
+  /** Bytes that wait for it in the journal, as far as they arrived since the object started. */
   lag = 0;
   #inFlight: { seq: number; bytes: number }[] = [];
   #inFlightBytes = 0;
   #postponed: string[] = [];
 
   private constructor(ws: WebSocket, state: Attachment) {
-    this.#ws = ws;
+    this.ws = ws;
     this.state = state;
-    this.isBehind = state.jobs.length > 0 || state.attaching !== null;
+    this.#mode = state.jobs.length > 0 || state.attaching !== null ? "replaying" : "live";
   }
 
-  /** A socket just accepted; it sees the events that come after `cursor`. */
+  /** A new socket; it gets the events after `cursor`. */
   static accept(
     ws: WebSocket,
     who: Pick<Attachment, "tenant" | "clientId" | "session" | "requestId" | "cursor">,
@@ -82,13 +84,29 @@ export class ClientSocket {
     return socket;
   }
 
-  /** A socket that outlived the object's memory. */
+  /** A socket that was open before the object hibernated. */
   static wake(ws: WebSocket): ClientSocket {
     return new ClientSocket(ws, ws.deserializeAttachment() as Attachment);
   }
 
-  get isFor(): WebSocket {
-    return this.#ws;
+  get mode(): SocketMode {
+    return this.#mode;
+  }
+
+  /** Sends nothing until `replay`. */
+  hold(): void {
+    this.#mode = "holding";
+  }
+
+  /** Continues from the journal. */
+  replay(): void {
+    this.#mode = "replaying";
+  }
+
+  /** The socket has got everything that the journal holds. */
+  goLive(): void {
+    this.#mode = "live";
+    this.lag = 0;
   }
 
   /** Bytes on the way to a client that acknowledges. */
@@ -96,22 +114,21 @@ export class ClientSocket {
     return this.#inFlightBytes;
   }
 
-  /** Keeps the state in the attachment; due after every change. */
+  /** Writes the state to the attachment. Call it after every change. */
   save(): void {
-    this.#ws.serializeAttachment(this.state);
+    this.ws.serializeAttachment(this.state);
   }
 
-  /** Sends text; a socket that is closing takes it silently. */
+  /** Sends text. A socket that is closing ignores it. */
   send(text: string): void {
     try {
-      this.#ws.send(text);
-    } catch (error) {
-      // The close event that follows removes this socket.
-      if (!(error instanceof Error)) throw error;
+      this.ws.send(text);
+    } catch {
+      // workerd throws if the socket is closing. The close event that follows removes the socket.
     }
   }
 
-  /** Sends an event and counts it as on the way. */
+  /** Sends an event and counts its bytes until the client acknowledges it. */
   sendEvent(seq: number, frame: string, bytes: number): void {
     this.send(frame);
     if (this.state.window === null) return;
@@ -119,13 +136,13 @@ export class ClientSocket {
     this.#inFlightBytes += bytes;
   }
 
-  /** Whether the window lets so many bytes through. One frame always fits where nothing is on the way. */
+  /** Whether `bytes` more fit into the window. A single frame of any size fits into an empty window. */
   hasRoomFor(bytes: number): boolean {
     const { window } = this.state;
     return window === null || this.#inFlightBytes === 0 || this.#inFlightBytes + bytes <= window;
   }
 
-  /** Keeps a message that is no event until the events before it are out; of many, the newest. */
+  /** Keeps a message that is not an event until the events before it are out. Only the newest few are kept. */
   postpone(text: string): void {
     this.#postponed.push(text);
     if (this.#postponed.length > MAX_POSTPONED) this.#postponed.shift();
@@ -149,14 +166,14 @@ export class ClientSocket {
     }
   }
 
-  /** After waking: what the client has not acknowledged counts as on the way. */
+  /** After hibernation: everything that the client has not acknowledged counts as on the way. */
   assumeInFlight(bytes: number): void {
     if (bytes === 0) return;
     this.#inFlight = [{ seq: this.state.cursor, bytes }];
     this.#inFlightBytes = bytes;
   }
 
-  /** The session it was for is no more; the next one counts from the beginning. */
+  /** The session was deleted; the next one of this name numbers its events from the beginning. */
   startOver(): void {
     Object.assign(this.state, {
       cursor: 0,
@@ -167,19 +184,19 @@ export class ClientSocket {
     } satisfies Partial<Attachment>);
     this.#inFlight = [];
     this.#inFlightBytes = 0;
-    this.isBehind = false;
+    this.#mode = "live";
     this.save();
   }
 
-  /** A client that asks for what came after a seq that was never reached sees everything that comes. */
-  comeDownTo(lastSeq: number): void {
+  /** A client that asked for events after a seq that was never reached gets everything from here on. */
+  clampCursor(lastSeq: number): void {
     if (this.state.cursor <= lastSeq) return;
     this.state.cursor = lastSeq;
     this.state.acked = Math.min(this.state.acked, lastSeq);
     this.save();
   }
 
-  /** Takes a new `attach`: from now on the window counts from nothing. */
+  /** Takes an `attach`: the window is empty again, and events wait for `replay`. */
   attach(window: number | undefined, after: number | undefined, id: MessageId | undefined): void {
     this.state.isAttached = true;
     this.state.window = window ?? null;
@@ -192,15 +209,15 @@ export class ClientSocket {
       this.state.acked = after;
       this.state.budgets = {};
     }
-    this.isBehind = true;
+    this.#mode = "holding";
     this.save();
   }
 
   close(code: number, reason: string): void {
     try {
-      this.#ws.close(code, reason);
-    } catch (error) {
-      if (!(error instanceof Error)) throw error;
+      this.ws.close(code, reason);
+    } catch {
+      // workerd throws if the client has closed the socket already.
     }
   }
 }

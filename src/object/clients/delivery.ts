@@ -1,4 +1,4 @@
-/** Owns who of a session's consumers gets which event when: sockets at their own pace, budgets, streams, and the credit that the runner may have. */
+/** Owns which consumer of a session gets which event when: sockets at their own pace, budgets, HTTP streams, and the credit for the runner. */
 
 import { type EventType, isTerminal } from "../../protocol/event.ts";
 import type { ExecutionId, MessageId } from "../../protocol/identity.ts";
@@ -10,18 +10,18 @@ import { gapFrame, TRUNCATED_UNACKNOWLEDGED, textBytesOf, truncatedFrame } from 
 const KIB = 1024;
 /** Characters read from the journal at a time. */
 const READ_CHARS = 512 * KIB;
-/** What the runner may be ahead of the fastest acknowledging consumer, beyond its window: keeps the way there filled. */
+/** How far the runner may be ahead of the fastest acknowledging consumer, beyond its window. Keeps the connection to the runner busy. */
 const SLACK_BYTES = 256 * KIB;
 const MAX_CREDIT_BYTES = 4 * 1024 * KIB;
-/** Where nobody acknowledges, the journal takes output as it comes. */
+/** If no consumer acknowledges, the journal takes output as it comes. */
 const FREE_CREDIT_BYTES = 1024 * KIB;
-/** An acknowledging consumer that stands still for this long no longer holds back the others. */
+/** An acknowledging consumer that takes nothing for this long no longer holds back the others. */
 const STALLED_MS = 5000;
 
-/** No frame of output has more, unless much of it must be escaped. */
+/** The size of a full frame of output, unless many of its characters are escaped. */
 const FULL_FRAME_BYTES = 72 * KIB;
 
-/** A stream of one execution's events; it pulls, so its pulling is its acknowledgement. */
+/** A stream of one execution's events. Its reader pulls, and each pull acknowledges what came before. */
 export interface StreamConsumer {
   executionId: ExecutionId;
   lag: number;
@@ -31,10 +31,10 @@ export interface StreamConsumer {
 export interface DeliveryOptions {
   journal: Journal;
   unackedOutputBytes: number;
-  /** Sends `attached` once everything before it is out. */
-  answerAttach(socket: ClientSocket, id: MessageId | undefined): void;
-  /** Something has moved: credit may be due. */
-  progressed(): void;
+  /** The answer to an `attach`. */
+  attachedFrame(socket: ClientSocket, id: MessageId | undefined): string;
+  /** A consumer made progress, so the runner may be due for credit. */
+  onProgress(): void;
 }
 
 const isOutput = (type: EventType) => type === "output" || type === "display";
@@ -49,13 +49,13 @@ export class Delivery {
     this.#options = options;
   }
 
-  /** Takes up a socket that outlived the object's memory. */
+  /** Adds a socket that was open before the object hibernated. */
   wake(socket: ClientSocket): void {
     const { journal } = this.#options;
     this.sockets.add(socket);
     const { window, acked, cursor } = socket.state;
     if (window !== null && acked < cursor) socket.assumeInFlight(journal.sizeBetween(acked, cursor));
-    if (cursor < journal.lastSeq) socket.isBehind = true;
+    if (cursor < journal.lastSeq) socket.replay();
   }
 
   addStream(stream: StreamConsumer): void {
@@ -64,16 +64,15 @@ export class Delivery {
 
   removeStream(stream: StreamConsumer): void {
     this.#streams.delete(stream);
-    this.progressed();
+    this.onProgress();
   }
 
-  /** Sends a new event to everyone who is up to date; the others find it in the journal. */
+  /** Sends a new event to every consumer that is up to date. The others read it from the journal. */
   broadcast(event: JournalEvent): void {
     for (const socket of this.sockets) {
-      if (socket.isBehind || !this.#offer(socket, event)) {
-        socket.isBehind = true;
-        socket.lag += bytesOf(event);
-      }
+      if (socket.mode === "live" && this.#offer(socket, event)) continue;
+      if (socket.mode === "live") socket.replay();
+      socket.lag += bytesOf(event);
     }
     for (const stream of this.#streams) {
       stream.lag += bytesOf(event);
@@ -81,27 +80,27 @@ export class Delivery {
     }
   }
 
-  /** Tells those who attached; `except` gets an answer of its own. */
+  /** Sends a message to attached clients; `except` gets an answer of its own. */
   announce(text: string, except?: ClientSocket): void {
     for (const socket of this.sockets) {
       if (!socket.state.isAttached || socket === except) continue;
-      if (socket.isBehind) socket.postpone(text);
-      else socket.send(text);
+      if (socket.mode === "live") socket.send(text);
+      else socket.postpone(text);
     }
   }
 
-  /** Sends an execution's events again, as far as they are out already; the rest comes live. */
+  /** Sends the events of an execution again that this socket has passed already; later ones follow live. */
   replay(socket: ClientSocket, executionId: ExecutionId, { first, last }: { first: number; last: number }): void {
     const until = Math.min(last, socket.state.cursor);
     socket.state.jobs.push({ executionId, after: first - 1, until, budget: newBudget() });
-    socket.isBehind = true;
+    if (socket.mode === "live") socket.replay();
     socket.save();
     this.pump(socket);
   }
 
-  /** Sends what waits in the journal, as far as the socket's window lets it. */
+  /** Sends events that wait in the journal, as far as the socket's window allows. */
   pump(socket: ClientSocket): void {
-    if (!socket.isBehind || socket.isHeld) return;
+    if (socket.mode !== "replaying") return;
     const { journal } = this.#options;
     if (!this.#pumpJobs(socket)) return;
     while (socket.state.cursor < journal.lastSeq) {
@@ -113,12 +112,11 @@ export class Delivery {
       }
       socket.state.cursor = Math.max(socket.state.cursor, upTo);
     }
-    socket.isBehind = false;
-    socket.lag = 0;
+    socket.goLive();
     const { attaching } = socket.state;
     socket.state.attaching = null;
     socket.save();
-    if (attaching !== null) this.#options.answerAttach(socket, attaching.id);
+    if (attaching !== null) socket.send(this.#options.attachedFrame(socket, attaching.id));
     socket.sendPostponed();
   }
 
@@ -129,15 +127,15 @@ export class Delivery {
   acknowledge(socket: ClientSocket, seq: number): void {
     socket.acknowledge(seq);
     this.pump(socket);
-    this.progressed();
+    this.onProgress();
   }
 
-  /** A consumer took something. */
-  progressed(): void {
-    this.#options.progressed();
+  /** Recomputes the runner's credit after a consumer made progress. */
+  onProgress(): void {
+    this.#options.onProgress();
   }
 
-  /** Bytes that the runner may have on the way to us at most. */
+  /** Bytes of events that the runner may have on the way to the edge. */
   creditTarget(nowMs: number): number {
     let best = Number.NEGATIVE_INFINITY;
     let others = 0;
@@ -157,7 +155,10 @@ export class Delivery {
     return nowMs - this.#stalledSinceMs >= STALLED_MS ? FREE_CREDIT_BYTES : 0;
   }
 
-  /** Longest frame of output that is of use to all who acknowledge; 0: any. Two fit into the smallest window, so that one is on its way while the other is acknowledged. */
+  /**
+   * The longest frame of output that suits every acknowledging socket; 0: no limit. Two frames fit into the smallest
+   * window, so that one is on the way while the client acknowledges the other.
+   */
   frameLimit(): number {
     let smallest = Number.POSITIVE_INFINITY;
     for (const { state } of this.sockets) smallest = Math.min(smallest, state.window ?? Number.POSITIVE_INFINITY);
@@ -165,12 +166,12 @@ export class Delivery {
     return limit < FULL_FRAME_BYTES ? limit : 0;
   }
 
-  /** When `creditTarget` is to be asked again though nothing moves; null: no need. */
+  /** When `creditTarget` changes by time alone; null: it does not. */
   get stallEndsAtMs(): number | null {
     return this.#stalledSinceMs === null ? null : this.#stalledSinceMs + STALLED_MS;
   }
 
-  /** @returns true where the jobs are through. */
+  /** @returns true if every job is done. */
   #pumpJobs(socket: ClientSocket): boolean {
     const { journal } = this.#options;
     for (let job = socket.state.jobs[0]; job !== undefined; job = socket.state.jobs[0]) {
@@ -206,7 +207,7 @@ export class Delivery {
     socket.state.cursor = to;
   }
 
-  /** Sends one event, or withholds it for good; false: it has to wait. */
+  /** Sends one event, or withholds it for good. @returns false if it has to wait. */
   #offer(socket: ClientSocket, event: JournalEvent): boolean {
     const { state } = socket;
     if (event.seq <= state.cursor) return true;
@@ -218,7 +219,7 @@ export class Delivery {
     return true;
   }
 
-  /** Counts output against what a client that never acknowledges may have on the way. */
+  /** Counts output against the budget of a client that does not acknowledge. */
   #fitsBudget(socket: ClientSocket, event: JournalEvent): boolean {
     const { budgets } = socket.state;
     const budget = budgets[event.executionId] ?? newBudget();
@@ -227,11 +228,11 @@ export class Delivery {
     return this.#fits(socket, event, budget);
   }
 
-  /** Whether the event may still go; before the ending it says how much could not. */
+  /** Whether the budget allows the event. Before an ending, tells the client how much was withheld. */
   #fits(socket: ClientSocket, event: JournalEvent, budget: Budget): boolean {
     if (isOutput(event.type)) {
       budget.used += bytesOf(event);
-      // Once something was withheld, so is the rest: a hole in the middle would be worse than a cut.
+      // After the first withheld event everything is withheld: a cut is clearer than a hole in the middle.
       if (budget.dropped === 0 && budget.used <= this.#options.unackedOutputBytes) return true;
       budget.dropped += textBytesOf(event);
       budget.droppedSeq = event.seq;

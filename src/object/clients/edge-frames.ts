@@ -1,4 +1,4 @@
-/** Owns the text of every frame that the edge makes itself; events that come from a runner are relayed as they are. */
+/** Owns the text of the frames that the edge itself makes. Events from a runner are relayed unchanged. */
 
 import type { z } from "zod";
 import { byteLength } from "../../byte-length.ts";
@@ -10,7 +10,7 @@ import type { JournalEvent } from "../store/journal-row.ts";
 
 type Plain<T> = T extends unknown ? Omit<T, "id"> & { id?: string | undefined } : never;
 
-/** A message as text; an absent id stays out. */
+/** A message as text; an id that is undefined is left out. */
 export function frameOf(message: Plain<ServerMessage>): string {
   return JSON.stringify(message);
 }
@@ -22,7 +22,7 @@ export function gapFrame(from: number, to: number): string {
   return frameOf({ type: "gap", data: { from, to } });
 }
 
-/** Tells one socket what it was not sent. It has the place of the last event that was withheld: on this socket nothing else has. */
+/** Tells one socket how much was withheld from it. Its seq is that of the last withheld event, which no other message on this socket has. */
 export function truncatedFrame(seq: number, executionId: ExecutionId, droppedBytes: number, reason: string): string {
   return frameOf({
     type: "output_truncated",
@@ -39,14 +39,14 @@ export function truncatedFrame(seq: number, executionId: ExecutionId, droppedByt
   });
 }
 
-/** Bytes of what an output or display event carries. */
+/** Bytes of the content of an output or display event. */
 export function textBytesOf(event: JournalEvent): number {
   if (event.type !== "output") return event.frame.length;
   const { data } = JSON.parse(event.frame) as { data: { data: string } };
   return byteLength(data.data);
 }
 
-/** How an execution ends that no runner can end any more. */
+/** The ending of an execution that no runner can end any more. */
 export interface EdgeEnding {
   exceptionType: string;
   message: string;
@@ -56,7 +56,7 @@ export interface EdgeEnding {
   lostExecutions: ExecutionId[];
 }
 
-/** The one terminal message of an execution whose runner is gone, or whose session was ended. */
+/** The terminal event of an execution whose runner is gone, or whose session was ended. */
 export function endingEvent(record: ExecutionRecord, seq: number, ending: EdgeEnding): JournalEvent {
   const now = Date.now() / 1000;
   const frame = frameOf({

@@ -1,4 +1,4 @@
-/** Owns the events of one execution as a stream for HTTP: SSE or NDJSON, replayed and then live, at the reader's pace. */
+/** Owns the HTTP stream of one execution's events: SSE or NDJSON, first replayed, then live, at the reader's pace. */
 
 import { isTerminal } from "../../protocol/event.ts";
 import type { ExecutionId } from "../../protocol/identity.ts";
@@ -15,10 +15,10 @@ export interface EventStreamOptions {
   delivery: Delivery;
   executionId: ExecutionId;
   after: number;
-  /** Where the execution's own events are: from `first` up to `last`, as far as that is known yet. */
+  /** The seqs of the execution's first and last event so far. */
   range(): { first: number | null; last: number | null };
   format: EventStreamFormat;
-  /** Whether the execution has ended: then nothing more is waited for. */
+  /** Whether the execution has ended, so that no more events come. */
   isOver: () => boolean;
 }
 
@@ -30,11 +30,11 @@ function encode(entry: JournalEntry, format: EventStreamFormat): string {
     : `id: ${entry.seq}\nevent: ${entry.type}\ndata: ${frame}\n\n`;
 }
 
-/** Opens the stream; it ends after the terminal message. Who stops reading stops the runner, not the service. */
+/** Opens the stream; it ends after the terminal event. A reader that stops reading slows down the runner, not the service. */
 export function openEventStream(options: EventStreamOptions): ReadableStream<Uint8Array> {
   const { journal, delivery, executionId, format } = options;
   const encoder = new TextEncoder();
-  // What came before the execution's first event is no gap of its own.
+  // A gap before the execution's first event is not a gap of this execution.
   let after = Math.max(options.after, (options.range().first ?? journal.lastSeq + 1) - 1);
   let news = Promise.withResolvers<void>();
   const consumer: StreamConsumer = { executionId, lag: 0, wake: () => news.resolve() };
@@ -56,12 +56,12 @@ export function openEventStream(options: EventStreamOptions): ReadableStream<Uin
         if (hasTerminal || (isThrough && options.isOver())) {
           delivery.removeStream(consumer);
           controller.close();
-          // A reader with a buffer of its own waits for an answer to it.
+          // A reader that brought its own buffer waits until the buffer is answered.
           controller.byobRequest?.respond(0);
           return;
         }
         if (entries.length > 0) {
-          delivery.progressed();
+          delivery.onProgress();
           return;
         }
         await news.promise;
@@ -75,7 +75,7 @@ export function openEventStream(options: EventStreamOptions): ReadableStream<Uin
   return new ReadableStream(source);
 }
 
-/** Without the gaps of other executions behind it; nothing follows the terminal message. */
+/** Leaves out gaps after the execution's last event: they belong to other executions. */
 function ownOf(entries: readonly JournalEntry[], last: number | null): readonly JournalEntry[] {
   return entries.filter((entry) => entry.kind === "event" || (last !== null && entry.from <= last));
 }

@@ -1,4 +1,4 @@
-/** Owns how many messages a client may send: one token bucket, refilled by time alone, so that nothing keeps the object awake. */
+/** Owns how many messages a client may send. It is a token bucket without a timer, because a timer would keep the object awake. */
 
 export class RateLimit {
   readonly #perSecond: number;
@@ -14,7 +14,7 @@ export class RateLimit {
     this.#filledAtMs = nowMs;
   }
 
-  /** Takes one message. @returns 0, or the seconds to wait where there are too many. */
+  /** Counts one message. @returns 0, or the seconds to wait if there are too many. */
   take(nowMs: number): number {
     if (this.#perSecond === 0) return 0;
     const filled = this.#tokens + (Math.max(0, nowMs - this.#filledAtMs) / 1000) * this.#perSecond;

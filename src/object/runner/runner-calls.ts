@@ -1,4 +1,5 @@
-/** Owns the edge's HTTP calls to a runner about one incarnation of a session: blobs out and in, and its end. */
+/** Owns the edge's HTTP calls to a runner about one incarnation of a session: fetch a blob, send a blob, end the session. */
+import { withAbortAfter } from "../../deadline.ts";
 import type { CheckpointId } from "../../protocol/identity.ts";
 import { fetchRunner } from "../../runner-fetch.ts";
 import type { Incarnation } from "../store/session-table.ts";
@@ -13,7 +14,7 @@ export class RunnerCalls {
     this.#token = token;
   }
 
-  /** The blob of a checkpoint just taken, handed to `take` as it streams in. @throws where the runner has none, or is out of reach. */
+  /** The blob of a checkpoint just taken, handed to `take` as it streams in. @throws if the runner has none, or cannot be reached. */
   async takeBlob(
     at: Incarnation,
     id: CheckpointId,
@@ -25,19 +26,19 @@ export class RunnerCalls {
     });
   }
 
-  /** The blob is in the store: the runner need not hold it any more. */
+  /** Lets the runner delete a blob that the store holds. */
   async forgetBlob(at: Incarnation, id: CheckpointId): Promise<void> {
     await this.#call("DELETE", at, `/checkpoints/${id}`, SHORT_DEADLINE_MS, drain);
   }
 
-  /** Hands a stored blob to the runner. @returns false where the runner finds that it is not what `sha256` says. */
+  /** Hands a stored blob to the runner. @returns false if the content does not match `sha256`. */
   async putBlob(
     at: Incarnation,
     id: CheckpointId,
     blob: { body: ReadableStream; size: number; sha256: string },
   ): Promise<boolean> {
     const { readable, writable } = new FixedLengthStream(blob.size);
-    // The answer tells what became of the blob; a runner that refuses early breaks the pipe.
+    // A runner that refuses early breaks the pipe. Its answer tells what happened.
     const piped = blob.body.pipeTo(writable).catch(() => undefined);
     const request = { body: readable, headers: { "x-content-sha256": blob.sha256 } };
     return this.#call(
@@ -55,7 +56,7 @@ export class RunnerCalls {
     );
   }
 
-  /** Ends the interpreter; a runner that is gone has done so already. */
+  /** Ends the interpreter. If the runner is gone, so is the interpreter. */
   async endSession(at: Incarnation): Promise<void> {
     try {
       await this.#call("DELETE", at, "", SHORT_DEADLINE_MS, drain);
@@ -64,8 +65,7 @@ export class RunnerCalls {
     }
   }
 
-  /** The deadline is a timer of our own, since one that still runs after the answer would keep the object awake. */
-  async #call<T>(
+  #call<T>(
     method: string,
     at: Incarnation,
     path: string,
@@ -73,19 +73,15 @@ export class RunnerCalls {
     use: (response: Response) => Promise<T>,
     request: { body?: ReadableStream; headers?: Record<string, string> } = {},
   ): Promise<T> {
-    const late = new AbortController();
-    const timer = setTimeout(() => late.abort(new Error("the runner did not answer in time")), deadlineMs);
-    try {
+    return withAbortAfter(deadlineMs, async (late) => {
       const response = await fetchRunner(new URL(`/v1/sessions/${at.key}${path}`, at.runnerUrl), {
         method,
         headers: { authorization: `Bearer ${this.#token}`, ...request.headers },
-        signal: late.signal,
+        signal: late,
         ...(request.body === undefined ? {} : { body: request.body }),
       });
-      return await use(response);
-    } finally {
-      clearTimeout(timer);
-    }
+      return use(response);
+    });
   }
 }
 

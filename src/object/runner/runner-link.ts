@@ -1,5 +1,6 @@
-/** Owns one WebSocket to a runner: its opening, its requests with their deadlines, its end; what comes in goes to the listener. */
+/** Owns one WebSocket to a runner: its opening, its requests with their deadlines, its end. Events and notices go to the listener. */
 import type { z } from "zod";
+import { withAbortAfter } from "../../deadline.ts";
 import type { LinkEvent, LinkOpen } from "../../protocol/link.ts";
 import { decodeEventFrame, LinkReply, type LinkRequest, type SessionKey } from "../../protocol/link.ts";
 import type { ProblemCode } from "../../protocol/problem.ts";
@@ -12,7 +13,7 @@ export type Answer = Extract<LinkReply, { ref: string }>;
 type Asking = Extract<LinkRequest, { ref: string }>;
 type WithoutRef<T> = T extends unknown ? Omit<T, "ref"> : never;
 
-/** Why a link did not come about, or a request on it was not answered. */
+/** Why a link could not be opened, or a request on it was not answered. */
 export type LinkFault =
   | "unreachable"
   | "not_found"
@@ -47,14 +48,14 @@ export class RequestFailed extends Error {
 
 export interface LinkListener {
   /** Called before any event, in the same turn in which the link counts as open. */
-  opened(link: RunnerLink, opened: Opened): void;
-  event(link: RunnerLink, event: LinkEvent): void;
-  /** Replies that answer no request of ours. */
-  told(link: RunnerLink, reply: LinkReply): void;
+  onOpened(link: RunnerLink, opened: Opened): void;
+  onEvent(link: RunnerLink, event: LinkEvent): void;
+  /** A reply that answers no request of this link. */
+  onReply(link: RunnerLink, reply: LinkReply): void;
   /** Nothing came or went for the idle time. The link stays open unless the listener closes it. */
-  silent(link: RunnerLink): void;
-  /** Once, after a link that was open; not for one that we closed. */
-  lost(link: RunnerLink): void;
+  onIdle(link: RunnerLink): void;
+  /** Called once when an open link closes, unless `close` closed it. */
+  onClosed(link: RunnerLink): void;
 }
 
 export interface LinkOptions {
@@ -84,7 +85,7 @@ export class RunnerLink {
   #nextRef = 1;
   #idleTimer: ReturnType<typeof setTimeout> | null = null;
   #lastUsedMs = 0;
-  /** Credit that the runner still has, as far as we know. */
+  /** Credit that the runner has left, as far as the edge knows. */
   credit: number;
 
   private constructor(options: LinkOptions) {
@@ -92,7 +93,7 @@ export class RunnerLink {
     this.credit = options.open.credit;
   }
 
-  /** Opens a link. @throws LinkError where the runner is out of reach or refuses. */
+  /** Opens a link. @throws LinkError if the runner cannot be reached or refuses. */
   static async open(options: LinkOptions): Promise<RunnerLink> {
     const link = new RunnerLink(options);
     await link.#connect();
@@ -116,7 +117,7 @@ export class RunnerLink {
     this.#send({ type: "credit", bytes });
   }
 
-  /** Asks and waits. @throws RequestFailed where the runner says so, LinkError where no answer comes. */
+  /** Sends a request and waits for its answer. @throws RequestFailed if the runner says so, LinkError if no answer comes. */
   ask<T extends WithoutRef<Asking>>(request: T, deadlineMs: number): Promise<Answer> {
     const ref = String(this.#nextRef);
     this.#nextRef += 1;
@@ -134,50 +135,52 @@ export class RunnerLink {
     });
   }
 
-  /** Closes in peace; the listener hears nothing of it. */
+  /** Closes the link without a call of the listener. */
   close(): void {
     this.#end(CLOSE_NORMAL, false);
   }
 
   async #connect(): Promise<void> {
     const { url, key, token, open, openDeadlineMs } = this.#options;
-    const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(), openDeadlineMs);
     try {
-      const response = await fetchRunner(new URL(`/v1/sessions/${key}/link`, url), {
-        headers: { upgrade: "websocket", authorization: `Bearer ${token}` },
-        signal: abort.signal,
-      });
-      const socket = response.webSocket;
-      if (socket === null) {
-        await response.body?.cancel();
-        throw new LinkError(
-          response.status === 404 ? "not_found" : response.status === 503 ? "draining" : "runner_error",
-          `The runner answered ${response.status} to a link.`,
-        );
-      }
-      this.#socket = socket;
-      await new Promise<void>((resolve, reject) => {
-        abort.signal.addEventListener("abort", () => reject(new LinkError("unreachable", "The runner is silent.")));
-        socket.addEventListener("message", (message) => this.#receive(message.data, resolve, reject));
-        socket.addEventListener("close", () => {
-          reject(new LinkError("unreachable", "The link closed."));
-          this.#end(CLOSE_NORMAL, true);
+      await withAbortAfter(openDeadlineMs, async (late) => {
+        const response = await fetchRunner(new URL(`/v1/sessions/${key}/link`, url), {
+          headers: { upgrade: "websocket", authorization: `Bearer ${token}` },
+          signal: late,
         });
-        socket.addEventListener("error", () => {
-          reject(new LinkError("unreachable", "The link broke."));
-          this.#end(CLOSE_NORMAL, true);
-        });
-        socket.accept();
-        socket.send(JSON.stringify({ ...open, type: "open" } satisfies z.input<typeof LinkOpen>));
+        const socket = response.webSocket;
+        if (socket === null) {
+          await response.body?.cancel();
+          throw new LinkError(
+            response.status === 404 ? "not_found" : response.status === 503 ? "draining" : "runner_error",
+            `The runner answered ${response.status} to a link.`,
+          );
+        }
+        this.#socket = socket;
+        await this.#openOn(socket, open, late);
       });
     } catch (error) {
       this.#end(CLOSE_NORMAL, false);
       if (error instanceof LinkError) throw error;
       throw new LinkError("unreachable", "The runner cannot be reached.");
-    } finally {
-      clearTimeout(timer);
     }
+  }
+
+  #openOn(socket: WebSocket, open: LinkOptions["open"], late: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      late.addEventListener("abort", () => reject(new LinkError("unreachable", "The runner is silent.")));
+      socket.addEventListener("message", (message) => this.#receive(message.data, resolve, reject));
+      socket.addEventListener("close", () => {
+        reject(new LinkError("unreachable", "The link closed."));
+        this.#end(CLOSE_NORMAL, true);
+      });
+      socket.addEventListener("error", () => {
+        reject(new LinkError("unreachable", "The link broke."));
+        this.#end(CLOSE_NORMAL, true);
+      });
+      socket.accept();
+      socket.send(JSON.stringify({ ...open, type: "open" } satisfies z.input<typeof LinkOpen>));
+    });
   }
 
   #receive(text: string | ArrayBuffer, resolve: () => void, reject: (error: Error) => void): void {
@@ -190,24 +193,24 @@ export class RunnerLink {
       if (event !== null) {
         this.credit -= event.bytes;
         notePassed(event.bytes);
-        listener.event(this, event);
+        listener.onEvent(this, event);
         return;
       }
       const reply = LinkReply.parse(JSON.parse(text));
       if (reply.type === "opened") {
         this.#state = "open";
         this.#watchSilence();
-        listener.opened(this, reply);
+        listener.onOpened(this, reply);
         resolve();
       } else if (reply.type === "refused") {
         reject(new LinkError(reply.code, reply.detail, reply.retry_after));
       } else if ("ref" in reply && this.#waiting.has(reply.ref)) {
         this.#settle(reply);
       } else {
-        listener.told(this, reply);
+        listener.onReply(this, reply);
       }
     } catch (error) {
-      // A runner that breaks the contract is as good as gone; what it sent is not repeated anywhere.
+      // A runner that breaks the contract counts as gone. The log does not repeat what it sent.
       console.error("a frame on the link is wrong", error instanceof Error ? error.message : "");
       reject(new LinkError("runner_error", "The runner broke the contract."));
       this.#end(CLOSE_VIOLATION, true);
@@ -235,9 +238,9 @@ export class RunnerLink {
       () => {
         if (this.#state !== "open") return;
         if (Date.now() - this.#lastUsedMs >= this.#options.idleMs) {
-          // Looked at again after another idle time, should the listener keep it.
+          // If the listener keeps the link, it is called again after another idle time.
           this.#lastUsedMs = Date.now();
-          if (!this.hasWaiting) this.#options.listener.silent(this);
+          if (!this.hasWaiting) this.#options.listener.onIdle(this);
         }
         if (this.isOpen) this.#watchSilence();
       },
@@ -257,10 +260,9 @@ export class RunnerLink {
     this.#waiting.clear();
     try {
       this.#socket?.close(code);
-    } catch (error) {
-      // Closing a socket that the other side has closed already is not an event.
-      if (!(error instanceof TypeError || error instanceof Error)) throw error;
+    } catch {
+      // workerd throws if the runner has closed the socket already.
     }
-    if (wasOpen && tellListener) this.#options.listener.lost(this);
+    if (wasOpen && tellListener) this.#options.listener.onClosed(this);
   }
 }

@@ -1,4 +1,4 @@
-/** Owns what clients can ask of a session, the same for WebSocket and REST; who asks, and how the answer is dressed, is the caller's. */
+/** Owns what clients can ask of a session. WebSocket and REST both call these; each caller shapes the answer itself. */
 import type { z } from "zod";
 import { isLongerThan } from "../../byte-length.ts";
 import { notFound, ProblemError, type ProblemInit } from "../../problem.ts";
@@ -13,20 +13,20 @@ import type { CheckpointRecord } from "../store/checkpoint-store.ts";
 import type { ExecutionRecord } from "../store/execution-table.ts";
 import type { NamedSession } from "./named-session.ts";
 
-/** For what the runner answers at once, on top of the turn that a question has to wait for. */
+/** For what the runner answers at once. A question that waits for its turn gets that time on top. */
 const PROMPT_DEADLINE_MS = 10_000;
 const RESET_DEADLINE_MS = 60_000;
 
 export interface ExecuteRequest {
   executionId: ExecutionId;
-  /** False for an id that the server made just now: nobody can have used it. */
+  /** False for an id that the server has just made: no client can have used it. */
   isClientsId: boolean;
   code: string;
   policy: TransactionPolicy;
   timeout: number;
 }
 
-/** What a message or a body asks for. */
+/** The request that a message or a body makes. */
 export function requestOf(asked: z.output<typeof ExecuteBody>, maxTimeoutSeconds: number): ExecuteRequest {
   return {
     executionId: newExecutionId(asked.id),
@@ -39,21 +39,22 @@ export function requestOf(asked: z.output<typeof ExecuteBody>, maxTimeoutSeconds
 
 export type Submitted =
   | { known: true; record: ExecutionRecord }
-  /** `sent`: null where it is on its way, or a promise that it will be. */
+  /** `sent`: null if it was sent, or a promise that it will be. */
   | { known: false; record: ExecutionRecord; sent: Promise<void> | null };
 
-/** Takes code to be run, or finds that it was taken before. @throws ProblemError. */
+/** Accepts code to run, or finds that it was accepted before. @throws ProblemError. */
 export function execute(
   session: NamedSession,
   request: ExecuteRequest,
   onRefused: (problem: ProblemInit) => void,
 ): Submitted {
-  const { executions, settings } = session.parts;
+  const { context } = session;
+  const { executions, settings } = context.stores;
   const { executionId, code, policy, timeout } = request;
   const held = executions.held(executionId) ?? (request.isClientsId ? executions.find(executionId) : undefined);
   if (held !== undefined) {
     held.code ??= code;
-    if (held.code === code && held.session === session.record.name) return { known: true, record: held };
+    if (held.code === code && held.session === context.record.name) return { known: true, record: held };
     throw new ProblemError({
       code: "idempotency_conflict",
       detail: held.code === code ? "This id was used in another session." : "This id was used with other code.",
@@ -73,95 +74,91 @@ export function execute(
       errors: [{ path: "timeout", message }],
     });
   }
-  // One runs, the others wait.
-  if (session.unfinishedCount() > settings.MAX_QUEUED_EXECUTIONS) {
+  // One execution runs; the limit is for those that wait.
+  if (context.unfinishedCount > settings.MAX_QUEUED_EXECUTIONS) {
     throw new ProblemError({
       code: "queue_full",
       detail: `${settings.MAX_QUEUED_EXECUTIONS} executions are waiting already.`,
       retryAfter: 1,
     });
   }
-  const record = executions.add({ executionId, session: session.record.name, policy, timeout, code });
-  session.noteChange();
-  session.noteActivity();
+  const record = executions.add({ executionId, session: context.record.name, policy, timeout, code });
+  context.noteChange();
+  context.noteActivity();
   return { known: false, record, sent: session.submissions.submit(record, onRefused) };
 }
 
-/** Ends a waiting execution, or interrupts a running one. @throws ProblemError `not_found` where it is over or unknown. */
+/** Ends a waiting execution, or interrupts a running one. @throws ProblemError `not_found` if it has ended or is unknown. */
 export async function cancel(session: NamedSession, id: ExecutionId): Promise<void> {
   const link = await session.incarnations.resume();
-  const record = session.parts.executions.held(id);
+  const record = session.context.stores.executions.held(id);
   if (link === null || record?.status !== "running") throw notFound("execution to cancel");
-  session.touch();
+  session.context.touch();
   await link.ask({ type: "cancel", execution_id: id }, PROMPT_DEADLINE_MS);
 }
 
-/** Sends SIGINT to what runs now. @returns which execution that was, or null. */
+/** Sends SIGINT to the running execution. @returns its id, or null. */
 export async function interrupt(session: NamedSession): Promise<ExecutionId | null> {
   const link = await session.incarnations.resume();
   if (link === null) return null;
-  session.touch();
+  session.context.touch();
   const answer = await link.ask({ type: "interrupt" }, PROMPT_DEADLINE_MS);
   return answer.type === "done" ? (answer.execution_id ?? null) : null;
 }
 
-/** Starts over with a fresh interpreter; checkpoints stay. */
+/** Starts over with a fresh interpreter; checkpoints stay. A session that was never used is not touched. */
 export async function reset(session: NamedSession): Promise<void> {
-  const link = await session.incarnations.resume();
-  session.touch();
+  const { context, checkpointing, incarnations } = session;
+  const link = await incarnations.resume();
+  if (context.record.phase === "new") return;
+  context.touch();
   if (link === null) {
-    session.record.returning = null;
-    await session.checkpointing.forgetRecovery(false);
+    context.record.returning = null;
+    await checkpointing.forgetRecovery(false);
     return;
   }
-  session.noteChange();
-  const changes = session.changes();
-  session.quietStates += 1;
-  try {
+  context.noteChange();
+  const { changes } = context;
+  await context.changeState(async () => {
     await link.ask({ type: "reset" }, RESET_DEADLINE_MS);
-    await session.checkpointing.forgetRecovery(session.changes() !== changes);
-  } finally {
-    session.quietStates -= 1;
-  }
+    await checkpointing.forgetRecovery(context.changes !== changes);
+  });
 }
 
 export async function checkpoint(session: NamedSession, name: string | undefined): Promise<CheckpointRecord> {
   const link = await session.incarnations.ensure();
-  session.touch();
+  session.context.touch();
   return session.checkpointing.take(link, "asked", name ?? null);
 }
 
+/** @throws ProblemError `not_found` if clients cannot see such a checkpoint. */
 export async function restore(
   session: NamedSession,
   id: CheckpointId,
   clearExisting: boolean,
 ): Promise<RestoreOutcome> {
-  const known = session.parts.checkpoints.find(id);
-  if (known === null || known.kind === "kept") throw notFound("checkpoint");
-  const link = await session.incarnations.ensure();
-  session.noteChange();
-  session.quietStates += 1;
-  try {
-    return await session.checkpointing.restore(link, id, clearExisting);
-  } finally {
-    session.quietStates -= 1;
-  }
+  const { context, checkpointing, incarnations } = session;
+  // Before an interpreter is started for nothing.
+  context.stores.checkpoints.visible(id);
+  const link = await incarnations.ensure();
+  context.noteChange();
+  return context.changeState(() => checkpointing.restore(link, id, clearExisting));
 }
 
-/** Answers a prompt; the first answer counts. @throws ProblemError `not_found` where nothing waits for it. */
+/** Answers a prompt; the first answer counts. @throws ProblemError `not_found` if nothing waits for it. */
 export async function answerInput(
-  session: NamedSession,
+  { context, incarnations }: NamedSession,
   inputId: string,
   value: string | null,
   executionId?: ExecutionId,
 ): Promise<void> {
-  const link = await session.incarnations.resume();
-  const waiting = session.parts.executions.pendingInputOf(session.record.name);
+  const link = await incarnations.resume();
+  const waiting = context.pendingInputs.current;
   const isWaiting =
     waiting?.input_id === inputId && (executionId === undefined || waiting.execution_id === executionId);
   if (link === null || !isWaiting) throw notFound("input waiting for an answer");
-  session.parts.executions.takePendingInput(inputId);
-  session.touch();
+  context.pendingInputs.take(inputId);
+  context.touch();
   await link.ask({ type: "input_response", input_id: inputId, value }, PROMPT_DEADLINE_MS);
 }
 
@@ -171,16 +168,16 @@ export async function complete(
   cursor: number,
 ): Promise<z.infer<typeof Completions>> {
   const link = await session.incarnations.ensure();
-  session.touch();
-  const answer = await link.ask({ type: "complete", code, cursor }, PROMPT_DEADLINE_MS + session.queueMs());
+  session.context.touch();
+  const answer = await link.ask({ type: "complete", code, cursor }, PROMPT_DEADLINE_MS + session.context.queueMs);
   if (answer.type === "completions") return answer.data;
   throw unexpected(answer);
 }
 
 export async function isComplete(session: NamedSession, code: string): Promise<z.infer<typeof Completeness>> {
   const link = await session.incarnations.ensure();
-  session.touch();
-  const answer = await link.ask({ type: "is_complete", code }, PROMPT_DEADLINE_MS + session.queueMs());
+  session.context.touch();
+  const answer = await link.ask({ type: "is_complete", code }, PROMPT_DEADLINE_MS + session.context.queueMs);
   if (answer.type === "completeness") return answer.data;
   throw unexpected(answer);
 }

@@ -1,44 +1,34 @@
-/** Owns how a session's state is saved and brought back: asks the runner, moves the blob between runner and store, keeps the recovery checkpoint. */
+/** Owns how a session's state is saved and restored: asks the runner, moves the blob between runner and store, keeps the recovery checkpoint. */
 
-import { notFound, ProblemError } from "../../problem.ts";
+import { ProblemError } from "../../problem.ts";
 import type { CheckpointId } from "../../protocol/identity.ts";
 import type { Missing, RestoreOutcome } from "../../protocol/server-message.ts";
 import type { RunnerLink } from "../runner/runner-link.ts";
-import type { CheckpointKind, CheckpointRecord } from "../store/checkpoint-store.ts";
-import type { Incarnation, SessionRecord } from "../store/session-table.ts";
-import type { ClientStores } from "./client-stores.ts";
+import { type CheckpointKind, type CheckpointRecord, isListed } from "../store/checkpoint-store.ts";
+import type { Incarnation } from "../store/session-table.ts";
+import type { SessionContext } from "./session-context.ts";
 
-/** A checkpoint and a restore wait their turn behind what runs; this comes on top of that. */
+/** For the work itself. Checkpoints and restores also wait for the executions before them. */
 const WORK_DEADLINE_MS = 120_000;
-
-export interface CheckpointingHost {
-  readonly parts: ClientStores;
-  readonly record: SessionRecord;
-  save(): void;
-  /** Changes with everything that may change the interpreter's state. */
-  changes(): number;
-  /** Milliseconds that what runs and waits may still take. */
-  queueMs(): number;
-}
 
 const unavailable = (detail: string) => new ProblemError({ code: "checkpoint_unavailable", detail });
 
 export class Checkpointing {
-  readonly #host: CheckpointingHost;
+  readonly #context: SessionContext;
 
-  constructor(host: CheckpointingHost) {
-    this.#host = host;
+  constructor(context: SessionContext) {
+    this.#context = context;
   }
 
-  /** Saves the state as it is once everything sent so far has run. A checkpoint that is not `durable` lives as long as its snapshot. */
+  /** Saves the state that results from everything sent so far. A checkpoint that is not `durable` lives as long as its snapshot. */
   async take(link: RunnerLink, kind: CheckpointKind, name: string | null): Promise<CheckpointRecord> {
-    const { parts, record } = this.#host;
+    const { stores, record } = this.#context;
     const incarnation = record.incarnation;
     if (incarnation === null) throw new ProblemError({ code: "runner_error", detail: "The interpreter is gone." });
     const id = `ck_${crypto.randomUUID().replaceAll("-", "")}` as CheckpointId;
-    const ordinal = parts.executions.lastOrdinal;
-    const changes = this.#host.changes();
-    const taken = await link.ask({ type: "checkpoint", checkpoint_id: id }, WORK_DEADLINE_MS + this.#host.queueMs());
+    const ordinal = stores.executions.lastOrdinal;
+    const changes = this.#context.changes;
+    const taken = await link.ask({ type: "checkpoint", checkpoint_id: id }, WORK_DEADLINE_MS + this.#context.queueMs);
     if (taken.type !== "checkpoint_taken")
       throw new ProblemError({ code: "runner_error", detail: "No checkpoint came." });
     const unsigned = { id, session: record.name, size: taken.size, sha256: taken.sha256 };
@@ -49,7 +39,7 @@ export class Checkpointing {
       createdAt: Date.now() / 1000,
       durable: false,
       skipped: taken.skipped,
-      signature: await parts.checkpoints.sign(parts.owner, unsigned),
+      signature: await stores.checkpoints.sign(stores.owner, unsigned),
       incarnation: incarnation.key,
     };
     checkpoint.durable = await this.#store(incarnation, checkpoint);
@@ -57,31 +47,30 @@ export class Checkpointing {
       link.tell({ type: "drop_checkpoint", checkpoint_id: id });
       return checkpoint;
     }
-    parts.checkpoints.save(checkpoint);
+    stores.checkpoints.save(checkpoint);
     if (checkpoint.durable && record.incarnation?.key === incarnation.key) {
-      await this.#becomeRecovery(checkpoint, ordinal, this.#host.changes() !== changes);
+      await this.#becomeRecovery(checkpoint, ordinal, this.#context.changes !== changes);
     }
-    // The edge's own checkpoints must not push the client's out of the snapshots' places.
+    // The runner keeps few snapshots. An automatic one must not displace a snapshot that the client asked for.
     if (kind === "automatic") link.tell({ type: "drop_checkpoint", checkpoint_id: id });
-    else if (checkpoint.durable) parts.ctx.waitUntil(quietly(parts.runnerCalls.forgetBlob(incarnation, id)));
+    else if (checkpoint.durable) stores.ctx.waitUntil(quietly(stores.runnerCalls.forgetBlob(incarnation, id)));
     return checkpoint;
   }
 
-  /** Goes back to a checkpoint: by its snapshot where that lives, else by its blob. */
+  /** Restores a checkpoint: from its snapshot if the runner still has that, else from its blob. @throws ProblemError `not_found`. */
   async restore(link: RunnerLink, id: CheckpointId, clearExisting: boolean): Promise<RestoreOutcome> {
-    const { parts, record } = this.#host;
-    const checkpoint = parts.checkpoints.find(id);
+    const { stores, record } = this.#context;
+    const checkpoint = stores.checkpoints.visible(id);
     const incarnation = record.incarnation;
-    if (checkpoint === null || checkpoint.kind === "kept") throw notFound("checkpoint");
     if (incarnation === null) throw new ProblemError({ code: "runner_error", detail: "The interpreter is gone." });
-    const ordinal = parts.executions.lastOrdinal;
-    const changes = this.#host.changes();
+    const ordinal = stores.executions.lastOrdinal;
+    const changes = this.#context.changes;
     const answer =
       (checkpoint.incarnation === incarnation.key ? await this.#ask(link, id, clearExisting, false) : null) ??
       (await this.#restoreBlob(link, incarnation, checkpoint, clearExisting));
     if (record.incarnation?.key === incarnation.key) {
       const isSame = clearExisting && checkpoint.durable;
-      if (isSame) await this.#becomeRecovery(checkpoint, ordinal, this.#host.changes() !== changes);
+      if (isSame) await this.#becomeRecovery(checkpoint, ordinal, this.#context.changes !== changes);
       else this.#noteDirty();
     }
     const missing = mergeMissing(answer.source === "stored" ? checkpoint.skipped : [], answer.missing);
@@ -91,63 +80,63 @@ export class Checkpointing {
   /**
    * Brings a new interpreter to the recovery checkpoint.
    *
-   * @returns what could not be brought back; null where there is nothing to go back to.
+   * @returns what could not be restored; null if there is no recovery checkpoint.
    * @throws ProblemError `checkpoint_unavailable`.
    */
   async recover(link: RunnerLink, incarnation: Incarnation): Promise<{ id: CheckpointId; missing: Missing[] } | null> {
-    const { parts, record } = this.#host;
+    const { stores, record } = this.#context;
     if (record.recoveryId === null) return null;
-    const checkpoint = parts.checkpoints.find(record.recoveryId);
+    const checkpoint = stores.checkpoints.find(record.recoveryId);
     if (checkpoint === null) throw unavailable("The checkpoint of the suspended session is gone.");
     const { missing } = await this.#restoreBlob(link, incarnation, checkpoint, true);
     return { id: checkpoint.id, missing: mergeMissing(checkpoint.skipped, missing) };
   }
 
-  /** Forgets a checkpoint for its client; the one that alone can bring the session back stays until there is another. */
+  /** Deletes a checkpoint for its client. The recovery checkpoint itself is kept, hidden, until there is a newer one. */
   async delete(checkpoint: CheckpointRecord, link: RunnerLink | null): Promise<void> {
-    const { parts, record } = this.#host;
+    const { stores, record } = this.#context;
     link?.tell({ type: "drop_checkpoint", checkpoint_id: checkpoint.id });
-    if (record.recoveryId === checkpoint.id) parts.checkpoints.save({ ...checkpoint, kind: "kept", name: null });
-    else await parts.checkpoints.delete(checkpoint);
+    if (record.recoveryId === checkpoint.id) stores.checkpoints.save({ ...checkpoint, kind: "kept", name: null });
+    else await stores.checkpoints.delete(checkpoint);
   }
 
-  /** After a reset there is nothing to go back to by itself. */
+  /** Forgets the recovery checkpoint: after a reset, a lost interpreter is followed by a fresh one. */
   async forgetRecovery(isDirty: boolean): Promise<void> {
-    const { parts, record } = this.#host;
+    const { stores, record } = this.#context;
     const former = record.recoveryId;
     record.recoveryId = null;
-    record.recoveryOrdinal = parts.executions.lastOrdinal;
+    record.recoveryOrdinal = stores.executions.lastOrdinal;
     record.isDirty = isDirty;
-    this.#host.save();
+    this.#context.save();
     await this.#dropFormer(former);
   }
 
   #noteDirty(): void {
-    this.#host.record.isDirty = true;
-    this.#host.save();
+    this.#context.record.isDirty = true;
+    this.#context.save();
   }
 
   async #becomeRecovery(checkpoint: CheckpointRecord, ordinal: number, isDirty: boolean): Promise<void> {
-    const { record } = this.#host;
+    const { record } = this.#context;
     const former = record.recoveryId;
     record.recoveryId = checkpoint.id;
     record.recoveryOrdinal = ordinal;
     record.isDirty = isDirty;
-    this.#host.save();
+    this.#context.save();
     if (former !== checkpoint.id) await this.#dropFormer(former);
   }
 
   async #dropFormer(id: CheckpointId | null): Promise<void> {
-    const former = id === null ? null : this.#host.parts.checkpoints.find(id);
-    if (former !== null && former.kind !== "asked") await quietly(this.#host.parts.checkpoints.delete(former));
+    const former = id === null ? null : this.#context.stores.checkpoints.find(id);
+    if (former !== null && !isListed(former)) await quietly(this.#context.stores.checkpoints.delete(former));
   }
 
   async #store(incarnation: Incarnation, checkpoint: CheckpointRecord): Promise<boolean> {
-    const { parts } = this.#host;
-    if (checkpoint.size > parts.settings.CHECKPOINT_MAX_BYTES) return false;
+    const { stores } = this.#context;
+    if (checkpoint.size > stores.settings.CHECKPOINT_MAX_BYTES) return false;
     try {
-      await parts.runnerCalls.takeBlob(incarnation, checkpoint.id, (blob) =>
-        parts.checkpoints.putBlob(parts.owner, checkpoint, blob),
+      await stores.runnerCalls.takeBlob(incarnation, checkpoint.id, (blob) =>
+        stores.checkpoints.putBlob(checkpoint, blob),
       );
       return true;
     } catch (error) {
@@ -162,22 +151,22 @@ export class Checkpointing {
     checkpoint: CheckpointRecord,
     clearExisting: boolean,
   ): Promise<{ source: "snapshot" | "stored"; missing: Missing[] }> {
-    const { parts } = this.#host;
-    const body = checkpoint.durable ? await parts.checkpoints.getBlob(parts.owner, checkpoint) : null;
+    const { stores } = this.#context;
+    const body = checkpoint.durable ? await stores.checkpoints.getBlob(stores.owner, checkpoint) : null;
     if (body === null) throw unavailable("The checkpoint's content is gone or not what was saved.");
     const { size, sha256 } = checkpoint;
-    const isTaken = await parts.runnerCalls.putBlob(incarnation, checkpoint.id, { body, size, sha256 });
+    const isTaken = await stores.runnerCalls.putBlob(incarnation, checkpoint.id, { body, size, sha256 });
     if (!isTaken) throw unavailable("The checkpoint's content is not what was saved.");
     const answer = await this.#ask(link, checkpoint.id, clearExisting, true);
-    if (answer === null) throw unavailable("The runner has no use for the checkpoint's content.");
+    if (answer === null) throw unavailable("The runner did not accept the checkpoint's content.");
     return answer;
   }
 
-  /** @returns null where the runner needs the blob. */
+  /** @returns null if the runner needs the blob. */
   async #ask(link: RunnerLink, id: CheckpointId, clearExisting: boolean, blob: boolean) {
     const answer = await link.ask(
       { type: "restore", checkpoint_id: id, clear_existing: clearExisting, blob },
-      WORK_DEADLINE_MS + this.#host.queueMs(),
+      WORK_DEADLINE_MS + this.#context.queueMs,
     );
     if (answer.type === "restored") return { source: answer.source, missing: answer.missing };
     if (answer.type === "blob_required") return null;
@@ -191,7 +180,7 @@ function mergeMissing(...lists: Missing[][]): Missing[] {
   return [...byName.values()];
 }
 
-/** For cleaning up: what stays behind is deleted with the session. */
+/** For cleaning up: whatever could not be deleted goes with the session. */
 async function quietly(work: Promise<unknown>): Promise<void> {
   try {
     await work;

@@ -5,11 +5,11 @@ import { settingsOf } from "../../env.ts";
 import type { ClientId } from "../../protocol/identity.ts";
 import { RunnerCalls } from "../runner/runner-calls.ts";
 import { CheckpointStore, type Owner } from "../store/checkpoint-store.ts";
-import { Executions } from "../store/execution-table.ts";
+import { ExecutionTable } from "../store/execution-table.ts";
 import { createTables } from "../store/schema.ts";
 import { SessionTable } from "../store/session-table.ts";
 
-/** All code that is kept, in journals' sizes. */
+/** The code of all executions may take this many times the size of one journal. */
 const CODE_SHARE = 4;
 
 export class ClientStores {
@@ -17,11 +17,11 @@ export class ClientStores {
   readonly env: Bindings;
   readonly settings: Settings;
   readonly table: SessionTable;
-  readonly executions: Executions;
+  readonly executions: ExecutionTable;
   readonly checkpoints: CheckpointStore;
   readonly runnerCalls: RunnerCalls;
   #owner: Owner | null;
-  /** When the object's alarm rings; undefined: not looked up since it woke. */
+  /** When the object's alarm rings; undefined: not looked up since the object started. */
   #alarmAtMs: number | null | undefined;
 
   constructor(ctx: DurableObjectState, env: Bindings) {
@@ -31,7 +31,7 @@ export class ClientStores {
     const { sql } = ctx.storage;
     createTables(sql);
     this.table = new SessionTable(sql);
-    this.executions = new Executions(sql, CODE_SHARE * this.settings.JOURNAL_MAX_BYTES);
+    this.executions = new ExecutionTable(sql, CODE_SHARE * this.settings.JOURNAL_MAX_BYTES);
     this.checkpoints = new CheckpointStore({
       sql,
       bucket: env.CHECKPOINTS,
@@ -43,7 +43,7 @@ export class ClientStores {
     this.#owner = row === undefined ? null : { tenant: row.tenant, clientId: row.client_id as ClientId };
   }
 
-  /** Who the client is. The object's name is made of it, so that it is the same in every call. */
+  /** Who the client is. The object's name is derived from it, so it is the same in every call. */
   get owner(): Owner {
     if (this.#owner === null) throw new Error("nobody has called this object yet");
     return this.#owner;
@@ -60,12 +60,12 @@ export class ClientStores {
     );
   }
 
-  /** Does work that nobody waits for; a failure is logged. */
+  /** Lets work go on that no caller waits for. A failure is logged. */
   inBackground(work: Promise<unknown>): void {
     this.ctx.waitUntil(work.catch(logFailure));
   }
 
-  /** Sees to it that the alarm rings at `atMs` or before. Later is not worth a write: the alarm looks again when it rings. */
+  /** Makes sure that the alarm rings at `atMs` or before. A later time is not written, because the alarm checks again when it rings. */
   wantAlarm(atMs: number): void {
     if (this.#alarmAtMs === undefined) {
       this.ctx.waitUntil(
@@ -92,7 +92,7 @@ export class ClientStores {
   }
 }
 
-/** Notes a failure that no caller hears of. */
+/** Logs a failure that no caller sees. */
 export function logFailure(error: unknown): void {
   console.warn("in the background:", error instanceof Error ? error.message : "");
 }

@@ -1,94 +1,92 @@
-/** Owns the way of every event: into the journal's memory, out to the clients, onto disk a little later, and then off the runner's ring. */
+/** Owns the path of every event: into the journal's memory, out to the clients, to disk a little later, then out of the runner's ring. */
 
 import { isTerminal } from "../../protocol/event.ts";
 import type { ExecutionId } from "../../protocol/identity.ts";
-import type { Delivery } from "../clients/delivery.ts";
-import type { Journal } from "../store/journal.ts";
 import type { JournalEvent } from "../store/journal-row.ts";
-import { RESERVE_LEFT, RESERVE_STRIDE, type SessionRecord } from "../store/session-table.ts";
-import type { ClientStores } from "./client-stores.ts";
+import { RESERVE_LEFT, RESERVE_STRIDE } from "../store/session-table.ts";
 import type { Incarnations } from "./incarnations.ts";
+import type { SessionContext } from "./session-context.ts";
 
 /** A quarter of what the runner's ring holds: fewer writes take less time for the same output. */
 const WRITE_AT_CHARS = 1024 * 1024;
-/** Of a small journal's size: what is not written yet must not push out what somebody is about to read. */
+/** Share of a small journal: unwritten events must not displace events that a client is about to read. */
 const WRITE_AT_SHARE = 1 / 4;
 const WRITE_AFTER_MS = 250;
-/** After a terminal message somebody may go away content; several short executions still share one write. */
+/** After a terminal event the client may disconnect, so the write comes soon. Several short executions still share one write. */
 const WRITE_SOON_MS = 20;
 
-export interface EventIntakeHost {
-  readonly parts: ClientStores;
-  readonly record: SessionRecord;
-  readonly journal: Journal;
-  readonly delivery: Delivery;
-  readonly incarnations: Incarnations;
-  save(): void;
-  /** Called once an execution's terminal message is out. */
-  executionEnded(id: ExecutionId): void;
-  written(): void;
+export interface IntakeHandlers {
+  /** An execution's terminal event was sent out. */
+  onExecutionEnded(id: ExecutionId): void;
+  /** The events in memory were written. */
+  onWritten(): void;
 }
 
 export class EventIntake {
-  readonly #host: EventIntakeHost;
+  readonly #context: SessionContext;
+  readonly #incarnations: Incarnations;
+  readonly #handlers: IntakeHandlers;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #isSoon = false;
   #toldSeq = 0;
   readonly #writeAtChars: number;
 
-  constructor(host: EventIntakeHost) {
-    this.#host = host;
-    this.#writeAtChars = Math.min(WRITE_AT_CHARS, host.parts.settings.JOURNAL_MAX_BYTES * WRITE_AT_SHARE);
+  constructor(context: SessionContext, incarnations: Incarnations, handlers: IntakeHandlers) {
+    this.#context = context;
+    this.#incarnations = incarnations;
+    this.#handlers = handlers;
+    this.#writeAtChars = Math.min(WRITE_AT_CHARS, context.stores.settings.JOURNAL_MAX_BYTES * WRITE_AT_SHARE);
   }
 
   /**
-   * Takes an event whose seq is greater than every one before. Nothing is written before it is out.
+   * Takes an event whose seq is greater than every seq before. The event goes out before it is written.
    *
-   * @param startedAt when its execution began, where that is news.
+   * @param startedAt when its execution started, if this event tells it first.
    */
   take(event: JournalEvent, startedAt?: number): void {
-    const { record, journal, delivery, parts } = this.#host;
+    const { record, journal, delivery, pendingInputs, stores } = this.#context;
     if (event.seq > record.reservedSeq) {
-      // The one exception: nobody may see a number that a later incarnation could use again.
+      // Written first: no client may see a number that a later incarnation could use again.
       record.reservedSeq = event.seq + RESERVE_STRIDE;
-      this.#host.save();
+      this.#context.save();
     }
     journal.append(event);
     delivery.broadcast(event);
-    parts.executions.noteEvent(record.name, event, startedAt);
+    pendingInputs.noteEvent(event);
+    stores.executions.noteEvent(record.name, event, startedAt);
     const hasEnded = isTerminal(event.type);
-    if (hasEnded) this.#host.executionEnded(event.executionId);
+    if (hasEnded) this.#handlers.onExecutionEnded(event.executionId);
     if (journal.bufferedChars >= this.#writeAtChars) this.flush();
     else this.#writeLater(hasEnded || event.type === "input");
   }
 
-  /** An execution has begun; it may be long before it says something. */
+  /** An execution has started; its first event may come much later. */
   noteStarted(id: ExecutionId, startedAt: number): void {
-    if (this.#host.parts.executions.noteStarted(id, startedAt)) this.#writeLater(false);
+    if (this.#context.stores.executions.noteStarted(id, startedAt)) this.#writeLater(false);
   }
 
-  /** Writes what is in memory, and tells the runner once it is safe. */
+  /** Writes the events in memory, and tells the runner once they are safe. */
   flush(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    const { record, journal, parts } = this.#host;
-    parts.executions.forget(journal.flush());
-    parts.executions.flush();
+    const { record, journal, stores } = this.#context;
+    stores.executions.forget(journal.flush());
+    stores.executions.flush();
     if (record.incarnation !== null && record.reservedSeq - journal.lastSeq < RESERVE_LEFT) {
       record.reservedSeq = journal.lastSeq + RESERVE_STRIDE;
-      this.#host.save();
+      this.#context.save();
     }
-    this.#host.written();
-    if (journal.writtenSeq > this.#toldSeq) parts.inBackground(this.tellDurable());
+    this.#handlers.onWritten();
+    if (journal.writtenSeq > this.#toldSeq) stores.inBackground(this.tellDurable());
   }
 
-  /** Waits until everything written is safe, then lets the runner forget it. */
+  /** Waits until everything written is on disk, then lets the runner forget it. */
   async tellDurable(): Promise<void> {
-    const { journal, parts, incarnations } = this.#host;
+    const { journal, stores } = this.#context;
     const seq = journal.writtenSeq;
     this.#toldSeq = seq;
-    await parts.ctx.storage.sync();
-    if (seq > 0) incarnations.ready?.tell({ type: "durable", seq });
+    await stores.ctx.storage.sync();
+    if (seq > 0) this.#incarnations.ready?.tell({ type: "durable", seq });
   }
 
   #writeLater(isSoon: boolean): void {

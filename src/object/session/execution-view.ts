@@ -1,4 +1,4 @@
-/** Owns how an execution looks to clients: its record, with output and ending put together from the journal. */
+/** Owns the view of an execution that clients get: its record, with output and ending collected from the journal. */
 
 import type { z } from "zod";
 import { ProblemError } from "../../problem.ts";
@@ -6,7 +6,7 @@ import type { ErrorData, OutputData, ResultData } from "../../protocol/event.ts"
 import type { SessionName } from "../../protocol/identity.ts";
 import type { Execution, ExecutionList } from "../../protocol/rest.ts";
 import { notePassed } from "../runner/collect-garbage.ts";
-import type { ExecutionRecord, Executions } from "../store/execution-table.ts";
+import type { ExecutionRecord, ExecutionTable } from "../store/execution-table.ts";
 import type { NamedSession } from "./named-session.ts";
 
 const READ_CHARS = 1024 * 1024;
@@ -43,7 +43,7 @@ export function viewOf(record: ExecutionRecord, session: NamedSession): Executio
     result: ending?.type === "result" ? ending : null,
     error: ending?.type === "error" ? ending : null,
     output_truncated: isTruncated,
-    pending_input: session.parts.executions.pendingInput(record.executionId),
+    pending_input: session.context.pendingInputs.of(record.executionId),
     first_seq: record.firstSeq,
     last_seq: record.lastSeq,
   };
@@ -56,7 +56,7 @@ export function viewOf(record: ExecutionRecord, session: NamedSession): Executio
  * @throws ProblemError where `before` is no page's `next`.
  */
 export function pageOf(
-  executions: Executions,
+  executions: ExecutionTable,
   query: { session?: SessionName; limit: number; before?: string },
   sessionOf: (name: SessionName) => NamedSession,
 ): z.infer<typeof ExecutionList> {
@@ -80,7 +80,7 @@ export function pageOf(
   return { executions: shown, next: last === undefined ? null : String(last.ordinal) };
 }
 
-function collect(record: ExecutionRecord, { journal }: NamedSession): Collected {
+function collect(record: ExecutionRecord, { context: { journal } }: NamedSession): Collected {
   const collected: Collected = { stdout: [], stderr: [], ending: null, isTruncated: false };
   if (record.firstSeq === null || record.lastSeq === null) return collected;
   let after = record.firstSeq - 1;

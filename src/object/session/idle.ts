@@ -1,36 +1,54 @@
-/** Owns how a session comes to rest: the link closed in silence, the state stored, the interpreter ended, everything deleted at last. */
+/** Owns what happens to a session that nobody uses: its link is closed, its state stored, its interpreter ended, and at last everything deleted. */
 
 import type { RunnerLink } from "../runner/runner-link.ts";
+import type { Checkpointing } from "./checkpointing.ts";
 import { logFailure } from "./client-stores.ts";
-import { endUnfinished, lostEnding } from "./loss.ts";
-import type { NamedSession } from "./named-session.ts";
+import type { EventIntake } from "./event-intake.ts";
+import type { Incarnations } from "./incarnations.ts";
+import type { Loss } from "./loss.ts";
+import type { SessionContext } from "./session-context.ts";
 
-/** A runner that holds unfinished work without a link is asked after this much, in case it can ring no more. */
+/** A runner with unfinished work and no link is contacted after this time, in case it can no longer ring. */
 const LOOK_AFTER_MS = 60_000;
 const LOOK_AT_MOST_EVERY_MS = 15_000;
 /** Beyond an execution's own timeout. */
 const OVERDUE_MS = 10_000;
-/** Accepted work for which no runner was found is given up after this. */
+/** Accepted work for which no runner is found fails after this time. */
 const GIVE_UP_AFTER_MS = 120_000;
 /** Automatic checkpoints take at most this share of a session's time. */
 const CHECKPOINT_SHARE = 20;
 const RETRY_CHECKPOINT_MS = 60_000;
 
+interface Collaborators {
+  incarnations: Incarnations;
+  intake: EventIntake;
+  checkpointing: Checkpointing;
+  loss: Loss;
+}
+
 export class IdleWatch {
-  readonly #session: NamedSession;
+  readonly #context: SessionContext;
+  readonly #incarnations: Incarnations;
+  readonly #intake: EventIntake;
+  readonly #checkpointing: Checkpointing;
+  readonly #loss: Loss;
   #noCheckpointBeforeMs = 0;
   #isDraining = false;
-  #isBusyResting = false;
+  /** True while the link's silence is being answered with a checkpoint or a close. */
+  #isAnsweringSilence = false;
 
-  constructor(session: NamedSession) {
-    this.#session = session;
+  constructor(context: SessionContext, { incarnations, intake, checkpointing, loss }: Collaborators) {
+    this.#context = context;
+    this.#incarnations = incarnations;
+    this.#intake = intake;
+    this.#checkpointing = checkpointing;
+    this.#loss = loss;
   }
 
-  /** When the session next needs looking after, though nobody calls. */
-  dueAtMs(): number {
-    const { record, parts } = this.#session;
+  /** When the alarm must look after the session, even if nobody calls. */
+  get dueAtMs(): number {
+    const { record, stores, unfinished } = this.#context;
     const now = Date.now();
-    const unfinished = this.#session.unfinished();
     const oldest = unfinished[0];
     if (oldest !== undefined) {
       const since = (oldest.startedAt ?? oldest.submittedAt) * 1000;
@@ -40,27 +58,27 @@ export class IdleWatch {
       );
     }
     const isRunning = record.phase === "live" || record.phase === "starting";
-    const seconds = isRunning ? parts.settings.SESSION_IDLE_SECONDS : parts.settings.SESSION_TTL_SECONDS;
+    const seconds = isRunning ? stores.settings.SESSION_IDLE_SECONDS : stores.settings.SESSION_TTL_SECONDS;
     return record.lastActiveAt * 1000 + seconds * 1000;
   }
 
-  /** Sees to it that the alarm comes in time. */
+  /** Makes sure that the alarm comes in time. */
   schedule(): void {
-    this.#session.parts.wantAlarm(this.dueAtMs());
+    this.#context.stores.wantAlarm(this.dueAtMs);
   }
 
-  /** Does what is due. @returns false where the session is over and deleted. */
+  /** Does what is due. @returns false if the session was deleted. */
   async lookAfter(): Promise<boolean> {
-    const { record, parts } = this.#session;
+    const { record, stores, unfinishedCount } = this.#context;
     const idleMs = Date.now() - record.lastActiveAt * 1000;
-    if (this.#session.unfinishedCount() > 0) {
+    if (unfinishedCount > 0) {
       await this.#lookAfterWork();
     } else if (record.phase === "live" || record.phase === "starting") {
-      if (idleMs >= parts.settings.SESSION_IDLE_SECONDS * 1000 && !(await this.#suspendIfPossible())) {
-        // Not now: it is asked again after another idle time.
-        this.#session.touch();
+      if (idleMs >= stores.settings.SESSION_IDLE_SECONDS * 1000 && !(await this.#suspendIfPossible())) {
+        // Tried again after another idle time.
+        this.#context.touch();
       }
-    } else if (idleMs >= parts.settings.SESSION_TTL_SECONDS * 1000) {
+    } else if (idleMs >= stores.settings.SESSION_TTL_SECONDS * 1000) {
       await this.expire();
       return false;
     }
@@ -68,59 +86,58 @@ export class IdleWatch {
   }
 
   /** Nothing came or went on the link for a while. */
-  linkIsSilent(link: RunnerLink): void {
-    const { record, parts } = this.#session;
-    const isBusy = this.#session.unfinishedCount() > 0;
-    // The runner holds output back until somebody acknowledges; without the link it would ring in vain.
-    if (this.#isBusyResting || (isBusy && link.credit <= 0)) return;
-    this.#isBusyResting = true;
+  onLinkIdle(link: RunnerLink): void {
+    const { record, stores, unfinishedCount } = this.#context;
+    const isBusy = unfinishedCount > 0;
+    // The runner holds output back until a client acknowledges. Without a link it would ring for nothing.
+    if (this.#isAnsweringSilence || (isBusy && link.credit <= 0)) return;
+    this.#isAnsweringSilence = true;
     const needsCheckpoint = !isBusy && record.isDirty && Date.now() >= this.#noCheckpointBeforeMs;
     const work = needsCheckpoint ? this.#checkpoint(link) : this.#closeLink(link);
-    parts.inBackground(
+    stores.inBackground(
       work.finally(() => {
-        this.#isBusyResting = false;
+        this.#isAnsweringSilence = false;
       }),
     );
   }
 
   /** The runner is about to stop: the session leaves it as soon as nothing runs. */
-  runnerDrains(): void {
+  onDrain(): void {
     this.#isDraining = true;
-    this.executionEnded();
+    this.onExecutionEnded();
   }
 
-  executionEnded(): void {
-    if (!this.#isDraining || this.#session.unfinishedCount() > 0) return;
-    this.#session.parts.inBackground(this.suspend("draining"));
+  onExecutionEnded(): void {
+    if (!this.#isDraining || this.#context.unfinishedCount > 0) return;
+    this.#context.stores.inBackground(this.suspend("draining"));
   }
 
-  /** Stores the state and ends the interpreter; the next call brings it back. @returns false where something runs, or the state cannot be stored. */
+  /** Stores the state and ends the interpreter; the next call brings it back. @returns false if code runs or the state cannot be stored. */
   async suspend(reason: string): Promise<boolean> {
-    const session = this.#session;
-    const { record, incarnations, checkpointing, parts } = session;
-    const link = await incarnations.resume();
+    const { record, stores } = this.#context;
+    const link = await this.#incarnations.resume();
     if (link === null) return true;
-    if (session.unfinishedCount() > 0) return false;
-    const hasLeft = await incarnations.leave("suspended", async () => {
-      if (record.isDirty && !(await checkpointing.take(link, "automatic", null)).durable) return false;
-      session.flush();
-      await parts.ctx.storage.sync();
+    if (this.#context.unfinishedCount > 0) return false;
+    const hasLeft = await this.#incarnations.leave("suspended", async () => {
+      if (record.isDirty && !(await this.#checkpointing.take(link, "automatic", null)).durable) return false;
+      this.#intake.flush();
+      await stores.ctx.storage.sync();
       record.returning = { reason, lostExecutions: [] };
       return true;
     });
     if (!hasLeft) return false;
     this.#isDraining = false;
-    session.announce({ state: "suspended", reason });
+    this.#context.announce({ state: "suspended", reason });
     this.schedule();
     return true;
   }
 
-  /** Ends the interpreter for good; with `purge` everything that is stored of the session goes too, but its numbering. */
+  /** Ends the interpreter for good; with `purge`, deletes everything stored of the session except its numbering. */
   async end(purge: boolean, reason: string): Promise<void> {
-    const session = this.#session;
-    const { record, incarnations, parts } = session;
-    await incarnations.leave("ended", async () => true);
-    endUnfinished(session, {
+    const context = this.#context;
+    const { record, stores } = context;
+    await this.#incarnations.leave("ended", async () => true);
+    this.#loss.endUnfinished({
       exceptionType: "SessionEnded",
       message: "The session was ended.",
       reason: "cancelled",
@@ -128,24 +145,25 @@ export class IdleWatch {
       checkpointId: null,
       lostExecutions: [],
     });
-    await session.checkpointing.forgetRecovery(false);
+    await this.#checkpointing.forgetRecovery(false);
     record.returning = null;
-    session.isClaimed = false;
+    context.unclaim();
     if (purge) {
-      session.journal.clear();
-      parts.executions.clear(record.name);
-      await parts.checkpoints.clear(record.name);
+      context.journal.clear();
+      context.pendingInputs.clear();
+      stores.executions.clear(record.name);
+      await stores.checkpoints.clear(record.name);
     }
-    session.save();
-    session.announce({ state: "ended", reason });
+    context.save();
+    context.announce({ state: "ended", reason });
     this.schedule();
   }
 
   /** Deletes everything that the object knows of the session. */
   async expire(): Promise<void> {
-    const { record, parts } = this.#session;
+    const { record, stores } = this.#context;
     await this.end(true, "expired");
-    parts.table.delete(record.name);
+    stores.table.delete(record.name);
   }
 
   async #suspendIfPossible(): Promise<boolean> {
@@ -160,7 +178,7 @@ export class IdleWatch {
   async #checkpoint(link: RunnerLink): Promise<void> {
     const startedMs = Date.now();
     try {
-      const { durable } = await this.#session.checkpointing.take(link, "automatic", null);
+      const { durable } = await this.#checkpointing.take(link, "automatic", null);
       const tookMs = Date.now() - startedMs;
       this.#noCheckpointBeforeMs = Date.now() + (durable ? tookMs * CHECKPOINT_SHARE : RETRY_CHECKPOINT_MS);
     } catch (error) {
@@ -170,29 +188,28 @@ export class IdleWatch {
   }
 
   async #closeLink(link: RunnerLink): Promise<void> {
-    const session = this.#session;
-    session.flush();
-    const { lastSeq } = session.journal;
-    const changes = session.changes();
-    await session.intake.tellDurable();
-    const isStillSilent = session.journal.lastSeq === lastSeq && session.changes() === changes && !link.hasWaiting;
-    if (!isStillSilent || session.incarnations.ready !== link) return;
-    session.incarnations.closeLink(link);
+    const { journal, changes } = this.#context;
+    this.#intake.flush();
+    const { lastSeq } = journal;
+    await this.#intake.tellDurable();
+    const isStillSilent = journal.lastSeq === lastSeq && this.#context.changes === changes && !link.hasWaiting;
+    if (!isStillSilent || this.#incarnations.ready !== link) return;
+    this.#incarnations.closeLink(link);
     this.schedule();
   }
 
   async #lookAfterWork(): Promise<void> {
-    const session = this.#session;
+    const context = this.#context;
     try {
-      // Either finds the runner gone, or takes what it has to say.
-      if ((await session.incarnations.resume()) === null && session.unfinishedCount() > 0) {
-        await session.incarnations.ensure();
+      // Either finds that the runner is gone, or fetches its news.
+      if ((await this.#incarnations.resume()) === null && context.unfinishedCount > 0) {
+        await this.#incarnations.ensure();
       }
     } catch (error) {
       logFailure(error);
-      const oldest = session.unfinished()[0];
+      const oldest = context.unfinished[0];
       if (oldest === undefined || Date.now() - oldest.submittedAt * 1000 < GIVE_UP_AFTER_MS) return;
-      endUnfinished(session, lostEnding(session, "No runner could be found."));
+      this.#loss.endLost("No runner could be found.");
     }
   }
 }

@@ -1,10 +1,11 @@
-/** Owns which runner holds a session's interpreter: places it, links up to it, notices its loss, ends it. */
+/** Owns which runner holds a session's interpreter: chooses it, opens the link, notices its loss, ends it. */
+import { sleep } from "../../deadline.ts";
 import { placeRunner } from "../../fleet/fleet-calls.ts";
 import { ProblemError } from "../../problem.ts";
 import type { SessionKey } from "../../protocol/link.ts";
 import { LinkError, type LinkListener, RunnerLink } from "../runner/runner-link.ts";
-import { type Incarnation, RESERVE_STRIDE, type SessionPhase, type SessionRecord } from "../store/session-table.ts";
-import type { ClientStores } from "./client-stores.ts";
+import { type Incarnation, RESERVE_STRIDE, type SessionPhase } from "../store/session-table.ts";
+import type { SessionContext } from "./session-context.ts";
 
 /** Pauses between attempts to reach a runner that held the session a moment ago. */
 const RETRY_PAUSES_MS = [0, 100, 250, 500, 1000, 1500];
@@ -14,228 +15,270 @@ const ATTEMPT_DEADLINE_MS = 4000;
 const START_DEADLINE_MS = 40_000;
 const MAX_PLACEMENTS = 4;
 
-export interface IncarnationHost {
-  readonly parts: ClientStores;
-  readonly record: SessionRecord;
-  readonly listener: LinkListener & {
-    creditToOpenWith(): number;
-    /** The link can take requests from now on. */
-    becameReady(link: RunnerLink, isNew: boolean): void;
-  };
-  /** Somebody waits for its first interpreter. */
-  isClaimed: boolean;
-  lastSeq(): number;
-  save(): void;
-  /** The interpreter is gone with its runner. */
-  handleLoss(reason: string): void;
-  /** Brings the state of a new interpreter to where the session was, and tells the clients. */
-  prepare(link: RunnerLink, incarnation: Incarnation): Promise<void>;
+export interface SessionLinkListener extends LinkListener {
+  /** The credit with which a link opens. */
+  openingCredit(): number;
+  /** The link can take requests. @param isNew the interpreter has just been started. */
+  onReady(link: RunnerLink, isNew: boolean): void;
 }
 
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+export interface IncarnationHandlers {
+  listener(): SessionLinkListener;
+  /** Brings a new interpreter to the state in which the session was, and tells the clients. */
+  prepare(link: RunnerLink, incarnation: Incarnation): Promise<void>;
+  /** The interpreter is gone with its runner. */
+  onLoss(reason: string): void;
+}
+
+/** `down`: no link. `leaving`: the interpreter is being ended, so nobody may use its link. */
+type State =
+  | { kind: "down" }
+  | { kind: "resuming"; done: Promise<RunnerLink | null> }
+  | { kind: "ensuring"; done: Promise<RunnerLink> }
+  | { kind: "up"; link: RunnerLink }
+  | { kind: "leaving"; done: Promise<void> };
+
+const DOWN: State = { kind: "down" };
 
 export class Incarnations {
-  readonly #host: IncarnationHost;
-  #ready: RunnerLink | null = null;
-  #resuming: Promise<RunnerLink | null> | null = null;
-  #ensuring: Promise<RunnerLink> | null = null;
-  /** While the session is being put to sleep nobody may use its link. */
-  #leaving: Promise<void> | null = null;
-  #isStarting = false;
+  readonly #context: SessionContext;
+  readonly #handlers: IncarnationHandlers;
+  #state: State = DOWN;
 
-  constructor(host: IncarnationHost) {
-    this.#host = host;
+  constructor(context: SessionContext, handlers: IncarnationHandlers) {
+    this.#context = context;
+    this.#handlers = handlers;
   }
 
-  /** The link, where it can take requests right now. */
+  /** The link, if it can take requests right now. */
   get ready(): RunnerLink | null {
-    return this.#ready?.isOpen ? this.#ready : null;
+    return this.#state.kind === "up" && this.#state.link.isOpen ? this.#state.link : null;
   }
 
-  /** Links up to the interpreter that there is. @returns null where there is none, or none any more. */
+  /** Opens a link to the existing interpreter. @returns null if there is none any more. */
   async resume(): Promise<RunnerLink | null> {
-    if (this.ready !== null) return this.ready;
-    if (this.#leaving !== null) await this.#leaving;
-    if (this.#ensuring !== null) return this.#ensuring;
-    this.#resuming ??= this.#resume().finally(() => {
-      this.#resuming = null;
-    });
-    return this.#resuming;
+    for (;;) {
+      const state = this.#state;
+      switch (state.kind) {
+        case "up":
+          if (state.link.isOpen) return state.link;
+          this.#state = DOWN;
+          break;
+        case "leaving":
+          await state.done;
+          break;
+        case "resuming":
+        case "ensuring":
+          return state.done;
+        case "down": {
+          const done = this.#resume().finally(() => this.#settle(next));
+          const next: State = { kind: "resuming", done };
+          this.#state = next;
+          return done;
+        }
+        default:
+          state satisfies never;
+      }
+    }
   }
 
-  /** Links up, to a new interpreter where there is none. @throws ProblemError, LinkError. */
+  /** Opens a link, if need be to a new interpreter. @throws ProblemError, LinkError. */
   async ensure(): Promise<RunnerLink> {
-    if (this.ready !== null) return this.ready;
-    this.#ensuring ??= this.#ensure().finally(() => {
-      this.#ensuring = null;
-    });
-    return this.#ensuring;
+    for (;;) {
+      const state = this.#state;
+      switch (state.kind) {
+        case "up":
+          if (state.link.isOpen) return state.link;
+          this.#state = DOWN;
+          break;
+        case "leaving":
+          await state.done;
+          break;
+        case "resuming": {
+          const link = await state.done;
+          if (link !== null) return link;
+          break;
+        }
+        case "ensuring":
+          return state.done;
+        case "down": {
+          const done = this.#ensure().finally(() => this.#settle(next));
+          const next: State = { kind: "ensuring", done };
+          this.#state = next;
+          return done;
+        }
+        default:
+          state satisfies never;
+      }
+    }
   }
 
-  /** The link is gone, without our doing. */
+  /** Forgets a link that closed. */
   drop(link: RunnerLink): void {
-    if (this.#ready === link) this.#ready = null;
+    if (this.#state.kind === "up" && this.#state.link === link) this.#state = DOWN;
   }
 
-  /** Closes the link in peace; whatever the runner has yet to say, it rings for. */
+  /** Closes the link while the interpreter lives on. The runner rings when it has news. */
   closeLink(link: RunnerLink): void {
     this.drop(link);
-    this.#host.record.isLinked = false;
-    this.#host.save();
+    this.#context.record.isLinked = false;
+    this.#context.save();
     link.close();
   }
 
   /**
-   * Ends the interpreter. Nobody gets the link while `before` runs; where that gives false, the session stays as it was.
+   * Ends the interpreter. Nobody gets the link while `before` runs. If `before` returns false, the session stays as it was.
    *
    * @returns whether the interpreter was ended.
    */
   async leave(phase: SessionPhase, before: (link: RunnerLink | null) => Promise<boolean>): Promise<boolean> {
-    await (this.#ensuring ?? this.#resuming)?.catch(() => undefined);
-    const link = this.#ready;
-    this.#ready = null;
+    while (this.#state.kind !== "up" && this.#state.kind !== "down") {
+      await Promise.allSettled([this.#state.done]);
+    }
+    const link = this.ready;
     const left = Promise.withResolvers<void>();
-    this.#leaving = left.promise;
+    this.#state = { kind: "leaving", done: left.promise };
+    let hasLeft = false;
     try {
-      if (!(await before(link))) {
-        if (link?.isOpen) this.#ready = link;
-        return false;
-      }
-      this.#end(phase, link);
-      return true;
+      hasLeft = await before(link);
+      if (hasLeft) this.#end(phase, link);
+      return hasLeft;
     } finally {
-      this.#leaving = null;
+      this.#state = !hasLeft && link?.isOpen ? { kind: "up", link } : DOWN;
       left.resolve();
     }
   }
 
+  /** After an attempt to open a link: if it did not come up, there is none. */
+  #settle(attempt: State): void {
+    if (this.#state === attempt) this.#state = DOWN;
+  }
+
   #end(phase: SessionPhase, link: RunnerLink | null): void {
-    const { record, parts } = this.#host;
+    const { record, stores } = this.#context;
     const { incarnation } = record;
     record.incarnation = null;
     record.phase = phase;
     record.isLinked = false;
-    this.#host.save();
+    this.#context.save();
     link?.close();
-    if (incarnation !== null) parts.ctx.waitUntil(parts.runnerCalls.endSession(incarnation));
+    if (incarnation !== null) stores.ctx.waitUntil(stores.runnerCalls.endSession(incarnation));
   }
 
   async #ensure(): Promise<RunnerLink> {
-    if (this.#leaving !== null) await this.#leaving;
-    const resumed = this.ready ?? (await (this.#resuming ?? this.#resume()));
-    return resumed ?? this.#start();
+    return (await this.#resume()) ?? this.#start();
   }
 
   async #resume(): Promise<RunnerLink | null> {
-    const { record } = this.#host;
+    const { record } = this.#context;
     const { incarnation } = record;
     if (incarnation === null) return null;
-    if (record.phase === "starting" && !this.#isStarting) {
-      // The object died while it set this one up: nobody knows what state it has.
+    if (record.phase === "starting") {
+      // The object was evicted while it prepared this interpreter, so nobody knows the interpreter's state.
       this.#end("suspended", null);
       return null;
     }
     const deadline = Date.now() + RESUME_DEADLINE_MS;
-    let reason = "runner_lost";
     for (const pauseMs of RETRY_PAUSES_MS) {
       if (Date.now() > deadline) break;
-      if (pauseMs > 0) await pause(pauseMs);
-      if (record.incarnation !== incarnation) return this.ready;
+      if (pauseMs > 0) await sleep(pauseMs);
       try {
         const link = await this.#open(incarnation, false, ATTEMPT_DEADLINE_MS);
-        this.#ready = link;
-        this.#host.listener.becameReady(link, false);
+        this.#becomeReady(link, false);
         return link;
       } catch (error) {
         if (!(error instanceof LinkError)) throw error;
         if (error.fault === "not_found") break;
-        reason = "runner_lost";
       }
     }
-    if (record.incarnation === incarnation) {
-      record.incarnation = null;
-      record.phase = "suspended";
-      record.isLinked = false;
-      this.#host.handleLoss(reason);
-    }
+    record.incarnation = null;
+    record.phase = "suspended";
+    record.isLinked = false;
+    this.#handlers.onLoss("runner_lost");
     return null;
   }
 
   async #start(): Promise<RunnerLink> {
-    const { record, parts } = this.#host;
+    try {
+      return await this.#place();
+    } finally {
+      this.#context.unclaim();
+    }
+  }
+
+  async #place(): Promise<RunnerLink> {
+    const { record, stores } = this.#context;
     const former = record.phase;
     const refusedBy: string[] = [];
     let refusal: LinkError | null = null;
-    this.#isStarting = true;
-    try {
-      for (let placement = 0; placement < MAX_PLACEMENTS; placement += 1) {
-        const placed = await placeRunner(parts.env, `${parts.ctx.id}:${record.name}`, refusedBy);
-        if (typeof placed === "string") {
-          if (placed === "full") refusal ??= new LinkError("pool_exhausted", "Every runner is full.");
-          break;
-        }
-        refusedBy.push(placed.id);
-        const incarnation: Incarnation = {
-          key: newKey(),
-          runnerId: placed.id,
-          runnerUrl: placed.url,
-          runnerVersion: "",
-        };
-        record.phase = "starting";
-        record.incarnation = incarnation;
-        let link: RunnerLink;
-        try {
-          link = await this.#open(incarnation, true, START_DEADLINE_MS);
-        } catch (error) {
-          record.phase = former;
-          record.incarnation = null;
-          this.#host.save();
-          if (!(error instanceof LinkError)) throw error;
-          if (error.fault === "late") parts.ctx.waitUntil(parts.runnerCalls.endSession(incarnation));
-          refusal = error;
-          continue;
-        }
-        try {
-          await this.#host.prepare(link, incarnation);
-        } catch (error) {
-          this.#end(former, link);
-          throw error;
-        }
-        record.phase = "live";
-        this.#host.isClaimed = false;
-        this.#host.save();
-        this.#ready = link;
-        this.#host.listener.becameReady(link, true);
-        return link;
+    for (let placement = 0; placement < MAX_PLACEMENTS; placement += 1) {
+      const placed = await placeRunner(stores.env, `${stores.ctx.id}:${record.name}`, refusedBy);
+      if (typeof placed === "string") {
+        if (placed === "full") refusal ??= new LinkError("pool_exhausted", "Every runner is full.");
+        break;
       }
-    } finally {
-      this.#isStarting = false;
+      refusedBy.push(placed.id);
+      const incarnation: Incarnation = {
+        key: newKey(),
+        runnerId: placed.id,
+        runnerUrl: placed.url,
+        runnerVersion: "",
+      };
+      record.phase = "starting";
+      record.incarnation = incarnation;
+      let link: RunnerLink;
+      try {
+        link = await this.#open(incarnation, true, START_DEADLINE_MS);
+      } catch (error) {
+        record.phase = former;
+        record.incarnation = null;
+        this.#context.save();
+        if (!(error instanceof LinkError)) throw error;
+        if (error.fault === "late") stores.ctx.waitUntil(stores.runnerCalls.endSession(incarnation));
+        refusal = error;
+        continue;
+      }
+      try {
+        await this.#handlers.prepare(link, incarnation);
+      } catch (error) {
+        this.#end(former, link);
+        throw error;
+      }
+      record.phase = "live";
+      this.#context.save();
+      this.#becomeReady(link, true);
+      return link;
     }
-    this.#host.isClaimed = false;
     throw refusal ?? new ProblemError({ code: "no_runner", detail: "No runner is available.", retryAfter: 5 });
   }
 
+  #becomeReady(link: RunnerLink, isNew: boolean): void {
+    this.#state = { kind: "up", link };
+    this.#handlers.listener().onReady(link, isNew);
+  }
+
   async #open(incarnation: Incarnation, isNew: boolean, openDeadlineMs: number): Promise<RunnerLink> {
-    const { record, parts, listener } = this.#host;
+    const { record, stores, journal } = this.#context;
+    const listener = this.#handlers.listener();
     const base = record.reservedSeq;
     if (isNew) record.reservedSeq += RESERVE_STRIDE;
     record.isLinked = true;
-    // Written before the runner hears of it, so that whatever it numbers is known to be taken.
-    this.#host.save();
+    // Written before the runner gets the numbers, so that no later incarnation uses them again.
+    this.#context.save();
     return RunnerLink.open({
       url: incarnation.runnerUrl,
       key: incarnation.key,
-      token: parts.settings.RUNNER_TOKEN,
+      token: stores.settings.RUNNER_TOKEN,
       open: {
         session: record.name,
-        after: isNew ? base : this.#host.lastSeq(),
+        after: isNew ? base : journal.lastSeq,
         base,
         create: isNew,
-        credit: listener.creditToOpenWith(),
-        object: parts.ctx.id.toString(),
+        credit: listener.openingCredit(),
+        object: stores.ctx.id.toString(),
       },
       openDeadlineMs,
-      idleMs: parts.settings.LINK_IDLE_SECONDS * 1000,
+      idleMs: stores.settings.LINK_IDLE_SECONDS * 1000,
       listener,
     });
   }

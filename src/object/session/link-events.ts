@@ -1,15 +1,12 @@
-/** Owns what a session makes of its link: events on their way in, what the runner tells, what it still holds, and the credit it gets. */
+/** Owns how a session reacts to its runner link: it takes events in, handles the runner's notices and grants credit. */
 
+import { sleep, waitAtMost } from "../../deadline.ts";
 import type { ExecutionId } from "../../protocol/identity.ts";
 import type { LinkEvent, LinkReply } from "../../protocol/link.ts";
-import type { Delivery } from "../clients/delivery.ts";
-import type { LinkListener, Opened, RunnerLink } from "../runner/runner-link.ts";
-import type { Journal } from "../store/journal.ts";
-import type { SessionRecord } from "../store/session-table.ts";
-import type { ClientStores } from "./client-stores.ts";
+import type { Opened, RunnerLink } from "../runner/runner-link.ts";
 import type { EventIntake } from "./event-intake.ts";
-import type { IdleWatch } from "./idle.ts";
-import type { Incarnations } from "./incarnations.ts";
+import type { Incarnations, SessionLinkListener } from "./incarnations.ts";
+import type { SessionContext } from "./session-context.ts";
 import type { Submissions } from "./submissions.ts";
 
 /** Credit is counted anew when less than this is left. */
@@ -20,23 +17,26 @@ const BACKLOG_DEADLINE_MS = 5000;
 const SHORT_LIFE_MS = 500;
 const SHORT_LIFE_PAUSE_MS = 200;
 
-export interface LinkEventsHost {
-  readonly parts: ClientStores;
-  readonly record: SessionRecord;
-  readonly journal: Journal;
-  readonly delivery: Delivery;
-  readonly incarnations: Incarnations;
-  readonly submissions: Submissions;
-  readonly intake: EventIntake;
-  readonly rest: IdleWatch;
-  unfinishedCount(): number;
-  noteActivity(): void;
-  /** The runner says what its session does now. */
-  runnerSays(state: Extract<LinkReply, { type: "session" }>): void;
+interface Collaborators {
+  incarnations: Incarnations;
+  intake: EventIntake;
+  submissions: Submissions;
 }
 
-export class LinkEvents implements LinkListener {
-  readonly #host: LinkEventsHost;
+export interface LinkHandlers {
+  /** Nothing came or went for a while. */
+  onIdle(link: RunnerLink): void;
+  /** The runner will stop soon. */
+  onDrain(): void;
+  onReady(): void;
+}
+
+export class LinkEvents implements SessionLinkListener {
+  readonly #context: SessionContext;
+  readonly #incarnations: Incarnations;
+  readonly #intake: EventIntake;
+  readonly #submissions: Submissions;
+  readonly #handlers: LinkHandlers;
   /** What the runner said it runs or queues when the link opened. */
   #known = new Set<ExecutionId>();
   /** Until the runner has sent what it held when the link opened. */
@@ -45,19 +45,23 @@ export class LinkEvents implements LinkListener {
   #stallTimer: ReturnType<typeof setTimeout> | null = null;
   #toldFrameLimit = 0;
 
-  constructor(host: LinkEventsHost) {
-    this.#host = host;
+  constructor(context: SessionContext, { incarnations, intake, submissions }: Collaborators, handlers: LinkHandlers) {
+    this.#context = context;
+    this.#incarnations = incarnations;
+    this.#intake = intake;
+    this.#submissions = submissions;
+    this.#handlers = handlers;
   }
 
-  opened(_link: RunnerLink, opened: Opened): void {
-    const { record, parts, journal } = this.#host;
+  onOpened(_link: RunnerLink, opened: Opened): void {
+    const { record, journal, pendingInputs } = this.#context;
     if (record.incarnation !== null) {
       record.incarnation.runnerId = opened.runner_id;
       record.incarnation.runnerVersion = opened.version;
     }
-    parts.executions.setPendingInput(record.name, opened.pending_input);
+    pendingInputs.replace(opened.pending_input);
     if (opened.running !== null && opened.running_since !== null) {
-      this.#host.intake.noteStarted(opened.running, opened.running_since);
+      this.#intake.noteStarted(opened.running, opened.running_since);
     }
     this.#toldFrameLimit = 0;
     this.#known = new Set([...opened.queued, ...(opened.running === null ? [] : [opened.running])]);
@@ -66,27 +70,27 @@ export class LinkEvents implements LinkListener {
     if (opened.last_seq > journal.lastSeq) this.#backlog = { ...Promise.withResolvers<void>(), until: opened.last_seq };
   }
 
-  event(link: RunnerLink, { seq, type, executionId, frame, bytes, startedAt }: LinkEvent): void {
-    if (seq > this.#host.journal.lastSeq) {
-      this.#host.intake.take({ kind: "event", seq, type, executionId, frame, bytes }, startedAt);
+  onEvent(link: RunnerLink, { seq, type, executionId, frame, bytes, startedAt }: LinkEvent): void {
+    if (seq > this.#context.journal.lastSeq) {
+      this.#intake.take({ kind: "event", seq, type, executionId, frame, bytes }, startedAt);
     }
     if (this.#backlog !== null && seq >= this.#backlog.until) this.endBacklog();
     if (link.credit < CREDIT_LOW_BYTES) this.updateCredit();
   }
 
-  told(_link: RunnerLink, reply: LinkReply): void {
+  onReply(_link: RunnerLink, reply: LinkReply): void {
     switch (reply.type) {
       case "started":
-        this.#host.intake.noteStarted(reply.execution_id, reply.started_at);
+        this.#intake.noteStarted(reply.execution_id, reply.started_at);
         return;
       case "session":
-        this.#host.runnerSays(reply);
+        this.#onRunnerState(reply);
         return;
       case "draining":
-        this.#host.rest.runnerDrains();
+        this.#handlers.onDrain();
         return;
       case "failed":
-        this.#host.submissions.refused(reply.ref as ExecutionId, { code: reply.code, detail: reply.detail });
+        this.#submissions.onRefused(reply.ref as ExecutionId, { code: reply.code, detail: reply.detail });
         return;
       case "opened":
       case "refused":
@@ -97,49 +101,40 @@ export class LinkEvents implements LinkListener {
       case "restored":
       case "blob_required":
       case "status":
-        // An answer whose asker has stopped waiting.
+        // The answer to a request that has timed out.
         return;
       default:
         reply satisfies never;
     }
   }
 
-  silent(link: RunnerLink): void {
-    this.#host.rest.linkIsSilent(link);
+  onIdle(link: RunnerLink): void {
+    this.#handlers.onIdle(link);
   }
 
-  lost(link: RunnerLink): void {
-    const { incarnations, parts } = this.#host;
-    incarnations.drop(link);
+  onClosed(link: RunnerLink): void {
+    this.#incarnations.drop(link);
     this.endBacklog();
-    // Somebody waits for what runs there; otherwise the next call finds out.
-    if (this.#host.unfinishedCount() > 0) parts.inBackground(this.#resumeSoon());
+    // A client waits for what runs there. If nothing runs, the next call finds the link closed.
+    if (this.#context.unfinishedCount > 0) this.#context.stores.inBackground(this.#resumeSoon());
   }
 
-  /** A link that breaks as soon as it is open is not opened again and again without a pause. */
-  async #resumeSoon(): Promise<void> {
-    if (Date.now() - this.#openedAtMs < SHORT_LIFE_MS) {
-      await new Promise<void>((resolve) => setTimeout(resolve, SHORT_LIFE_PAUSE_MS));
-    }
-    await this.#host.incarnations.resume();
-  }
-
-  becameReady(link: RunnerLink, isNew: boolean): void {
+  onReady(link: RunnerLink, isNew: boolean): void {
     if (isNew) this.#known.clear();
-    this.#host.submissions.sendAll(link, this.#known);
-    this.#host.noteActivity();
+    this.#submissions.sendAll(link, this.#known);
+    this.#context.noteActivity();
     this.updateCredit();
-    this.#host.rest.schedule();
+    this.#handlers.onReady();
   }
 
-  creditToOpenWith(): number {
-    return this.#host.delivery.creditTarget(Date.now());
+  openingCredit(): number {
+    return this.#context.delivery.creditTarget(Date.now());
   }
 
-  /** Grants what the consumers have room for by now. */
+  /** Grants the runner credit for what the consumers can take now. */
   updateCredit(): void {
-    const { incarnations, delivery } = this.#host;
-    const link = incarnations.ready;
+    const { delivery } = this.#context;
+    const link = this.#incarnations.ready;
     if (link === null) return;
     const frameLimit = delivery.frameLimit();
     if (frameLimit !== this.#toldFrameLimit) link.tell({ type: "frame_limit", bytes: frameLimit });
@@ -164,17 +159,24 @@ export class LinkEvents implements LinkListener {
     return this.#backlog !== null;
   }
 
-  /** Waits for what the runner held when the link opened. Held back for want of credit, it comes later. */
+  /** Waits for what the runner held when the link opened. If credit is missing, these events come later. */
   async backlogIsIn(): Promise<void> {
-    if (this.#backlog === null) return;
-    const late = Promise.withResolvers<void>();
-    const timer = setTimeout(late.resolve, BACKLOG_DEADLINE_MS);
-    await Promise.race([this.#backlog.promise, late.promise]);
-    clearTimeout(timer);
+    if (this.#backlog !== null) await waitAtMost(this.#backlog.promise, BACKLOG_DEADLINE_MS);
   }
 
   endBacklog(): void {
     this.#backlog?.resolve();
     this.#backlog = null;
+  }
+
+  #onRunnerState({ state, reason }: Extract<LinkReply, { type: "session" }>): void {
+    const context = this.#context;
+    if (!context.isChangingState && context.record.phase === "live") context.announce({ state, reason });
+  }
+
+  /** A link that breaks as soon as it opens is reopened after a pause, so that this does not loop without end. */
+  async #resumeSoon(): Promise<void> {
+    if (Date.now() - this.#openedAtMs < SHORT_LIFE_MS) await sleep(SHORT_LIFE_PAUSE_MS);
+    await this.#incarnations.resume();
   }
 }

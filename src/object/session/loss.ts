@@ -1,76 +1,98 @@
-/** Owns what happens when an interpreter is lost or ended with work unfinished, and how the next one is brought to where the session was. */
+/** Owns what happens when an interpreter is lost with work unfinished, and how the next one gets the session's state. */
 import { type EdgeEnding, endingEvent } from "../clients/edge-frames.ts";
 import type { RunnerLink } from "../runner/runner-link.ts";
 import type { Incarnation } from "../store/session-table.ts";
+import type { Checkpointing } from "./checkpointing.ts";
 import { logFailure } from "./client-stores.ts";
-import type { NamedSession } from "./named-session.ts";
+import type { EventIntake } from "./event-intake.ts";
+import type { SessionContext } from "./session-context.ts";
+import type { Submissions } from "./submissions.ts";
 
 const MAX_LOST_LISTED = 1000;
 
-/** Ends what the lost runner had, says what its loss cost, and notes what the next interpreter begins with. */
-export function handleLoss(session: NamedSession, reason: string): void {
-  const { record, parts } = session;
-  session.flush();
-  const lost = parts.executions.since(record.name, record.recoveryOrdinal, MAX_LOST_LISTED);
-  record.returning = {
-    reason,
-    lostExecutions: [...(record.returning?.lostExecutions ?? []), ...lost].slice(-MAX_LOST_LISTED),
-  };
-  endUnfinished(session, lostEnding(session, "The runner that ran this code is gone.", lost));
-  record.recoveryOrdinal = parts.executions.lastOrdinal;
-  record.isDirty = false;
-  session.save();
-  session.announce({ state: "suspended", reason, lostExecutions: lost });
+interface Collaborators {
+  intake: EventIntake;
+  submissions: Submissions;
+  checkpointing: Checkpointing;
 }
 
-/** How an execution ends whose runner is gone. */
-export function lostEnding(
-  { record }: NamedSession,
-  message: string,
-  lostExecutions: EdgeEnding["lostExecutions"] = [],
-): EdgeEnding {
-  return {
-    exceptionType: "RunnerLost",
-    message,
-    reason: "runner_lost",
-    state: record.recoveryId === null ? "fresh" : "restored",
-    checkpointId: record.recoveryId,
-    lostExecutions,
-  };
-}
+export class Loss {
+  readonly #context: SessionContext;
+  readonly #intake: EventIntake;
+  readonly #submissions: Submissions;
+  readonly #checkpointing: Checkpointing;
 
-/** Gives each execution that a runner had its one ending; those that no runner had yet still run. */
-export function endUnfinished(session: NamedSession, ending: EdgeEnding): void {
-  const { record, journal } = session;
-  for (const execution of session.unfinished()) {
-    if (session.submissions.isUnsent(execution.executionId)) continue;
-    // Above everything that the lost runner may have numbered.
-    record.reservedSeq = Math.max(record.reservedSeq, journal.lastSeq) + 1;
-    session.intake.take(endingEvent(execution, record.reservedSeq, ending));
+  constructor(context: SessionContext, { intake, submissions, checkpointing }: Collaborators) {
+    this.#context = context;
+    this.#intake = intake;
+    this.#submissions = submissions;
+    this.#checkpointing = checkpointing;
   }
-  session.save();
-  session.flush();
-}
 
-/** Brings the state of a new interpreter to where the session was, and tells the clients what came back and what did not. */
-export async function prepare(session: NamedSession, link: RunnerLink, incarnation: Incarnation): Promise<void> {
-  const { record, checkpointing } = session;
-  const { returning } = record;
-  const told = { reason: returning?.reason ?? "started", lostExecutions: returning?.lostExecutions };
-  session.announce({ state: "starting", reason: told.reason });
-  try {
-    const recovered = await checkpointing.recover(link, incarnation);
-    if (recovered !== null) {
-      session.announce({ ...told, state: "restored", checkpointId: recovered.id, missing: recovered.missing });
-    } else {
-      session.announce({ ...told, state: returning?.reason === "runner_lost" ? "reset" : "ready" });
+  /** Ends the executions that the lost runner had, tells what was lost, and notes it for the next interpreter. */
+  onLoss(reason: string): void {
+    const { record, stores } = this.#context;
+    this.#context.noteLoss();
+    this.#intake.flush();
+    const lost = stores.executions.since(record.name, record.recoveryOrdinal, MAX_LOST_LISTED);
+    record.returning = {
+      reason,
+      lostExecutions: [...(record.returning?.lostExecutions ?? []), ...lost].slice(-MAX_LOST_LISTED),
+    };
+    this.endLost("The runner that ran this code is gone.", lost);
+    record.recoveryOrdinal = stores.executions.lastOrdinal;
+    record.isDirty = false;
+    this.#context.save();
+    this.#context.announce({ state: "suspended", reason, lostExecutions: lost });
+  }
+
+  /** Ends each execution that a lost runner had. */
+  endLost(message: string, lostExecutions: EdgeEnding["lostExecutions"] = []): void {
+    const { recoveryId } = this.#context.record;
+    this.endUnfinished({
+      exceptionType: "RunnerLost",
+      message,
+      reason: "runner_lost",
+      state: recoveryId === null ? "fresh" : "restored",
+      checkpointId: recoveryId,
+      lostExecutions,
+    });
+  }
+
+  /** Gives each execution that a runner had its one ending. Executions that no runner had yet still run. */
+  endUnfinished(ending: EdgeEnding): void {
+    const { record, journal, unfinished } = this.#context;
+    for (const execution of unfinished) {
+      if (this.#submissions.isUnsent(execution.executionId)) continue;
+      // Greater than every seq that the lost runner may have used.
+      record.reservedSeq = Math.max(record.reservedSeq, journal.lastSeq) + 1;
+      this.#intake.take(endingEvent(execution, record.reservedSeq, ending));
     }
-  } catch (error) {
-    // Where only the checkpoint is to blame, the session goes on without it, and says so.
-    if (!link.isOpen) throw error;
-    logFailure(error);
-    await checkpointing.forgetRecovery(false);
-    session.announce({ ...told, state: "reset", reason: "checkpoint_unavailable" });
+    this.#context.save();
+    this.#intake.flush();
   }
-  record.returning = null;
+
+  /** Brings a new interpreter to the session's state, and tells clients what came back and what is missing. */
+  async prepare(link: RunnerLink, incarnation: Incarnation): Promise<void> {
+    const context = this.#context;
+    const { record } = context;
+    const { returning } = record;
+    const told = { reason: returning?.reason ?? "started", lostExecutions: returning?.lostExecutions };
+    context.announce({ state: "starting", reason: told.reason });
+    try {
+      const recovered = await this.#checkpointing.recover(link, incarnation);
+      if (recovered !== null) {
+        context.announce({ ...told, state: "restored", checkpointId: recovered.id, missing: recovered.missing });
+      } else {
+        context.announce({ ...told, state: returning?.reason === "runner_lost" ? "reset" : "ready" });
+      }
+    } catch (error) {
+      // If the link is still open, the checkpoint is at fault. The session continues without it and says so.
+      if (!link.isOpen) throw error;
+      logFailure(error);
+      await this.#checkpointing.forgetRecovery(false);
+      context.announce({ ...told, state: "reset", reason: "checkpoint_unavailable" });
+    }
+    record.returning = null;
+  }
 }

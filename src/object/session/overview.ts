@@ -1,34 +1,36 @@
-/** Owns what clients can see of a session as a whole. */
+/** Owns the overview of a session that clients get. */
 
+import type { SessionName } from "../../protocol/identity.ts";
 import type { SessionOverview } from "../../protocol/session-resource.ts";
+import type { ClientStores } from "./client-stores.ts";
 import type { NamedSession } from "./named-session.ts";
 
-/** Memory is worth a short wait, no more. */
+/** How long the overview waits for the memory figures. */
 const STATUS_DEADLINE_MS = 2000;
 const NO_MEMORY = { resident_bytes: null, limit_bytes: null };
 
 /** The session as it is now. Never starts an interpreter. */
 export async function overviewOf(session: NamedSession): Promise<SessionOverview> {
-  const { record, parts, journal } = session;
+  const { record, stores, journal, delivery, pendingInputs } = session.context;
   await session.catchUp();
   const memory = await memoryOf(session);
-  session.flush();
-  const unfinished = session.unfinished();
+  session.intake.flush();
+  const { unfinished } = session.context;
   const isNew = record.phase === "new" && journal.lastSeq === 0;
   return {
-    client_id: parts.owner.clientId,
+    client_id: stores.owner.clientId,
     session: record.name,
-    state: session.state,
+    state: session.context.state,
     created_at: isNew ? null : record.createdAt,
     last_active_at: isNew ? null : record.lastActiveAt,
     last_seq: journal.lastSeq,
     first_seq: journal.firstSeq,
     running: unfinished[0]?.executionId ?? null,
     queued: Math.max(0, unfinished.length - 1),
-    pending_input: parts.executions.pendingInputOf(record.name),
-    executions: parts.executions.count(record.name),
-    checkpoints: parts.checkpoints.count(record.name),
-    sockets: session.delivery.sockets.size,
+    pending_input: pendingInputs.current,
+    executions: stores.executions.count(record.name),
+    checkpoints: stores.checkpoints.count(record.name),
+    sockets: delivery.sockets.size,
     memory,
     runner:
       record.incarnation === null
@@ -37,8 +39,29 @@ export async function overviewOf(session: NamedSession): Promise<SessionOverview
   };
 }
 
+/** A session that the client has never used. */
+export function overviewOfUnused(stores: ClientStores, name: SessionName): SessionOverview {
+  return {
+    client_id: stores.owner.clientId,
+    session: name,
+    state: "ready",
+    created_at: null,
+    last_active_at: null,
+    last_seq: 0,
+    first_seq: 0,
+    running: null,
+    queued: 0,
+    pending_input: null,
+    executions: 0,
+    checkpoints: 0,
+    sockets: 0,
+    memory: NO_MEMORY,
+    runner: null,
+  };
+}
+
 async function memoryOf(session: NamedSession): Promise<SessionOverview["memory"]> {
-  if (session.record.phase !== "live") return NO_MEMORY;
+  if (session.context.record.phase !== "live") return NO_MEMORY;
   try {
     const link = await session.incarnations.resume();
     const status = await link?.ask({ type: "status" }, STATUS_DEADLINE_MS);

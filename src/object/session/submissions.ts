@@ -1,45 +1,41 @@
-/** Owns the way of executions to the runner: what waits for a link, who is to hear of a refusal, who waits for an end. */
+/** Owns how executions reach the runner: which wait for a link, who is told of a refusal, and who waits for an ending. */
 
+import { waitAtMost } from "../../deadline.ts";
 import type { ProblemInit } from "../../problem.ts";
 import type { ExecutionId } from "../../protocol/identity.ts";
 import type { RunnerLink } from "../runner/runner-link.ts";
 import type { ExecutionRecord } from "../store/execution-table.ts";
-import type { ClientStores } from "./client-stores.ts";
 import type { Incarnations } from "./incarnations.ts";
-
-export interface SubmissionsHost {
-  readonly parts: ClientStores;
-  readonly incarnations: Incarnations;
-  unfinished(): ExecutionRecord[];
-  /** What is unfinished has changed. */
-  noteActivity(): void;
-}
+import type { SessionContext } from "./session-context.ts";
 
 export class Submissions {
-  readonly #host: SubmissionsHost;
+  readonly #context: SessionContext;
+  readonly #incarnations: Incarnations;
   /** Accepted, but not sent to any runner yet. */
   readonly #unsent = new Set<ExecutionId>();
   readonly #refusals = new Map<ExecutionId, (problem: ProblemInit) => void>();
   readonly #waiters = new Map<ExecutionId, Set<() => void>>();
 
-  constructor(host: SubmissionsHost) {
-    this.#host = host;
+  constructor(context: SessionContext, incarnations: Incarnations) {
+    this.#context = context;
+    this.#incarnations = incarnations;
   }
 
   /**
-   * Sends an execution to the runner; `onRefused` is called should the runner not take it.
+   * Sends an execution to the runner; `onRefused` is called if the runner does not take it. Without a link, the execution
+   * waits: `sendAll` sends it once `ensure` has brought a link up.
    *
-   * @returns null where it is on its way, or a promise that it will be.
+   * @returns null if it was sent, or a promise that it will be.
    */
   submit(record: ExecutionRecord, onRefused: (problem: ProblemInit) => void): Promise<void> | null {
     this.#refusals.set(record.executionId, onRefused);
-    const link = this.#host.incarnations.ready;
+    const link = this.#incarnations.ready;
     if (link !== null) {
       this.#send(link, record);
       return null;
     }
     this.#unsent.add(record.executionId);
-    return this.#host.incarnations.ensure().then(
+    return this.#incarnations.ensure().then(
       () => undefined,
       (error: unknown) => {
         this.#takeBack(record);
@@ -48,27 +44,27 @@ export class Submissions {
     );
   }
 
-  /** False where some runner may have begun with it. */
+  /** False if a runner may have started it. */
   isUnsent(id: ExecutionId): boolean {
     return this.#unsent.has(id);
   }
 
-  /** Sends what a newly linked runner does not have yet. Sent twice, it runs once all the same. */
+  /** Sends what a newly linked runner does not have yet. An execution that is sent twice still runs once. */
   sendAll(link: RunnerLink, known: ReadonlySet<ExecutionId>): void {
-    for (const record of this.#host.unfinished()) {
+    for (const record of this.#context.unfinished) {
       if (record.code !== null && !known.has(record.executionId)) this.#send(link, record);
     }
   }
 
-  /** The runner would not take an execution that the edge has let in: it never was one. */
-  refused(id: ExecutionId, problem: ProblemInit): void {
-    const record = this.#host.parts.executions.held(id);
+  /** The runner refused an execution that the edge had accepted: the execution is removed. */
+  onRefused(id: ExecutionId, problem: ProblemInit): void {
+    const record = this.#context.stores.executions.held(id);
     if (record?.status !== "running") return;
     this.#refusals.get(id)?.(problem);
     this.#takeBack(record);
   }
 
-  ended(id: ExecutionId): void {
+  onEnded(id: ExecutionId): void {
     this.#refusals.delete(id);
     for (const wake of this.#waiters.get(id) ?? []) wake();
   }
@@ -78,9 +74,7 @@ export class Submissions {
     const ended = Promise.withResolvers<void>();
     const waiters = this.#waiters.get(id) ?? new Set();
     this.#waiters.set(id, waiters.add(ended.resolve));
-    const timer = setTimeout(ended.resolve, seconds * 1000);
-    await ended.promise;
-    clearTimeout(timer);
+    await waitAtMost(ended.promise, seconds * 1000);
     waiters.delete(ended.resolve);
     if (waiters.size === 0) this.#waiters.delete(id);
   }
@@ -98,8 +92,8 @@ export class Submissions {
 
   #takeBack(record: ExecutionRecord): void {
     this.#unsent.delete(record.executionId);
-    this.#host.parts.executions.remove(record);
-    this.ended(record.executionId);
-    this.#host.noteActivity();
+    this.#context.stores.executions.remove(record);
+    this.onEnded(record.executionId);
+    this.#context.noteActivity();
   }
 }

@@ -1,4 +1,5 @@
 /** Owns the stored checkpoints of a client: their rows, their blobs in R2, and the signature that ties a blob to its tenant, client and session. */
+import { notFound } from "../../problem.ts";
 import type { CheckpointId, ClientId, SessionName } from "../../protocol/identity.ts";
 import type { Checkpoint, Missing } from "../../protocol/server-message.ts";
 
@@ -9,10 +10,15 @@ export interface Owner {
 }
 
 /**
- * `asked` by a client · `automatic`: made by the edge to bring the session back, not listed ·
- * `kept`: deleted by the client, but all that can bring its session back until a newer one exists.
+ * `asked`: a client asked for it · `automatic`: the edge made it to restore the session; it is not listed ·
+ * `kept`: the client deleted it, but the session needs it until there is a newer one.
  */
 export type CheckpointKind = "asked" | "automatic" | "kept";
+
+/** Whether a checkpoint is in its client's list, and the client's to delete. */
+export function isListed({ kind }: { kind: CheckpointKind }): boolean {
+  return kind === "asked";
+}
 
 export interface CheckpointRecord {
   id: CheckpointId;
@@ -62,16 +68,16 @@ export class CheckpointStore {
   }
 
   /**
-   * Stores a blob as it streams in; R2 refuses it where it is not what `sha256` says.
+   * Stores a blob as it streams in. R2 refuses content that does not match `sha256`.
    *
-   * @throws where R2 does not take it.
+   * @throws if R2 does not take it.
    */
-  async putBlob(owner: Owner, record: CheckpointRecord, blob: ReadableStream<Uint8Array>): Promise<void> {
+  async putBlob(record: CheckpointRecord, blob: ReadableStream<Uint8Array>): Promise<void> {
     const { readable, writable } = new FixedLengthStream(record.size);
     const piped = blob.pipeTo(writable);
     const stored = this.#options.bucket.put(this.#blobKey(record.session, record.id), readable, {
       sha256: record.sha256,
-      customMetadata: { signature: await this.sign(owner, record) },
+      customMetadata: { signature: record.signature },
     });
     await Promise.all([stored, piped]);
   }
@@ -115,7 +121,14 @@ export class CheckpointStore {
     return row === undefined ? null : recordOf(row);
   }
 
-  /** What clients asked for, newest first. */
+  /** A checkpoint that a client may name: any but one that it has deleted. @throws ProblemError `not_found`. */
+  visible(id: CheckpointId): CheckpointRecord {
+    const found = this.find(id);
+    if (found === null || found.kind === "kept") throw notFound("checkpoint");
+    return found;
+  }
+
+  /** The listed checkpoints, newest first. */
   list(session?: SessionName): CheckpointRecord[] {
     const { sql } = this.#options;
     const rows =

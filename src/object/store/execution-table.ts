@@ -1,15 +1,14 @@
-/** Owns the executions of a client: what was asked, how far it is, how it ended; their events are the journal's. */
+/** Owns the rows of a client's executions: code, status and times. The journal owns their events. */
 
 import type { TransactionPolicy } from "../../protocol/client-message.ts";
 import { ErrorReason, isTerminal } from "../../protocol/event.ts";
 import type { ExecutionId, SessionName } from "../../protocol/identity.ts";
 import type { ExecutionStatus } from "../../protocol/rest.ts";
-import type { PendingInput } from "../../protocol/server-message.ts";
 import type { JournalEvent } from "./journal-row.ts";
 
 export interface ExecutionRecord {
   executionId: ExecutionId;
-  /** Position among all executions of the client, in the order in which they came. */
+  /** Position among all executions of the client, in the order of their submission. */
   ordinal: number;
   session: SessionName;
   status: ExecutionStatus;
@@ -20,7 +19,7 @@ export interface ExecutionRecord {
   finishedAt: number | null;
   firstSeq: number | null;
   lastSeq: number | null;
-  /** Null where only the runner's events tell of it: the object died before it could write. */
+  /** Null if the object was evicted before it wrote the row: then only the runner's events are known. */
   code: string | null;
 }
 
@@ -50,7 +49,7 @@ const STATUS_OF_REASON: Record<ErrorReason, ExecutionStatus> = {
   output_limit: "failed",
 };
 
-/** What `error.reason` makes of an execution. */
+/** The status of an execution with this terminal event. */
 export function statusOf(type: "result" | "error", frame: string): ExecutionStatus {
   if (type === "result") return "succeeded";
   const { data } = JSON.parse(frame) as { data: { reason?: unknown; state?: unknown } };
@@ -60,20 +59,19 @@ export function statusOf(type: "result" | "error", frame: string): ExecutionStat
   return reason.success ? STATUS_OF_REASON[reason.data] : "failed";
 }
 
-/** Up to so many ids are held in memory, so that a new one need not be looked for in SQLite. */
+/** Up to this many ids are held in memory, so that a new id needs no query. */
 const MAX_KNOWN_IDS = 16_384;
 
-/** Holds in memory what runs and what is not written yet; the rest is in SQLite. */
-export class Executions {
+/** Running and unwritten executions are in memory; SQLite has all others. */
+export class ExecutionTable {
   readonly #sql: SqlStorage;
   readonly #held = new Map<ExecutionId, ExecutionRecord>();
-  /** Those that have not ended, of each session in order. */
+  /** The executions that have not ended, per session in order. */
   readonly #unfinished = new Map<SessionName, Set<ExecutionRecord>>();
   readonly #unwritten = new Set<ExecutionRecord>();
-  readonly #pendingInputs = new Map<ExecutionId, PendingInput>();
-  /** Written for the first time by the next flush. */
+  /** New executions that the next flush writes for the first time. */
   readonly #counted = new Set<ExecutionRecord>();
-  /** Every id in SQLite; null where they are too many, or were not asked for yet. */
+  /** Every id in SQLite; null if there are too many, or if they were not read yet. */
   #written: Set<string> | null = null;
   #writtenCount: number;
   readonly #maxCodeChars: number;
@@ -131,7 +129,7 @@ export class Executions {
     return record;
   }
 
-  /** Takes back an execution that never reached a runner. */
+  /** Removes an execution that never reached a runner. */
   remove(record: ExecutionRecord): void {
     this.#held.delete(record.executionId);
     this.#unfinished.get(record.session)?.delete(record);
@@ -139,7 +137,7 @@ export class Executions {
     if (!this.#counted.delete(record)) this.#dropRows("execution_id = ?", record.executionId);
   }
 
-  /** Those that have not ended, oldest first. */
+  /** The executions that have not ended, oldest first. */
   unfinished(session: SessionName): ExecutionRecord[] {
     return [...(this.#unfinished.get(session) ?? [])];
   }
@@ -148,17 +146,17 @@ export class Executions {
     return this.#unfinished.get(session)?.size ?? 0;
   }
 
-  /** @returns whether that is news. */
+  /** @returns whether this was not known yet. */
   noteStarted(id: ExecutionId, startedAt: number): boolean {
     const record = this.#held.get(id);
     if (record === undefined || record.startedAt !== null) return false;
-    // Edge and runner need not agree about the time.
+    // The clocks of edge and runner can differ.
     record.startedAt = Math.max(startedAt, record.submittedAt);
     this.#unwritten.add(record);
     return true;
   }
 
-  /** Takes an event to its execution. An execution that only the runner remembers is taken up again. */
+  /** Updates the execution of an event. An execution that only the runner remembers is added again. */
   noteEvent(session: SessionName, event: JournalEvent, startedAt?: number): ExecutionRecord {
     const { executionId: id, type, seq, frame } = event;
     const record =
@@ -170,46 +168,15 @@ export class Executions {
     record.lastSeq = seq;
     this.#held.set(id, record);
     this.#unwritten.add(record);
-    if (type === "input") {
-      const { data } = JSON.parse(frame) as { data: PendingInput };
-      const { input_id, prompt, password, timeout } = data;
-      this.#pendingInputs.set(id, { input_id, prompt, password, timeout, execution_id: id });
-    } else if (isTerminal(type)) {
+    if (isTerminal(type)) {
       record.status = statusOf(type as "result" | "error", frame);
       this.#unfinished.get(session)?.delete(record);
       record.finishedAt = Date.now() / 1000;
-      this.#pendingInputs.delete(id);
     }
     return record;
   }
 
-  /** The prompt that an execution waits at. */
-  pendingInput(id: ExecutionId): PendingInput | null {
-    return this.#pendingInputs.get(id) ?? null;
-  }
-
-  /** The prompt that one of a session's executions waits at. */
-  pendingInputOf(session: SessionName): PendingInput | null {
-    for (const [id, input] of this.#pendingInputs) if (this.#held.get(id)?.session === session) return input;
-    return null;
-  }
-
-  /** What the runner says is waiting; it knows better than what was seen before. */
-  setPendingInput(session: SessionName, input: PendingInput | null): void {
-    const former = this.pendingInputOf(session);
-    if (former !== null) this.#pendingInputs.delete(former.execution_id);
-    if (input !== null) this.#pendingInputs.set(input.execution_id, input);
-  }
-
-  /** Makes sure that one input is answered once: true for the first answer. */
-  takePendingInput(inputId: string): boolean {
-    for (const [id, input] of this.#pendingInputs) {
-      if (input.input_id === inputId) return this.#pendingInputs.delete(id);
-    }
-    return false;
-  }
-
-  /** Writes what changed, and lets go of what has ended. */
+  /** Writes what changed, and drops ended executions from memory. */
   flush(): void {
     for (const record of this.#unwritten) {
       this.#sql.exec(
@@ -271,14 +238,14 @@ export class Executions {
       .map((row) => row.execution_id as ExecutionId);
   }
 
-  /** Forgets executions of which the journal has nothing left. */
+  /** Deletes executions of which the journal has nothing left. */
   forget(ids: readonly ExecutionId[]): void {
     for (const id of ids) {
       this.#dropRows("execution_id = ? AND status <> 'running'", id);
     }
   }
 
-  /** Forgets the oldest that have ended, so that code alone cannot fill the storage. */
+  /** Deletes the oldest ended executions, so that code alone cannot fill the storage. */
   #prune(): void {
     while (this.#codeChars > this.#maxCodeChars) {
       const oldest = "SELECT ordinal FROM execution WHERE status <> 'running' ORDER BY ordinal LIMIT 16";
@@ -301,9 +268,9 @@ export class Executions {
     return gone.length;
   }
 
-  /** False where SQLite certainly has no such execution. */
+  /** False if SQLite certainly has no such execution. */
   #isWritten(id: ExecutionId): boolean {
-    // Around the bound they are not read again and again.
+    // Two bounds, so that a count near the limit does not read the ids again and again.
     if (this.#writtenCount > (this.#written === null ? MAX_KNOWN_IDS / 2 : MAX_KNOWN_IDS)) {
       this.#written = null;
       return true;
@@ -323,7 +290,7 @@ export class Executions {
     this.#unfinished.set(record.session, unfinished.add(record));
   }
 
-  /** Forgets everything of a session. */
+  /** Deletes every execution of a session. */
   clear(session: SessionName): void {
     this.#unfinished.delete(session);
     for (const record of this.#held.values()) {
@@ -331,7 +298,6 @@ export class Executions {
       this.#held.delete(record.executionId);
       this.#unwritten.delete(record);
       this.#counted.delete(record);
-      this.#pendingInputs.delete(record.executionId);
     }
     this.#dropRows("session = ?", session);
   }

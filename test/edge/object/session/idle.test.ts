@@ -104,3 +104,18 @@ it("resets to a fresh interpreter and keeps checkpoints", async () => {
   expect(await client.untilType("restored")).toMatchObject({ id: "b", checkpoint_id, data: { source: "snapshot" } });
   expect(await client.value("state")).toEqual([1]);
 });
+
+it("writes nothing for a session that was never used, whatever is asked about it", async () => {
+  for (const action of ["reset", "interrupt"]) {
+    const answer = await call("POST", `/api/v1/session/${action}`, { clientId, body: { session: "never" } });
+    expect(answer).toMatchObject({ status: 202, body: { session: "never", state: "ready", created_at: null } });
+  }
+  expect((await call("GET", "/api/v1/session?session=never", { clientId })).body.sockets).toBe(0);
+  expect((await call("DELETE", "/api/v1/session?session=never", { clientId })).status).toBe(204);
+  const client = await EdgeClient.open(clientId, "&session=unused");
+  client.send({ type: "reset", id: "r" });
+  expect(await client.untilType("session")).toMatchObject({ id: "r", data: { state: "reset" } });
+  await runInDurableObject(stubOf(clientId), (_, state) => {
+    expect(state.storage.sql.exec("SELECT name FROM session").toArray()).toEqual([]);
+  });
+});
