@@ -5,7 +5,9 @@ import { TransactionPolicy } from "./client-message.ts";
 import { EventType } from "./event.ts";
 import { CheckpointId, ExecutionId, Seq, SessionName, Timestamp } from "./identity.ts";
 import { ProblemCode } from "./problem.ts";
-import { Completeness, Completions, Missing, PendingInput } from "./server-message.ts";
+import { Completeness, Completions } from "./server-message.ts";
+import { Missing, PendingInput, PendingToolCall } from "./session-state.ts";
+import { CallId, OfferedTool, ToolFailure } from "./tool.ts";
 
 /** Names one incarnation of a session on one runner; minted by the edge, unguessable, never used again. */
 export const SessionKey = z
@@ -44,8 +46,19 @@ export const LinkRequest = z.discriminatedUnion("type", [
     code: z.string(),
     transaction_policy: TransactionPolicy,
     timeout: z.number().positive(),
+    /** Absent: none. */
+    tools: z.array(OfferedTool).optional(),
+    max_tool_calls: z.int().nonnegative().optional(),
+    max_parallel_tool_calls: z.int().positive().optional(),
   }),
   z.object({ type: z.literal("input_response"), ref, input_id: z.string(), value: z.string().nullable() }),
+  z.object({
+    type: z.literal("tool_result"),
+    ref,
+    call_id: CallId,
+    value: z.unknown().optional(),
+    error: ToolFailure.optional(),
+  }),
   z.object({ type: z.literal("cancel"), ref, execution_id: ExecutionId }),
   z.object({ type: z.literal("interrupt"), ref }),
   z.object({ type: z.literal("reset"), ref }),
@@ -77,6 +90,7 @@ const status = {
   running_since: Timestamp.nullable(),
   queued: z.array(ExecutionId),
   pending_input: PendingInput.nullable(),
+  pending_tool_calls: z.array(PendingToolCall).default([]),
 };
 
 export const LinkReply = z.discriminatedUnion("type", [

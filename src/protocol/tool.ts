@@ -64,6 +64,23 @@ export const ToolDefinitions = z
     }
   });
 
+/** A tool as edge, runner and Python pass it on: checked before, and with its Python name. */
+export const OfferedTool = z.object({
+  name: z.string().min(1).max(64),
+  python_name: z.string().min(1).max(80),
+  description: z.string().optional(),
+  input_schema: z.record(z.string(), z.unknown()).optional(),
+  output_schema: z.record(z.string(), z.unknown()).optional(),
+  timeout: z.number().positive(),
+  inject: z.boolean(),
+});
+export type OfferedTool = z.infer<typeof OfferedTool>;
+
+/** Adds the Python name. */
+export function offeredTool(tool: ToolDefinition): OfferedTool {
+  return { ...tool, python_name: pythonNameOf(tool.name) };
+}
+
 /** The tools of an execution, and how often it may call them. */
 export const ToolOptions = z.object({
   /** For this execution only, beside the session's; of two with the same Python name this one counts. */

@@ -175,10 +175,10 @@ class Driver:
         execution_id = self.start(code)
         return self.finish(execution_id, answers)
 
-    def start(self, code: str) -> str:
+    def start(self, code: str, **options: Any) -> str:
         """Begin an execution; returns its id."""
         execution_id = self.next_id()
-        self.live.send(type="execute", execution_id=execution_id, code=code)
+        self.live.send(type="execute", execution_id=execution_id, code=code, **options)
         return execution_id
 
     def finish(self, execution_id: str, answers: Sequence[str | None] = ()) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import tool_shapes as tool
 from contract_shapes import (
     checkpoint_id,
     completeness,
@@ -17,10 +18,25 @@ from contract_shapes import (
     seq,
     session_name,
 )
-from shape import Shape, above_zero, by_type, flag, integer, many, matching, maybe, number, one_of, record, sized, text
+from shape import (
+    Shape,
+    above_zero,
+    anything,
+    by_type,
+    flag,
+    integer,
+    many,
+    matching,
+    maybe,
+    number,
+    one_of,
+    record,
+    sized,
+    text,
+)
 
 ref = sized(1, 160)
-event_type = one_of("output", "display", "input", "output_truncated", "result", "error")
+event_type = one_of("output", "display", "input", "output_truncated", "result", "error", "tool_call", "tool_done")
 
 
 def _frame(kind: str, **fields: Shape | tuple[Shape]) -> Shape:
@@ -47,7 +63,17 @@ REQUEST = by_type(
         "durable": _frame("durable", seq=seq),
         "credit": _frame("credit", bytes=integer(1)),
         "frame_limit": _frame("frame_limit", bytes=integer(0)),
-        "execute": _frame("execute", execution_id=identifier, code=text, transaction_policy=policy, timeout=above_zero),
+        "execute": _frame(
+            "execute",
+            execution_id=identifier,
+            code=text,
+            transaction_policy=policy,
+            timeout=above_zero,
+            **{**tool.options, "tools": (many(tool.offered),)},
+        ),
+        "tool_result": tool.one_answer(
+            _frame("tool_result", ref=ref, call_id=identifier, value=(anything,), error=(tool.failure,))
+        ),
         "input_response": _frame("input_response", ref=ref, input_id=text, value=maybe(text)),
         "cancel": _frame("cancel", ref=ref, execution_id=identifier),
         "interrupt": _frame("interrupt", ref=ref),
@@ -68,6 +94,7 @@ status: dict[str, Shape] = {
     "running_since": maybe(number),
     "queued": many(identifier),
     "pending_input": maybe(pending_input),
+    "pending_tool_calls": many(tool.pending_call),
 }
 
 REPLY = by_type(

@@ -55,6 +55,17 @@ _definition = record(
 )
 
 
+offered = record(
+    name=text,
+    python_name=text,
+    description=(text,),
+    input_schema=(arguments_schema,),
+    output_schema=(json_schema,),
+    timeout=above_zero,
+    inject=flag,
+)
+
+
 def definitions(value: Any, path: str) -> list[str]:
     """At most 128 tools with names apart."""
     faults = many(_definition)(value, path)

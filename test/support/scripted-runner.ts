@@ -36,7 +36,12 @@ class ScriptedSession {
   running: Waiting | null = null;
   input: { input_id: string; prompt: string; password: boolean; timeout: number; execution_id: ExecutionId } | null =
     null;
+  /** Tool calls that wait, and the tools of the newest execution. */
+  calls = new Map<string, { call_id: string; name: string; arguments: object; batch: string; timeout: number }>();
+  offered: readonly { name: string; python_name: string }[] = [];
+  toolResults: { call_id: string; value?: unknown; error?: unknown }[] = [];
   #inputs = 0;
+  #calls = 0;
 
   constructor(key: string, object: string, base: number) {
     this.key = key;
@@ -116,6 +121,9 @@ class ScriptedSession {
         const { execution_id: _, ...data } = this.input;
         this.emit("input", id, data);
         return;
+      } else if (word === "tool") {
+        this.#call(id, rest);
+        return;
       } else if (word === "hold") return;
       else if (word === "fail") {
         this.fail("exception", text);
@@ -127,7 +135,39 @@ class ScriptedSession {
     this.running = null;
   }
 
+  /** `tool NAME COUNT`: calls that are raised together. */
+  #call(id: ExecutionId, [name = "", count = "1"]: string[]): void {
+    for (let left = Number(count); left > 0; left -= 1) {
+      this.#calls += 1;
+      const call_id = `call-${this.#calls}`;
+      const call = { call_id, name, arguments: { n: this.#calls }, batch: `b-${id}`, timeout: 30 };
+      this.calls.set(call_id, call);
+      this.emit("tool_call", id, call);
+    }
+  }
+
+  /** @returns false if no call of that id waits. */
+  answerTool(result: { call_id: string; value?: unknown; error?: unknown }): boolean {
+    const id = this.running?.executionId;
+    const call = this.calls.get(result.call_id);
+    if (call === undefined || id === undefined) return false;
+    this.toolResults.push({ call_id: result.call_id, value: result.value, error: result.error });
+    this.endCall(call.call_id, result.error === undefined ? "ok" : "error");
+    if (this.calls.size > 0) return true;
+    this.step();
+    this.next();
+    return true;
+  }
+
+  endCall(callId: string, status: string): void {
+    const name = this.calls.get(callId)?.name;
+    this.calls.delete(callId);
+    const id = this.running?.executionId;
+    if (id !== undefined) this.emit("tool_done", id, { call_id: callId, name, status, duration: 0.001 });
+  }
+
   fail(reason: string, message: string): void {
+    for (const callId of [...this.calls.keys()]) this.endCall(callId, "cancelled");
     const id = this.running?.executionId;
     this.running = null;
     this.input = null;
@@ -154,6 +194,10 @@ class ScriptedSession {
       running_since: this.running === null ? null : Date.now() / 1000,
       queued: this.queue.map((one) => one.executionId),
       pending_input: this.input,
+      pending_tool_calls: [...this.calls.values()].map((call) => ({
+        ...call,
+        execution_id: this.running?.executionId ?? "",
+      })),
     };
   }
 }
@@ -219,7 +263,12 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
         session.credit += request.bytes;
         session.pump();
         return;
+      case "tool_result":
+        if (session.answerTool(request)) tell({ type: "done", ref: request.ref });
+        else tell({ type: "failed", ref: request.ref, code: "not_found", detail: "nothing waits" });
+        return;
       case "execute":
+        session.offered = request.tools ?? [];
         session.submit(request.execution_id, request.code);
         return;
       case "input_response":

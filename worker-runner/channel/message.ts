@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { MimeBundle, StreamName } from "../../src/protocol/event.ts";
 import { Completeness, Completions, Missing } from "../../src/protocol/server-message.ts";
+import type { OfferedTool, ToolFailure } from "../../src/protocol/tool.ts";
 import { ChannelViolation } from "./framing.ts";
 import { assertCheapJson } from "./json-cost.ts";
 
@@ -76,6 +77,16 @@ export const LiveMessage = z.discriminatedUnion("type", [
     password: z.boolean(),
   }),
   z.object({
+    type: z.literal("tool_call"),
+    execution_id: executionId,
+    call_id: z.string().min(1).max(64),
+    name: z.string().min(1).max(64),
+    arguments: z.record(z.string(), z.unknown()),
+    batch: z.string().max(64),
+  }),
+  /** Nobody waits for the answer any more. */
+  z.object({ type: z.literal("tool_cancel"), execution_id: executionId, call_id: z.string().min(1).max(64) }),
+  z.object({
     type: z.literal("result"),
     execution_id: executionId,
     value: z.string().max(VALUE_MAX_CHARACTERS).nullable(),
@@ -130,14 +141,29 @@ export const SerializerMessage = z.discriminatedUnion("type", [
 ]);
 export type SerializerMessage = z.infer<typeof SerializerMessage>;
 
+/** The tools that an execution may call. */
+export interface OfferedTools {
+  tools: readonly OfferedTool[];
+  max_tool_calls: number;
+  max_parallel_tool_calls: number;
+}
+
+/** What became of a tool call. */
+export type ToolAnswer = { type: "tool_answer"; call_id: string } & (
+  | { status: "ok"; value: unknown }
+  | { status: "error"; error: ToolFailure }
+  | { status: "timed_out" | "cancelled" }
+);
+
 /** A message from the runner to a process. */
 export type RunnerMessage =
   | { type: "spawn"; token: string; snapshot_token?: string }
   | { type: "signal"; id: string; pid: number; signal: number }
   | { type: "sweep"; id: string; keep: number[] }
   | { type: "interrupts"; id: string }
-  | { type: "execute"; execution_id: string; code: string }
+  | ({ type: "execute"; execution_id: string; code: string } & Partial<OfferedTools>)
   | { type: "input_response"; input_id: string; value: string | null }
+  | ToolAnswer
   | { type: "snapshot"; id: string; token: string; drop: number[]; max_resident_bytes?: number }
   | { type: "drop"; pids: number[] }
   | { type: "reap"; id: string; drop: number[] }

@@ -3,7 +3,14 @@ import { createReadStream } from "node:fs";
 import type { Connection } from "../channel/connection.ts";
 import type { Peer } from "../channel/door.ts";
 import { ChannelViolation, FrameKind, MAX_PIECE_BYTES } from "../channel/framing.ts";
-import { type LiveAnswer, LiveMessage, type MessageOf, parseMessage } from "../channel/message.ts";
+import {
+  type LiveAnswer,
+  LiveMessage,
+  type MessageOf,
+  type OfferedTools,
+  parseMessage,
+  type ToolAnswer,
+} from "../channel/message.ts";
 import { OutputCursor, type OutputPiece, readOutputFrame, type StreamName } from "./output-cursor.ts";
 import { PendingAnswers } from "./pending-answers.ts";
 
@@ -69,10 +76,14 @@ export class Live {
   }
 
   /** Sends code. `listener` gets every message of it. */
-  execute(executionId: string, code: string, listener: ExecutionListener): void {
+  execute(executionId: string, code: string, offered: OfferedTools | null, listener: ExecutionListener): void {
     this.#allowance = 0;
     this.#execution = listener;
-    this.#connection.send({ type: "execute", execution_id: executionId, code });
+    this.#connection.send({ type: "execute", execution_id: executionId, code, ...offered });
+  }
+
+  answerTool(answer: ToolAnswer): void {
+    this.#connection.send(answer);
   }
 
   answerInput(inputId: string, value: string | null): void {

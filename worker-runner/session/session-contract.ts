@@ -4,7 +4,9 @@ import type { ExecuteMessage } from "../../src/protocol/client-message.ts";
 import type { ExecutionEvent } from "../../src/protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../src/protocol/identity.ts";
 import type { LinkRequest, RunnerSessionState } from "../../src/protocol/link.ts";
-import type { Completeness, Completions, Missing, PendingInput } from "../../src/protocol/server-message.ts";
+import type { Completeness, Completions } from "../../src/protocol/server-message.ts";
+import type { Missing, PendingInput, PendingToolCall } from "../../src/protocol/session-state.ts";
+import type { ToolResult } from "../../src/protocol/tool.ts";
 import type { NumberedEvent } from "./events/numbered-event.ts";
 
 export type { NumberedEvent };
@@ -25,7 +27,7 @@ export type ExecuteRequest = Omit<z.input<typeof ExecuteMessage>, "type">;
 /** A request that was parsed already. */
 export type Submission = Pick<
   Extract<LinkRequest, { type: "execute" }>,
-  "execution_id" | "code" | "transaction_policy"
+  "execution_id" | "code" | "transaction_policy" | "tools" | "max_tool_calls" | "max_parallel_tool_calls"
 > & { timeout?: number | undefined };
 
 export interface CheckpointTaken {
@@ -48,6 +50,7 @@ export interface SessionActivity {
   runningSince: number | null;
   queued: ExecutionId[];
   pendingInput: PendingInput | null;
+  pendingToolCalls: PendingToolCall[];
 }
 
 export interface SessionStatus extends SessionActivity {
@@ -79,6 +82,8 @@ export interface SessionContract {
   limitFrames(bytes: number): void;
   /** @returns false if nothing waits for `inputId`. */
   inputResponse(inputId: string, value: string | null): boolean;
+  /** The first answer counts. @returns false if no tool call of that id waits. */
+  toolResult(result: ToolResult): boolean;
   /** @returns the execution that was interrupted, or null if nothing runs. */
   interrupt(): ExecutionId | null;
   /** Ends a queued execution without running it, or interrupts a running one. @returns false if it is unknown or has ended. */

@@ -7,6 +7,7 @@ import { ExecuteMessage } from "../../src/protocol/client-message.ts";
 import type { ExecutionEvent } from "../../src/protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../src/protocol/identity.ts";
 import type { Completeness, Completions } from "../../src/protocol/server-message.ts";
+import { offeredTool, type ToolResult } from "../../src/protocol/tool.ts";
 import type { PythonVersion } from "../channel/message.ts";
 import type { InterpreterListener } from "../interpreter/interpreter.ts";
 import type { LiveEnd } from "../interpreter/live.ts";
@@ -154,6 +155,10 @@ export class Session implements SessionContract {
     return this.#executions.openRun?.answerInput(inputId, value) ?? false;
   }
 
+  toolResult(result: ToolResult): boolean {
+    return this.#executions.openRun?.toolCalls.answer(result) ?? false;
+  }
+
   interrupt(): ExecutionId | null {
     return this.#executions.interrupt();
   }
@@ -216,6 +221,7 @@ export class Session implements SessionContract {
       runningSince: this.#executions.current?.execution.events.startedAt ?? null,
       queued: this.#queue.waitingExecutions,
       pendingInput: this.#executions.openRun?.pendingInput ?? null,
+      pendingToolCalls: this.#executions.openRun?.toolCalls.pending ?? [],
     };
   }
 
@@ -286,6 +292,15 @@ function newCheckpointId(): CheckpointId {
 function parseRequest(request: ExecuteRequest): Submission {
   const parsed = ExecuteMessage.safeParse({ ...request, type: "execute" });
   if (!parsed.success) throw new SessionError("invalid_call", parsed.error.issues[0]?.message ?? "not an execution");
-  const { id = randomUUID(), code, transaction_policy, timeout } = parsed.data;
-  return { execution_id: id as ExecutionId, code, transaction_policy, timeout };
+  const { id = randomUUID(), code, transaction_policy, timeout, tools } = parsed.data;
+  const { max_tool_calls, max_parallel_tool_calls } = parsed.data;
+  return {
+    execution_id: id as ExecutionId,
+    code,
+    transaction_policy,
+    timeout,
+    max_tool_calls,
+    max_parallel_tool_calls,
+    ...(tools === undefined ? {} : { tools: tools.map(offeredTool) }),
+  };
 }

@@ -1,6 +1,7 @@
 /** Stands for a session where the other side of its contract is what is tested: the test says what "Python" does. */
 import type { EventType, ExecutionEvent } from "../../../src/protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../../src/protocol/identity.ts";
+import type { ToolResult } from "../../../src/protocol/tool.ts";
 import { NumberedEvent } from "../../../worker-runner/session/events/numbered-event.ts";
 import type {
   CheckpointTaken,
@@ -23,6 +24,7 @@ export class ScriptedSession implements SessionContract {
   isPaused = false;
   isEnded = false;
   waitingInput: string | null = null;
+  waitingCall: string | null = null;
   running: ExecutionId | null = null;
   #seq = 0;
   #listeners = new Set<SessionListener>();
@@ -86,6 +88,11 @@ export class ScriptedSession implements SessionContract {
     return inputId === this.waitingInput;
   }
 
+  toolResult(result: ToolResult): boolean {
+    this.calls.push(`tool ${JSON.stringify(result)}`);
+    return result.call_id === this.waitingCall;
+  }
+
   interrupt(): ExecutionId | null {
     return this.running;
   }
@@ -143,6 +150,7 @@ export class ScriptedSession implements SessionContract {
       runningSince: this.running === null ? null : 1,
       queued: [],
       pendingInput: null,
+      pendingToolCalls: [],
     };
   }
 

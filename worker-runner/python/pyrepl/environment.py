@@ -50,11 +50,15 @@ def _install_import_steps(state: SessionState) -> None:
     def ask_for_passwords(getpass: Any) -> None:
         getpass.getpass = make_getpass(state.prompts)
 
-    steps = {"getpass": ask_for_passwords, "linecache": state.executor.book.fill}
+    steps = {
+        "getpass": ask_for_passwords,
+        "linecache": state.executor.book.fill,
+        "inspect": state.toolbox.use_inspect,
+    }
     for name, step in steps.items():
         if name in sys.modules:
             step(sys.modules[name])
-    sys.meta_path.insert(0, StepFinder(steps))  # pyright: ignore[reportArgumentType]
+    sys.meta_path.insert(0, StepFinder(steps, state.toolbox))  # pyright: ignore[reportArgumentType]
 
 
 def activate(state: SessionState, workspace: str) -> None:

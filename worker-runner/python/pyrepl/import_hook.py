@@ -12,20 +12,24 @@ from types import ModuleType
 
 from .guard import interruptible
 from .library import LIBRARY
+from .tools import NAME as TOOLS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from .tools import Toolbox
+
 _BACKEND = "pyrepl_figures"
 _BACKEND_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "figures.py")
 
 
 class StepFinder:
-    """A meta path finder that knows matplotlib's backend, and the step to run after the loading of each adapted module."""
+    """A meta path finder for matplotlib's backend and the client's tools; runs a step after each adapted module."""
 
-    def __init__(self, steps: dict[str, Callable[[Any], None]]) -> None:
+    def __init__(self, steps: dict[str, Callable[[Any], None]], toolbox: Toolbox) -> None:
+        self._toolbox = toolbox
         self._steps = {"matplotlib": set_backend, **steps}
 
     @interruptible
@@ -35,6 +39,8 @@ class StepFinder:
         """Return the spec of the backend, or of a module whose loading ends with our step."""
         if name == _BACKEND:
             return ModuleSpec(name, SourceFileLoader(name, _BACKEND_FILE), origin=_BACKEND_FILE)
+        if name == TOOLS:
+            return self._find_tools(name, path, target)
         step = self._steps.get(name)
         if step is None:
             return None
@@ -52,6 +58,14 @@ class StepFinder:
 
         loader.exec_module = interruptible(load_and_step)
         return spec
+
+    def _find_tools(self, name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+        """Return the spec of the client's tools, unless there are none and the session has a module of this name."""
+        if not self._toolbox.names():
+            spec = self._find_elsewhere(name, path, target)
+            if spec is not None:
+                return spec
+        return self._toolbox.spec()
 
     @interruptible
     def _find_elsewhere(self, name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:

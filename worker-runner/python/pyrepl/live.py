@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .messages import LiveRequest
+    from .messages import Execute, LiveRequest
     from .session_state import SessionState
 
 _exit = os._exit
@@ -52,11 +52,11 @@ class Live:
     def serve_one(self) -> None:
         """Wait for the next request and obey it."""
         state = self._state
-        deferred = state.prompts.deferred
+        deferred = state.answers.deferred
         LIBRARY.settle()
         message: LiveRequest = deferred.pop(0) if deferred else state.connection.receive_message()
         if message["type"] == "execute":
-            self._execute(message["execution_id"], message["code"])
+            self._execute(message)
         elif message["type"] == "snapshot":
             snapshot.take(state, message)
             if self._rehearsal is not None:
@@ -72,7 +72,7 @@ class Live:
             state.say({"type": "completeness", "id": message["id"], **completeness(message["code"])})
         elif message["type"] == "load":
             state.say(receive_and_load(state, message))
-        elif message["type"] == "input_response":
+        elif message["type"] == "input_response" or message["type"] == "tool_answer":
             # The answer came after its execution had ended.
             pass
         elif message["type"] == "exit":
@@ -80,16 +80,21 @@ class Live:
         else:
             refuse_unknown(message)
 
-    def _execute(self, execution_id: str, code: str) -> None:
+    def _execute(self, message: Execute) -> None:
         state = self._state
+        execution_id = message["execution_id"]
         state.prompts.execution_id = execution_id
+        state.toolbox.begin(message)
         state.guard.enter_user_code()
         state.output.open()
-        fields = state.executor.execute(code)
+        state.answers.open()
+        fields = state.executor.execute(message["code"])
         if state.is_user_fork:
             self._end_user_fork(fields)
         state.guard.leave_user_code()
-        state.prompts.end_execution()
+        state.prompts.execution_id = None
+        state.toolbox.end()
+        state.answers.close()
         fields["execution_id"] = execution_id
         terminal = to_json(fields)
         if len(terminal) > MAX_JSON_BYTES:

@@ -43,6 +43,29 @@ if TYPE_CHECKING:
         type: Literal["execute"]
         execution_id: str
         code: str
+        tools: NotRequired[list[ToolDefinition]]
+        max_tool_calls: NotRequired[int]
+        max_parallel_tool_calls: NotRequired[int]
+
+    class ToolDefinition(TypedDict):
+        """A tool of the client."""
+
+        name: str
+        python_name: str
+        description: NotRequired[str]
+        input_schema: NotRequired[dict[str, Any]]
+        output_schema: NotRequired[dict[str, Any] | bool]
+        timeout: float
+        inject: bool
+
+    class ToolAnswer(TypedDict):
+        """What became of `tool_call`."""
+
+        type: Literal["tool_answer"]
+        call_id: str
+        status: Literal["ok", "error", "timed_out", "cancelled"]
+        value: NotRequired[Any]
+        error: NotRequired[dict[str, Any]]
 
     class InputResponse(TypedDict):
         """The client's answer to `input`."""
@@ -110,7 +133,9 @@ if TYPE_CHECKING:
         type: Literal["exit"]
 
     KeeperRequest: TypeAlias = Spawn | Signal | Sweep | Interrupts
-    LiveRequest: TypeAlias = Execute | InputResponse | TakeSnapshot | Drop | Reap | Complete | IsComplete | Load | Exit
+    LiveRequest: TypeAlias = (
+        Execute | InputResponse | ToolAnswer | TakeSnapshot | Drop | Reap | Complete | IsComplete | Load | Exit
+    )
     SnapshotRequest: TypeAlias = Spawn | Serialize | Exit
 
     # To the runner.

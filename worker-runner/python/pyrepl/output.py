@@ -172,7 +172,10 @@ class Output:
 
     def send_message(self, message: Message) -> None:
         """Send a message after all output that was written before it."""
-        payload = to_json(message).encode("ascii")
+        self.send_payload(to_json(message).encode("ascii"))
+
+    def send_payload(self, payload: bytes) -> None:
+        """Send a message, given as JSON text, after all output that was written before it."""
         if len(payload) > MAX_JSON_BYTES:
             raise ValueError(f"{len(payload)} bytes as JSON are more than {MAX_JSON_BYTES}")
         self._locked(lambda: self._send_after_output(payload), _refuse)

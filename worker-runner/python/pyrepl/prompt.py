@@ -4,42 +4,33 @@ from __future__ import annotations
 
 import _thread
 import os
-import select
 
+from .answers import Waiter
 from .guard import acquire_interruptibly, interruptible
-from .wire import parse_message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .messages import LiveRequest
+    from .answers import Answers
     from .output import Output
-    from .wire import Connection
 
-_POLLIN = select.POLLIN
 MAX_PROMPT_CHARS = 1 << 16
 
 
 class Prompts:
-    """At most one question at a time; the thread that asks reads the connection until the answer is there."""
+    """At most one question at a time, from any thread."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, answers: Answers) -> None:
         self._output = output
+        self._answers = answers
         self._lock = _thread.allocate_lock()
-        self._threads_waiting = 0
         self.execution_id: str | None = None
-        self.deferred: list[LiveRequest] = []
-        self._main_thread = _thread.get_ident()
 
-    def start(self, connection: Connection) -> None:
-        """Begin anew on `connection`, in a process that was just forked."""
-        self._connection = connection
+    def start(self) -> None:
+        """Begin anew, in a process that was just forked."""
         self._lock = _thread.allocate_lock()
-        self._threads_waiting = 0
-        self.deferred = []
-        self._cancel_read = self._cancel_write = -1
 
     def ask(self, prompt: str, is_password: bool) -> str | None:
         """Return the line that the client sent, or None at the end of input."""
@@ -47,60 +38,31 @@ class Prompts:
             return None
         acquire_interruptibly(self._lock)
         try:
-            if _thread.get_ident() == self._main_thread:
-                return self._ask(prompt, is_password, self._connection.wait_readable)
-            return self._ask_from_thread(prompt, is_password)
+            return self._ask(prompt, is_password)
         finally:
             self._lock.release()
 
-    def end_execution(self) -> None:
-        """Answer the questions of threads with the end of input, so that only the main thread reads the connection again."""
-        self.execution_id = None
-        if self._threads_waiting:
-            os.write(self._cancel_write, b"!")
-            self._lock.acquire()
-            self._lock.release()
-
-    def _ask_from_thread(self, prompt: str, is_password: bool) -> str | None:
-        self._cancel_read, self._cancel_write = os.pipe()
-        self._threads_waiting += 1
-        poll = select.poll()
-        poll.register(self._connection.fd, _POLLIN)
-        poll.register(self._cancel_read, _POLLIN)
-        try:
-            return self._ask(prompt, is_password, poll.poll)
-        finally:
-            self._threads_waiting -= 1
-            os.close(self._cancel_read)
-            os.close(self._cancel_write)
-
-    def _ask(self, prompt: str, is_password: bool, wait: Callable[[], Any]) -> str | None:
+    def _ask(self, prompt: str, is_password: bool) -> str | None:
         execution_id = self.execution_id
         if execution_id is None:
             return None
         input_id = os.urandom(8).hex()
-        self._output.send_message(
-            {
-                "type": "input",
-                "execution_id": execution_id,
-                "input_id": input_id,
-                "prompt": prompt,
-                "password": is_password,
-            }
-        )
-        while True:
-            frame = self._connection.take_frame()
-            if frame is None:
-                wait()
-                if self.execution_id is None:
-                    return None
-                self._connection.receive_some(wait=False)
-                continue
-            message: LiveRequest = parse_message(*frame)
-            if message["type"] != "input_response":
-                self.deferred.append(message)
-            elif message["input_id"] == input_id:
-                return message["value"]
+        waiter = Waiter()
+        self._answers.expect(input_id, waiter)
+        try:
+            self._output.send_message(
+                {
+                    "type": "input",
+                    "execution_id": execution_id,
+                    "input_id": input_id,
+                    "prompt": prompt,
+                    "password": is_password,
+                }
+            )
+            self._answers.wait(waiter)
+        finally:
+            self._answers.forget(input_id)
+        return None if waiter.answer is None else waiter.answer["value"]
 
 
 def make_input(prompts: Prompts, get_stdin: Callable[[], Any], own_stdin: Any) -> Callable[..., str]:

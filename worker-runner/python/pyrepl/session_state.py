@@ -6,6 +6,7 @@ import builtins
 import os
 from types import ModuleType
 
+from .answers import Answers
 from .checkpoint.surroundings import Baseline
 from .children import HiddenChildren
 from .execution import Executor
@@ -14,6 +15,8 @@ from .output import Output
 from .pipes import PipeReader
 from .prompt import Prompts
 from .pump import Pump
+from .tool_calls import ToolCalls
+from .tools import Toolbox
 from .wire import connect
 
 TYPE_CHECKING = False
@@ -40,12 +43,15 @@ class SessionState:
         self.guard = Guard(ring.note_interrupts)
         self.output = Output(ring)
         self.pipes = pipes
-        self.prompts = Prompts(self.output)
+        self.answers = Answers()
+        self.prompts = Prompts(self.output, self.answers)
+        self.tool_calls = ToolCalls(self.output, self.answers)
         self.hidden = HiddenChildren(ring)
         self.main_module = ModuleType("__main__")
         self.main_module.__dict__.update(__builtins__=builtins, __annotations__={})
         self.namespace: dict[str, Any] = self.main_module.__dict__
         self.executor = Executor(self.namespace, builtins, self.guard)
+        self.toolbox = Toolbox(self.tool_calls, self.namespace)
         self.streams: tuple[Any, ...] = ()
         self.baseline = Baseline(".")
         self.is_user_fork = False
@@ -76,7 +82,9 @@ class SessionState:
         """Use `connection` from now on."""
         self._connection = connection
         self.output.start(connection, reader, pump)
-        self.prompts.start(connection)
+        self.answers.start(connection)
+        self.prompts.start()
+        self.tool_calls.start()
 
     def say(self, message: Message) -> None:
         """Send a message between executions."""
@@ -98,5 +106,7 @@ class SessionState:
         self.is_user_fork = True
         self.prompts.execution_id = None
         self.hidden.forget_all()
+        self.answers.detach()
+        self.tool_calls.detach()
         self.output.detach()
         self.pipes.close()

@@ -7,7 +7,10 @@ type Opened = Extract<LinkReply, { type: "opened" }>;
 /** The fields that `opened` and `status` share. */
 export function describeStatus(
   status: SessionActivity,
-): Pick<Opened, "state" | "last_seq" | "running" | "running_since" | "queued" | "pending_input"> {
+): Pick<
+  Opened,
+  "state" | "last_seq" | "running" | "running_since" | "queued" | "pending_input" | "pending_tool_calls"
+> {
   return {
     state: status.state,
     last_seq: status.lastSeq,
@@ -15,5 +18,6 @@ export function describeStatus(
     running_since: status.runningSince,
     queued: status.queued,
     pending_input: status.pendingInput,
+    pending_tool_calls: status.pendingToolCalls,
   };
 }

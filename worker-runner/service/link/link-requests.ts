@@ -45,6 +45,9 @@ function answer(hosted: HostedSession, request: SessionRequest, reply: Reply): P
         reply,
       );
       return undefined;
+    case "tool_result":
+      replyWhether(session.toolResult(request), request.ref, "No tool call waits for this answer.", reply);
+      return undefined;
     case "cancel":
       replyWhether(session.cancel(request.execution_id), request.ref, "The execution is unknown or over.", reply);
       return undefined;

@@ -2,6 +2,7 @@
 import type { IncomingMessage, Server } from "node:http";
 import { type Duplex, finished } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
+import { DEFAULT_LIMITS } from "../../../src/protocol/limits.ts";
 import { SessionKey } from "../../../src/protocol/link.ts";
 import { withDeadline } from "../../deadline.ts";
 import type { SessionRegistry } from "../hosted/session-registry.ts";
@@ -44,7 +45,7 @@ export class LinkServer {
     this.#wss = new WebSocketServer({
       noServer: true,
       perMessageDeflate: false,
-      maxPayload: options.maxCodeBytes * LONGEST_ESCAPE + FRAME_EXTRA_BYTES,
+      maxPayload: Math.max(options.maxCodeBytes * LONGEST_ESCAPE, DEFAULT_LIMITS.toolValueMaxBytes) + FRAME_EXTRA_BYTES,
       clientTracking: true,
     });
     options.server.on("upgrade", (request: IncomingMessage, socket, head) => this.#upgrade(request, socket, head));

@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import type { ErrorReason, ResultData, StateAfterError } from "../../../src/protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../../src/protocol/identity.ts";
+import type { EndedToolCall } from "../../../src/protocol/tool.ts";
 import { assertCheapJson } from "../../channel/json-cost.ts";
 import type { MessageOf } from "../../channel/message.ts";
 import type { StreamName } from "../../interpreter/output-cursor.ts";
@@ -21,6 +22,7 @@ export function frameContext(executionId: ExecutionId): FrameContext {
 
 /** The fields that only an `error` event has. */
 export interface ErrorFields {
+  tool_calls?: readonly EndedToolCall[];
   exception_type: string;
   exception_message: string;
   traceback: string;
@@ -76,9 +78,11 @@ export function resultFrame(
   context: FrameContext,
   message: MessageOf<"result">,
   transaction: TransactionOutcome,
+  toolCalls: readonly EndedToolCall[],
 ): string {
+  const called = toolCalls.length === 0 ? "" : `,"tool_calls":${JSON.stringify(toolCalls)}`;
   const mime = message.mime ? `,"mime":${JSON.stringify(message.mime)}` : "";
-  return `${open("result", seq, context)},"value":${message.value},"repr":${JSON.stringify(message.repr)}${mime},"execution_time":${message.execution_time},"transaction":"${transaction}"}}`;
+  return `${open("result", seq, context)},"value":${message.value},"repr":${JSON.stringify(message.repr)}${mime},"execution_time":${message.execution_time},"transaction":"${transaction}"${called}}}`;
 }
 
 export function errorFrame(seq: number, context: FrameContext, fields: ErrorFields): string {
@@ -93,6 +97,22 @@ export function displayFrame(seq: number, context: FrameContext, message: Messag
 export function inputFrame(seq: number, context: FrameContext, message: MessageOf<"input">, timeout: number): string {
   const { input_id, prompt, password } = message;
   return dataFrame("input", seq, context, { input_id, prompt, password, timeout });
+}
+
+/** @param argumentsJson the arguments, as JSON text on one line. */
+export function toolCallFrame(
+  seq: number,
+  context: FrameContext,
+  { call_id, name, batch }: Pick<MessageOf<"tool_call">, "call_id" | "name" | "batch">,
+  argumentsJson: string,
+  timeout: number,
+): string {
+  const fields = JSON.stringify({ call_id, name, batch, timeout }).slice(1, -1);
+  return `${open("tool_call", seq, context)},${fields},"arguments":${argumentsJson}}}`;
+}
+
+export function toolDoneFrame(seq: number, context: FrameContext, ended: EndedToolCall, duration: number): string {
+  return dataFrame("tool_done", seq, context, { ...ended, duration });
 }
 
 export function truncatedFrame(seq: number, context: FrameContext, droppedBytes: number, reason: string): string {

@@ -178,16 +178,17 @@ export class ExecutionTurn implements Turn {
   }
 
   #emitTerminal(outcome: Outcome, { transaction, state, back }: Aftermath): void {
-    const { events } = this.execution;
+    const { events, endedToolCalls } = this.execution;
     const { metrics } = this.#owner.settings;
     this.#phase = { name: "over" };
     if (outcome.kind === "result") {
       const { message } = outcome;
-      events.emit("result", resultFrame(events.nextSeq, events.context, message, transaction));
+      events.emit("result", resultFrame(events.nextSeq, events.context, message, transaction, endedToolCalls));
       metrics.executionEnded?.(null, message.execution_time);
     } else {
       const fields = {
         ...outcome.failure,
+        ...(endedToolCalls.length === 0 ? {} : { tool_calls: endedToolCalls }),
         ...(this.#isStateDiscarded
           ? ({ transaction: "rolled_back", state: "fresh" } as const)
           : { transaction, state }),

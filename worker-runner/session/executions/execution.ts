@@ -2,6 +2,8 @@
 import { hash } from "node:crypto";
 import type { ExecutionId } from "../../../src/protocol/identity.ts";
 import { DEFAULT_LIMITS } from "../../../src/protocol/limits.ts";
+import type { EndedToolCall } from "../../../src/protocol/tool.ts";
+import type { OfferedTools } from "../../channel/message.ts";
 import type { EventSink } from "../events/event-sink.ts";
 import type { Submission } from "../session-contract.ts";
 
@@ -14,17 +16,31 @@ export class Execution {
   readonly timeoutSeconds: number;
   readonly fingerprint: string;
   readonly events: EventSink;
+  /** Null: it has no tools. Forgotten once the code was sent. */
+  offered: OfferedTools | null;
+  /** The tool calls that have ended, for the ending; the first hundred. */
+  readonly endedToolCalls: EndedToolCall[] = [];
   /** Emptied once the code was sent. */
   code: string;
 
   constructor(submission: Submission, events: EventSink) {
     this.id = submission.execution_id;
     this.code = submission.code;
+    this.offered = offeredTo(submission);
     this.policy = submission.transaction_policy;
     this.timeoutSeconds = submission.timeout ?? DEFAULT_LIMITS.timeoutSeconds;
     this.fingerprint = fingerprint(submission.code);
     this.events = events;
   }
+}
+
+function offeredTo({ tools, max_tool_calls, max_parallel_tool_calls }: Submission): OfferedTools | null {
+  if (tools === undefined || tools.length === 0) return null;
+  return {
+    tools,
+    max_tool_calls: max_tool_calls ?? DEFAULT_LIMITS.toolCalls,
+    max_parallel_tool_calls: max_parallel_tool_calls ?? DEFAULT_LIMITS.parallelToolCalls,
+  };
 }
 
 /** A short text that differs for different code. */

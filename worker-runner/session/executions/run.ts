@@ -10,6 +10,7 @@ import type { Recovery } from "../state/recovery.ts";
 import type { Execution } from "./execution.ts";
 import type { LastWord, StopReason } from "./outcome.ts";
 import { StopSequence } from "./stop-sequence.ts";
+import { ToolCalls } from "./tool-calls.ts";
 
 /** How many characters of output an input request counts as, beside its prompt. */
 const INPUT_CHARACTERS = 256;
@@ -24,6 +25,7 @@ export class Run implements ExecutionListener {
   readonly #maxOutputCharacters: number;
   readonly #onEnded: RunEnded;
   readonly #stopping: StopSequence;
+  readonly toolCalls: ToolCalls;
   #pendingInput: PendingInput | null = null;
   #outputCharacters = 0;
   #droppedBytes = 0;
@@ -34,14 +36,21 @@ export class Run implements ExecutionListener {
     this.#interpreter = recovery.interpreter;
     this.#maxOutputCharacters = settings.outputMaxCharacters;
     this.#onEnded = onEnded;
-    this.#stopping = new StopSequence(this.#interpreter, settings, execution.timeoutSeconds);
+    const stopping = new StopSequence(this.#interpreter, settings, execution.timeoutSeconds);
+    this.#stopping = stopping;
+    this.toolCalls = new ToolCalls(execution, {
+      takeRoom: (characters) => this.#hasRoomFor(characters),
+      answer: (answer) => this.#interpreter.live?.answerTool(answer),
+      onWaiting: (isWaiting) => (isWaiting ? stopping.pauseTimeLimit() : stopping.resumeTimeLimit()),
+    });
   }
 
   /** Sends the code. */
   begin(): void {
     const { execution } = this;
-    this.#interpreter.live?.execute(execution.id, execution.code, this);
+    this.#interpreter.live?.execute(execution.id, execution.code, execution.offered, this);
     execution.code = "";
+    execution.offered = null;
   }
 
   /** False once the last message is known. */
@@ -80,6 +89,12 @@ export class Run implements ExecutionListener {
       case "input":
         if (!this.#hasRoomFor(message.prompt.length + INPUT_CHARACTERS)) return;
         this.#askInput(message);
+        return;
+      case "tool_call":
+        this.toolCalls.begin(message);
+        return;
+      case "tool_cancel":
+        this.toolCalls.cancel(message.call_id);
         return;
       case "result": {
         const value = jsonText(message.value);
@@ -121,6 +136,7 @@ export class Run implements ExecutionListener {
   noteDeath(end: LiveEnd): void {
     if (!this.isOpen) return;
     const seconds = this.#stopping.elapsedSeconds;
+    this.toolCalls.endAll(this.#stopping.reason === null ? "lost" : "cancelled");
     this.#leave();
     void this.#recovery.hasRunOutOfMemory().then((isOutOfMemory) => {
       this.#onEnded({ kind: "died", end, isOutOfMemory, seconds }, this.#stopping.reason, false);
@@ -142,6 +158,7 @@ export class Run implements ExecutionListener {
   #leave(): void {
     this.#stopping.end();
     this.#pendingInput = null;
+    this.toolCalls.endAll("cancelled");
     if (this.#droppedBytes > 0) this.#emitTruncated();
   }
 
@@ -154,7 +171,7 @@ export class Run implements ExecutionListener {
   }
 
   #secondsLeft(): number {
-    return Math.max(0, this.execution.timeoutSeconds - this.#stopping.elapsedSeconds);
+    return this.#stopping.secondsLeft;
   }
 
   #emitTruncated(): void {

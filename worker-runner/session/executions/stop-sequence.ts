@@ -26,7 +26,10 @@ export class StopSequence {
   /** The first reason counts. */
   #reason: StopReason | null = null;
   readonly #startedAt = performance.now();
-  readonly #timeLimit: NodeJS.Timeout;
+  /** What is left of the time limit while its clock stands still; null while it runs. */
+  #leftMs: number | null = null;
+  #limitEndsAt = 0;
+  #timeLimit: NodeJS.Timeout | undefined;
   #grace: NodeJS.Timeout | undefined;
   #again: NodeJS.Timeout | undefined;
   /** True once the execution has sent something: its code has begun. */
@@ -39,8 +42,26 @@ export class StopSequence {
   ) {
     this.#interpreter = interpreter;
     this.#settings = settings;
-    const timeoutMs = Math.min(timeoutSeconds * 1000 + TRANSIT_MS, LONGEST_TIMER_MS);
-    this.#timeLimit = setTimeout(() => this.stop("timeout"), timeoutMs);
+    this.#setTimeLimit(Math.min(timeoutSeconds * 1000 + TRANSIT_MS, LONGEST_TIMER_MS));
+  }
+
+  /** Stops the clock of the time limit: the code waits for the client. */
+  pauseTimeLimit(): void {
+    if (this.#phase !== "running" || this.#leftMs !== null) return;
+    clearTimeout(this.#timeLimit);
+    this.#leftMs = Math.max(0, this.#limitEndsAt - performance.now());
+  }
+
+  resumeTimeLimit(): void {
+    if (this.#phase !== "running" || this.#leftMs === null) return;
+    this.#setTimeLimit(this.#leftMs);
+    this.#leftMs = null;
+  }
+
+  /** Seconds until the time limit, if its clock runs from now on. */
+  get secondsLeft(): number {
+    const leftMs = this.#leftMs ?? this.#limitEndsAt - performance.now();
+    return Math.max(0, leftMs - TRANSIT_MS) / 1000;
   }
 
   get phase(): "running" | "stopping" | "killing" | "over" {
@@ -93,6 +114,11 @@ export class StopSequence {
     } else if (this.#phase === "stopping") {
       this.#kill();
     }
+  }
+
+  #setTimeLimit(leftMs: number): void {
+    this.#limitEndsAt = performance.now() + leftMs;
+    this.#timeLimit = setTimeout(() => this.stop("timeout"), leftMs);
   }
 
   #kill(): void {

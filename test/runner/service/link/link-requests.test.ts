@@ -50,6 +50,16 @@ it("answers input, cancel, interrupt and reset", async () => {
   expect(session.calls).toContain("reset");
 });
 
+it("passes the answer to a tool call on, and says where none waits for it", async () => {
+  const { edge, session } = await linked();
+  session.waitingCall = "c1";
+  edge.send({ type: "tool_result", ref: "a", call_id: "c1", value: { found: [1] } });
+  expect(await edge.reply("done")).toMatchObject({ ref: "a" });
+  edge.send({ type: "tool_result", ref: "b", call_id: "c2", error: { message: "no" } });
+  expect(await edge.reply("failed")).toMatchObject({ ref: "b", code: "not_found" });
+  expect(session.calls).toContain('tool {"type":"tool_result","ref":"a","call_id":"c1","value":{"found":[1]}}');
+});
+
 it("answers complete, is_complete and status", async () => {
   const { edge } = await linked();
   edge.send({ type: "complete", ref: "a", code: "pri", cursor: 3 });
@@ -66,6 +76,7 @@ it("answers complete, is_complete and status", async () => {
     running_since: null,
     queued: [],
     pending_input: null,
+    pending_tool_calls: [],
     resident_bytes: 1,
     limit_bytes: 2,
     snapshots: 3,
