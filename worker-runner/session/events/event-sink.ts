@@ -5,16 +5,18 @@ import type { StreamName } from "../../interpreter/output-cursor.ts";
 import { type FrameContext, frameContext, middleOf, outputFrame, outputFrameBytes } from "./event-frame.ts";
 import type { EventIterator } from "./event-iterator.ts";
 import { NumberedEvent } from "./numbered-event.ts";
+import { OutputCollector } from "./output-collector.ts";
 import type { SessionEvents } from "./session-events.ts";
 
 /** Output is not cut into shorter pieces, however small the frame limit is: a frame costs more than a short text. */
 const SHORTEST_PIECE_CHARACTERS = 256;
 
 export class EventSink {
-  /** What the frames of this execution have in common. */
+  /** The parts that all frames of this execution share. */
   readonly context: FrameContext;
   readonly #session: SessionEvents;
   readonly #maxKeptBytes: number;
+  readonly #output = new OutputCollector((text, stream) => this.#publishOutput(text, stream));
   #startedAt: number | null = null;
   #events: NumberedEvent[] = [];
   #bytes = 0;
@@ -43,39 +45,20 @@ export class EventSink {
     return this.#bytes;
   }
 
-  /** The number of the next event, which its frame must contain. */
-  get nextSeq(): number {
-    return this.#session.lastSeq + 1;
-  }
-
   /** The execution begins now. */
   begin(): void {
     this.#startedAt = Date.now() / 1000;
   }
 
-  /** Publishes an event. @param text its frame, built with `nextSeq`. */
-  emit(type: EventType, text: string | Buffer): void {
-    const startedAt = this.#bytes === 0 ? (this.#startedAt ?? undefined) : undefined;
-    const event = new NumberedEvent(this.nextSeq, type, this.context.executionId, text, startedAt);
-    this.#bytes += event.bytes;
-    this.#hasEnded = isTerminal(type);
-    if (this.#bytes <= this.#maxKeptBytes) this.#events.push(event);
-    else this.#events = this.#hasEnded ? [event] : [];
-    for (const reader of this.#readers) reader.push(event);
-    if (this.#hasEnded) this.#readers = [];
-    this.#session.publish(event);
+  /** Publishes an event behind all output that came before it. */
+  emit(type: EventType, makeFrame: (seq: number, context: FrameContext) => string | Buffer): void {
+    this.#output.flush();
+    this.#publish(type, makeFrame(this.#session.lastSeq + 1, this.context));
   }
 
-  /** Publishes output, in several events if the frame of one would be longer than the limit. */
+  /** Publishes output. Pieces that follow each other closely travel in one event. */
   emitOutput(text: string, stream: StreamName): void {
-    const limit = this.#session.frameLimitBytes;
-    if (limit > 0 && text.length > SHORTEST_PIECE_CHARACTERS && outputFrameBytes(this.context, text) > limit) {
-      const middle = middleOf(text);
-      this.emitOutput(text.slice(0, middle), stream);
-      this.emitOutput(text.slice(middle), stream);
-      return;
-    }
-    this.emit("output", outputFrame(this.nextSeq, this.context, text, stream));
+    this.#output.add(text, stream);
   }
 
   /** Gives the reader the events that are kept, then every later one. */
@@ -88,5 +71,29 @@ export class EventSink {
   forgetEvents(): void {
     this.#events = this.#events.slice(-1);
     this.#bytes = 0;
+  }
+
+  /** Cuts the text in two while the frame of one event would be longer than the limit. */
+  #publishOutput(text: string, stream: StreamName): void {
+    const limit = this.#session.frameLimitBytes;
+    if (limit > 0 && text.length > SHORTEST_PIECE_CHARACTERS && outputFrameBytes(this.context, text) > limit) {
+      const middle = middleOf(text);
+      this.#publishOutput(text.slice(0, middle), stream);
+      this.#publishOutput(text.slice(middle), stream);
+      return;
+    }
+    this.#publish("output", outputFrame(this.#session.lastSeq + 1, this.context, text, stream));
+  }
+
+  #publish(type: EventType, text: string | Buffer): void {
+    const startedAt = this.#bytes === 0 ? (this.#startedAt ?? undefined) : undefined;
+    const event = new NumberedEvent(this.#session.lastSeq + 1, type, this.context.executionId, text, startedAt);
+    this.#bytes += event.bytes;
+    this.#hasEnded = isTerminal(type);
+    if (this.#bytes <= this.#maxKeptBytes) this.#events.push(event);
+    else this.#events = this.#hasEnded ? [event] : [];
+    for (const reader of this.#readers) reader.push(event);
+    if (this.#hasEnded) this.#readers = [];
+    this.#session.publish(event);
   }
 }

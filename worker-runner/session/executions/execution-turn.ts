@@ -183,7 +183,7 @@ export class ExecutionTurn implements Turn {
     this.#phase = { name: "over" };
     if (outcome.kind === "result") {
       const { message } = outcome;
-      events.emit("result", resultFrame(events.nextSeq, events.context, message, transaction, endedToolCalls));
+      events.emit("result", (seq, context) => resultFrame(seq, context, message, transaction, endedToolCalls));
       metrics.executionEnded?.(null, message.execution_time);
     } else {
       const fields = {
@@ -195,7 +195,7 @@ export class ExecutionTurn implements Turn {
         ...(back?.checkpointId && !this.#isStateDiscarded ? { state_checkpoint_id: back.checkpointId } : {}),
         ...(back?.lostExecutions && !this.#isStateDiscarded ? { lost_executions: back.lostExecutions } : {}),
       };
-      events.emit("error", errorFrame(events.nextSeq, events.context, fields));
+      events.emit("error", (seq, context) => errorFrame(seq, context, fields));
       metrics.executionEnded?.(fields.reason, fields.execution_time);
     }
     this.#owner.onTerminal(this);

@@ -84,7 +84,7 @@ export class Run implements ExecutionListener {
     switch (message.type) {
       case "display":
         if (!this.#hasRoomFor(Object.values(message.mime).join("").length)) return;
-        events.emit("display", displayFrame(events.nextSeq, events.context, message));
+        events.emit("display", (seq, context) => displayFrame(seq, context, message));
         return;
       case "input":
         if (!this.#hasRoomFor(message.prompt.length + INPUT_CHARACTERS)) return;
@@ -167,7 +167,7 @@ export class Run implements ExecutionListener {
     const { events, id } = this.execution;
     const timeout = this.#secondsLeft();
     this.#pendingInput = { input_id, prompt, password, timeout, execution_id: id };
-    events.emit("input", inputFrame(events.nextSeq, events.context, message, timeout));
+    events.emit("input", (seq, context) => inputFrame(seq, context, message, timeout));
   }
 
   #secondsLeft(): number {
@@ -177,6 +177,6 @@ export class Run implements ExecutionListener {
   #emitTruncated(): void {
     const { events } = this.execution;
     const reason = "the execution wrote more output than it may";
-    events.emit("output_truncated", truncatedFrame(events.nextSeq, events.context, this.#droppedBytes, reason));
+    events.emit("output_truncated", (seq, context) => truncatedFrame(seq, context, this.#droppedBytes, reason));
   }
 }

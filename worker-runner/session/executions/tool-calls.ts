@@ -73,7 +73,7 @@ export class ToolCalls {
     const call = { call_id, name, arguments: message.arguments, batch, timeout, execution_id: id };
     this.#waiting.set(call_id, { call, beganAt, endsAt: beganAt + timeout * 1000, timer });
     if (this.#waiting.size === 1) this.#owner.onWaiting(true);
-    events.emit("tool_call", toolCallFrame(events.nextSeq, events.context, message, argumentsJson, timeout));
+    events.emit("tool_call", (seq, context) => toolCallFrame(seq, context, message, argumentsJson, timeout));
   }
 
   /** The first answer counts. @returns false if no call of that id waits. */
@@ -110,7 +110,7 @@ export class ToolCalls {
     const ended: EndedToolCall = { name: waiting.call.name, call_id: callId, status };
     if (endedToolCalls.length < MAX_TOLD) endedToolCalls.push(ended);
     const duration = (performance.now() - waiting.beganAt) / 1000;
-    events.emit("tool_done", toolDoneFrame(events.nextSeq, events.context, ended, duration));
+    events.emit("tool_done", (seq, context) => toolDoneFrame(seq, context, ended, duration));
     if (this.#waiting.size === 0) this.#owner.onWaiting(false);
     return true;
   }
