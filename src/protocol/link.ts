@@ -40,6 +40,14 @@ export const LinkRequest = z.discriminatedUnion("type", [
   z.object({ type: z.literal("credit"), bytes: z.int().positive() }),
   /** Output comes in frames of at most so many bytes from here on, as far as that can be done; 0 lifts the limit. */
   z.object({ type: z.literal("frame_limit"), bytes: z.int().nonnegative() }),
+  /**
+   * How much of each execution's output is of use while no client acknowledges: its first and its last bytes. The runner leaves out the
+   * middle and says so by one `output_truncated`. null: all of it is of use.
+   */
+  z.object({
+    type: z.literal("keep_output"),
+    limit: z.object({ head_bytes: z.int().nonnegative(), tail_bytes: z.int().nonnegative() }).nullable(),
+  }),
   z.object({
     type: z.literal("execute"),
     execution_id: ExecutionId,

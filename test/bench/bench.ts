@@ -7,6 +7,7 @@ import { type Product, startProduct } from "../support/product.ts";
 import { type Baselines, startBaselines } from "./baselines.ts";
 import { measureCheckpoints } from "./checkpoints.ts";
 import { measureEndings } from "./endings.ts";
+import { measureFloods } from "./floods.ts";
 import { measureLatency } from "./latency.ts";
 import { measureOutput } from "./output.ts";
 import { measureReplay } from "./replay.ts";
@@ -22,6 +23,7 @@ const parts: Record<string, (product: Product, baselines: Baselines) => Promise<
   endings: measureEndings,
   sizes: measureSizes,
   replay: measureReplay,
+  floods: measureFloods,
 };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });

@@ -25,6 +25,7 @@ class ScriptedSession {
   blobs = new Map<string, Buffer>();
   ring: LinkEvent[] = [];
   frameLimit = 0;
+  keptOutput: { head_bytes: number; tail_bytes: number } | null = null;
   seq: number;
   link: WebSocket | null = null;
   links = 0;
@@ -337,6 +338,9 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
         tell({ type: "restored", ref: request.ref, checkpoint_id: request.checkpoint_id, source, missing: [] });
         return;
       }
+      case "keep_output":
+        session.keptOutput = request.limit;
+        return;
       case "frame_limit":
         session.frameLimit = request.bytes;
         return;

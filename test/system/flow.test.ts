@@ -181,3 +181,38 @@ it("stays small while 1 GB is printed to nobody", async () => {
   console.log(`1 GB to nobody: peak growth ${(peakGrowth / MIB).toFixed(0)} MiB (${command})`);
   expect(peakGrowth).toBeLessThan(150 * MIB);
 }, 180_000);
+
+it("brings 300,000 characters that were flushed one by one to a client that does not acknowledge, in few frames", async () => {
+  const client = await SocketClient.open(product.socketUrl, { clientId: "tiny-flushes" });
+  const code = "import sys\nfor i in range(300_000): n = sys.stdout.write('.'); sys.stdout.flush()";
+  const events = await client.run(code, { timeout: 60 }, 90_000);
+  expect(events.at(-1)?.type).toBe("result");
+  expect(textOf(events)).toBe(".".repeat(300_000));
+  expect(events.length).toBeLessThanOrEqual(5_000);
+  await client.close();
+}, 120_000);
+
+it("leaves a neighbour and the heartbeats alone while others display and print without end", async () => {
+  const storms = ["while True: display(1)", "while True: print(1, flush=True)"];
+  const clients = await Promise.all(
+    storms.map(async (code, index) => {
+      const client = await SocketClient.open(product.socketUrl, { clientId: `storm-${index}`, checked: false });
+      client.send({ type: "execute", id: `storm-${index}`, timeout: 8, code });
+      return client;
+    }),
+  );
+  const neighbour = await SocketClient.open(product.socketUrl, { clientId: "beside-storms" });
+  for (let count = 0; count < 100; count += 1) expect(await neighbour.value(`${count}`)).toBe(count);
+  for (const client of clients) {
+    const terminal = await client.until((frame) => frame.type === "error", 60_000);
+    expect(terminal.data.reason).toBe("timeout");
+    // What reaches a client that does not acknowledge is bounded, however much the code prints.
+    const displays = client.frames.filter((frame) => frame.type === "display");
+    expect(displays.reduce((bytes, frame) => bytes + JSON.stringify(frame).length, 0)).toBeLessThan(9 * MIB);
+    expect(client.frames.filter((frame) => frame.type === "output_truncated").length).toBeLessThanOrEqual(1);
+    await client.close();
+  }
+  expect(await neighbour.value("'still here'")).toBe("still here");
+  expect(product.log()).not.toContain("does not accept heartbeats");
+  await neighbour.close();
+}, 120_000);

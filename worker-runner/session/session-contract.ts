@@ -8,8 +8,9 @@ import type { Completeness, Completions } from "../../src/protocol/server-messag
 import type { Missing, PendingInput, PendingToolCall } from "../../src/protocol/session-state.ts";
 import type { ToolResult } from "../../src/protocol/tool.ts";
 import type { NumberedEvent } from "./events/numbered-event.ts";
+import type { KeptOutput } from "./events/output-retention.ts";
 
-export type { NumberedEvent };
+export type { KeptOutput, NumberedEvent };
 
 /** A session calls its listeners in order. A listener must not throw. */
 export interface SessionListener {
@@ -80,6 +81,11 @@ export interface SessionContract {
   resumeOutput(): void;
   /** Cuts output into frames at most `bytes` long, but not into pieces shorter than 256 characters; 0: no limit. */
   limitFrames(bytes: number): void;
+  /**
+   * Says how much of each execution's output is of use. Past `headBytes`, output is held back; its last `tailBytes` are published with
+   * the next input request or terminal event, and `output_truncated` counts the bytes in between. null: all output is of use.
+   */
+  keepOutput(kept: KeptOutput): void;
   /** @returns false if nothing waits for `inputId`. */
   inputResponse(inputId: string, value: string | null): boolean;
   /** The first answer counts. @returns false if no tool call of that id waits. */

@@ -21,6 +21,7 @@ import { Questions } from "./questions.ts";
 import type {
   CheckpointTaken,
   ExecuteRequest,
+  KeptOutput,
   SessionActivity,
   SessionContract,
   SessionListener,
@@ -149,6 +150,11 @@ export class Session implements SessionContract {
 
   limitFrames(bytes: number): void {
     this.#events.frameLimitBytes = bytes;
+  }
+
+  keepOutput(kept: KeptOutput): void {
+    this.#events.keptOutput = kept;
+    if (kept === null) this.#executions.current?.execution.events.releaseOutput();
   }
 
   inputResponse(inputId: string, value: string | null): boolean {

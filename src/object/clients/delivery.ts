@@ -5,7 +5,7 @@ import type { ExecutionId, MessageId } from "../../protocol/identity.ts";
 import type { Journal } from "../store/journal.ts";
 import { bytesOf, type JournalEvent } from "../store/journal-row.ts";
 import { type Budget, type ClientSocket, newBudget, type ReplayJob } from "./client-socket.ts";
-import { gapFrame, TRUNCATED_UNACKNOWLEDGED, textBytesOf, truncatedFrame } from "./edge-frames.ts";
+import { droppedBytesOf, gapFrame, TRUNCATED_UNACKNOWLEDGED, textBytesOf, truncatedFrame } from "./edge-frames.ts";
 
 const KIB = 1024;
 /** Characters read from the journal at a time. */
@@ -13,8 +13,8 @@ const READ_CHARS = 512 * KIB;
 /** How far the runner may be ahead of the fastest acknowledging consumer, beyond its window. Keeps the connection to the runner busy. */
 const SLACK_BYTES = 256 * KIB;
 const MAX_CREDIT_BYTES = 4 * 1024 * KIB;
-/** If no consumer acknowledges, the journal takes output as it comes. */
-const FREE_CREDIT_BYTES = 1024 * KIB;
+/** While no consumer acknowledges, the runner may send this much more than the disk has. */
+export const FREE_CREDIT_BYTES = 256 * KIB;
 /** An acknowledging consumer that takes nothing for this long no longer holds back the others. */
 const STALLED_MS = 5000;
 
@@ -31,6 +31,8 @@ export interface StreamConsumer {
 export interface DeliveryOptions {
   journal: Journal;
   unackedOutputBytes: number;
+  /** Characters of one session's events that the journal keeps. */
+  journalMaxChars: number;
   /** The answer to an `attach`. */
   attachedFrame(socket: ClientSocket, id: MessageId | undefined): string;
   /** A consumer made progress, so the runner may be due for credit. */
@@ -60,6 +62,7 @@ export class Delivery {
 
   addStream(stream: StreamConsumer): void {
     this.#streams.add(stream);
+    this.#options.onProgress();
   }
 
   removeStream(stream: StreamConsumer): void {
@@ -145,14 +148,36 @@ export class Delivery {
       else best = Math.max(best, window - socket.inFlightBytes - socket.lag);
     }
     for (const stream of this.#streams) best = Math.max(best, -stream.lag);
-    if (best === Number.NEGATIVE_INFINITY) return FREE_CREDIT_BYTES;
+    if (best === Number.NEGATIVE_INFINITY) return this.#freeCredit;
     const target = Math.min(MAX_CREDIT_BYTES, best + SLACK_BYTES);
     if (target > 0 || others === 0) {
       this.#stalledSinceMs = null;
       return Math.max(0, target);
     }
     this.#stalledSinceMs ??= nowMs;
-    return nowMs - this.#stalledSinceMs >= STALLED_MS ? FREE_CREDIT_BYTES : 0;
+    return nowMs - this.#stalledSinceMs >= STALLED_MS ? this.#freeCredit : 0;
+  }
+
+  /** Nobody sets the pace, so the disk does: other objects get their turn while it writes. */
+  get #freeCredit(): number {
+    return Math.max(0, FREE_CREDIT_BYTES - this.#options.journal.unsafeChars);
+  }
+
+  /** Whether a client acknowledges, or reads a stream. */
+  get hasReader(): boolean {
+    if (this.#streams.size > 0) return true;
+    for (const { state } of this.sockets) if (state.window !== null) return true;
+    return false;
+  }
+
+  /**
+   * How much of an execution's output is of use: what a client that does not acknowledge may get, and what the journal keeps in the end;
+   * null: all of it, because a client acknowledges.
+   */
+  outputLimit(nowMs: number): { head_bytes: number; tail_bytes: number } | null {
+    const isStalled = this.stallEndsAtMs !== null && this.stallEndsAtMs <= nowMs;
+    if (this.hasReader && !isStalled) return null;
+    return { head_bytes: this.#options.unackedOutputBytes, tail_bytes: this.#options.journalMaxChars };
   }
 
   /**
@@ -223,7 +248,7 @@ export class Delivery {
   #fitsBudget(socket: ClientSocket, event: JournalEvent): boolean {
     const { budgets } = socket.state;
     const budget = budgets[event.executionId] ?? newBudget();
-    if (isOutput(event.type)) budgets[event.executionId] = budget;
+    if (isOutput(event.type) || event.type === "output_truncated") budgets[event.executionId] = budget;
     else if (isTerminal(event.type)) delete budgets[event.executionId];
     return this.#fits(socket, event, budget);
   }
@@ -231,10 +256,19 @@ export class Delivery {
   /** Whether the budget allows the event. Before an ending, tells the client how much was withheld. */
   #fits(socket: ClientSocket, event: JournalEvent, budget: Budget): boolean {
     if (isOutput(event.type)) {
-      budget.used += bytesOf(event);
+      budget.used += textBytesOf(event);
       // After the first withheld event everything is withheld: a cut is clearer than a hole in the middle.
       if (budget.dropped === 0 && budget.used <= this.#options.unackedOutputBytes) return true;
       budget.dropped += textBytesOf(event);
+      budget.droppedSeq = event.seq;
+      return false;
+    }
+    if (
+      event.type === "output_truncated" &&
+      budget.used + this.#options.journalMaxChars > this.#options.unackedOutputBytes
+    ) {
+      // The runner left out the middle. Of the end that follows this socket gets nothing either, so one notice tells of both.
+      budget.dropped += droppedBytesOf(event);
       budget.droppedSeq = event.seq;
       return false;
     }

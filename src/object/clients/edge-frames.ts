@@ -6,7 +6,7 @@ import type { ErrorEvent } from "../../protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../protocol/identity.ts";
 import type { ServerMessage } from "../../protocol/server-message.ts";
 import type { ExecutionRecord } from "../store/execution-table.ts";
-import type { JournalEvent } from "../store/journal-row.ts";
+import { bytesOf, type JournalEvent } from "../store/journal-row.ts";
 
 type Plain<T> = T extends unknown ? Omit<T, "id"> & { id?: string | undefined } : never;
 
@@ -39,11 +39,19 @@ export function truncatedFrame(seq: number, executionId: ExecutionId, droppedByt
   });
 }
 
-/** Bytes of the content of an output or display event. */
+/** Bytes of the text of an output event, or of the whole frame of a display. */
 export function textBytesOf(event: JournalEvent): number {
-  if (event.type !== "output") return event.frame.length;
-  const { data } = JSON.parse(event.frame) as { data: { data: string } };
-  return byteLength(data.data);
+  if (event.type !== "output") return bytesOf(event);
+  if (event.textBytes === undefined) {
+    const { data } = JSON.parse(event.frame) as { data: { data: string } };
+    event.textBytes = byteLength(data.data);
+  }
+  return event.textBytes;
+}
+
+/** Bytes that an `output_truncated` event reports. */
+export function droppedBytesOf(event: JournalEvent): number {
+  return (JSON.parse(event.frame) as { data: { dropped_bytes: number } }).data.dropped_bytes;
 }
 
 /** The ending of an execution that no runner can end any more. */

@@ -2,6 +2,8 @@
 
 import { isTerminal } from "../../protocol/event.ts";
 import type { ExecutionId } from "../../protocol/identity.ts";
+import { type Delivery, FREE_CREDIT_BYTES } from "../clients/delivery.ts";
+import type { Journal } from "../store/journal.ts";
 import type { JournalEvent } from "../store/journal-row.ts";
 import { RESERVE_LEFT, RESERVE_STRIDE } from "../store/session-table.ts";
 import type { Incarnations } from "./incarnations.ts";
@@ -56,7 +58,7 @@ export class EventIntake {
     stores.executions.noteEvent(record.name, event, startedAt);
     const hasEnded = isTerminal(event.type);
     if (hasEnded) this.#handlers.onExecutionEnded(event.executionId);
-    if (journal.bufferedChars >= this.#writeAtChars) this.flush();
+    if (journal.bufferedChars >= this.#writeAtChars || isAtFreeLimit(journal, delivery)) this.flush();
     else this.#writeLater(hasEnded || event.type === "input");
   }
 
@@ -82,11 +84,14 @@ export class EventIntake {
 
   /** Waits until everything written is on disk, then lets the runner forget it. */
   async tellDurable(): Promise<void> {
-    const { journal, stores } = this.#context;
+    const { journal, stores, delivery } = this.#context;
     const seq = journal.writtenSeq;
+    const { writtenChars } = journal;
     this.#toldSeq = seq;
     await stores.ctx.storage.sync();
+    const hasMoved = journal.noteSafe(writtenChars);
     if (seq > 0) this.#incarnations.ready?.tell({ type: "durable", seq });
+    if (hasMoved) delivery.onProgress();
   }
 
   #writeLater(isSoon: boolean): void {
@@ -97,4 +102,9 @@ export class EventIntake {
     this.#isSoon = isSoon;
     this.#timer = setTimeout(() => this.flush(), isSoon ? WRITE_SOON_MS : WRITE_AFTER_MS);
   }
+}
+
+/** Without a client that acknowledges, the runner waits for the disk; a small write soon lets it go on. */
+function isAtFreeLimit(journal: Journal, delivery: Delivery): boolean {
+  return journal.bufferedChars >= FREE_CREDIT_BYTES / 2 && !delivery.hasReader;
 }

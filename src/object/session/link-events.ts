@@ -44,6 +44,7 @@ export class LinkEvents implements SessionLinkListener {
   #openedAtMs = 0;
   #stallTimer: ReturnType<typeof setTimeout> | null = null;
   #toldFrameLimit = 0;
+  #toldOutputLimit = "null";
 
   constructor(context: SessionContext, { incarnations, intake, submissions }: Collaborators, handlers: LinkHandlers) {
     this.#context = context;
@@ -64,6 +65,7 @@ export class LinkEvents implements SessionLinkListener {
       this.#intake.noteStarted(opened.running, opened.running_since);
     }
     this.#toldFrameLimit = 0;
+    this.#toldOutputLimit = "null";
     this.#known = new Set([...opened.queued, ...(opened.running === null ? [] : [opened.running])]);
     this.#openedAtMs = Date.now();
     this.endBacklog();
@@ -140,6 +142,10 @@ export class LinkEvents implements SessionLinkListener {
     if (frameLimit !== this.#toldFrameLimit) link.tell({ type: "frame_limit", bytes: frameLimit });
     this.#toldFrameLimit = frameLimit;
     const nowMs = Date.now();
+    const limit = delivery.outputLimit(nowMs);
+    const toldLimit = JSON.stringify(limit);
+    if (toldLimit !== this.#toldOutputLimit) link.tell({ type: "keep_output", limit });
+    this.#toldOutputLimit = toldLimit;
     const target = delivery.creditTarget(nowMs);
     const due = target - link.credit;
     if (due > 0 && due >= Math.min(CREDIT_STEP_BYTES, target / 4)) link.grant(due);

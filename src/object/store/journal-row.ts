@@ -12,6 +12,8 @@ export interface JournalEvent {
   frame: string;
   /** Of `frame` in UTF-8, where that is known. */
   bytes?: number;
+  /** Bytes of what an output event carries, once somebody asked. */
+  textBytes?: number;
 }
 
 /** Bytes of an event's frame in UTF-8. */

@@ -34,6 +34,9 @@ export class Journal {
   readonly #maxChars: number;
   #buffer: JournalEvent[] = [];
   #bufferChars = 0;
+  /** Characters of all events since this object woke, and of those of them that are safe on disk. */
+  #takenChars = 0;
+  #safeChars = 0;
   #writtenSeq: number;
   #lastSeq: number;
   #storedChars: number;
@@ -69,6 +72,23 @@ export class Journal {
     return this.#bufferChars;
   }
 
+  /** Characters of the events that were written since this object woke. */
+  get writtenChars(): number {
+    return this.#takenChars - this.#bufferChars;
+  }
+
+  /** Characters of events that are not safe on disk yet, so that the runner still keeps them. */
+  get unsafeChars(): number {
+    return this.#takenChars - this.#safeChars;
+  }
+
+  /** Everything up to `writtenChars` is safe on disk. @returns false if that was known. */
+  noteSafe(writtenChars: number): boolean {
+    if (writtenChars <= this.#safeChars) return false;
+    this.#safeChars = writtenChars;
+    return true;
+  }
+
   /** From this seq on every event is still kept; `lastSeq + 1` where none is, 0 where there never was one. */
   get firstSeq(): number {
     const pruned = this.#sql.exec<Row>(
@@ -89,6 +109,7 @@ export class Journal {
   append(event: JournalEvent): void {
     this.#buffer.push(event);
     this.#bufferChars += event.frame.length;
+    this.#takenChars += event.frame.length;
     this.#lastSeq = event.seq;
   }
 
@@ -156,6 +177,7 @@ export class Journal {
     this.#sql.exec("DELETE FROM journal WHERE session = ?", this.#session);
     this.#buffer = [];
     this.#bufferChars = 0;
+    this.#safeChars = this.#takenChars;
     this.#storedChars = 0;
     this.#tail = null;
     this.#writtenSeq = this.#lastSeq;

@@ -5,6 +5,7 @@ import type { ToolResult } from "../../../src/protocol/tool.ts";
 import { NumberedEvent } from "../../../worker-runner/session/events/numbered-event.ts";
 import type {
   CheckpointTaken,
+  KeptOutput,
   SessionActivity,
   SessionContract,
   SessionListener,
@@ -77,6 +78,10 @@ export class ScriptedSession implements SessionContract {
   resumeOutput(): void {
     this.calls.push("resume");
     this.isPaused = false;
+  }
+
+  keepOutput(kept: KeptOutput): void {
+    this.calls.push(`keepOutput ${JSON.stringify(kept)}`);
   }
 
   limitFrames(bytes: number): void {

@@ -6,7 +6,10 @@ import { describeFailure } from "../hosted/session-problem.ts";
 import { describeStatus } from "../hosted/session-status.ts";
 import type { Logger } from "../log.ts";
 
-export type SessionRequest = Exclude<LinkRequest, { type: "open" | "durable" | "credit" | "frame_limit" }>;
+export type SessionRequest = Exclude<
+  LinkRequest,
+  { type: "open" | "durable" | "credit" | "frame_limit" | "keep_output" }
+>;
 type RestoreRequest = Extract<LinkRequest, { type: "restore" }>;
 type Reply = (reply: LinkReply) => void;
 

@@ -124,6 +124,9 @@ export class SessionLink implements LinkPort {
       this.pump();
     } else if (request.type === "frame_limit") {
       hosted.session.limitFrames(request.bytes);
+    } else if (request.type === "keep_output") {
+      const { head_bytes: headBytes, tail_bytes: tailBytes } = request.limit ?? {};
+      hosted.session.keepOutput(headBytes === undefined || tailBytes === undefined ? null : { headBytes, tailBytes });
     } else if (request.type === "durable") {
       hosted.markDurable(request.seq);
     } else {
@@ -158,8 +161,9 @@ export class SessionLink implements LinkPort {
     this.#sentSeq = request.after;
     this.#credit = request.credit;
     this.#hosted = outcome.hosted;
-    // The limit of a former link belonged to its clients.
+    // The limits of a former link belonged to its clients.
     outcome.hosted.session.limitFrames(0);
+    outcome.hosted.session.keepOutput(null);
     this.tell(outcome.opened);
     outcome.hosted.attach(this);
     if (this.#options.isDraining()) this.tell({ type: "draining" });

@@ -2,21 +2,39 @@
 import { type EventType, isTerminal } from "../../../src/protocol/event.ts";
 import type { ExecutionId } from "../../../src/protocol/identity.ts";
 import type { StreamName } from "../../interpreter/output-cursor.ts";
-import { type FrameContext, frameContext, middleOf, outputFrame, outputFrameBytes } from "./event-frame.ts";
+import {
+  type FrameContext,
+  frameContext,
+  middleOf,
+  outputFrame,
+  outputFrameBytes,
+  truncatedFrame,
+} from "./event-frame.ts";
 import type { EventIterator } from "./event-iterator.ts";
 import { NumberedEvent } from "./numbered-event.ts";
 import { OutputCollector } from "./output-collector.ts";
+import { OutputRetention } from "./output-retention.ts";
 import type { SessionEvents } from "./session-events.ts";
 
 /** Output is not cut into shorter pieces, however small the frame limit is: a frame costs more than a short text. */
 const SHORTEST_PIECE_CHARACTERS = 256;
+const MIDDLE_DROPPED = "more output than is kept: its middle was left out";
+
+/** Builds a frame with this number. */
+type MakeFrame = (seq: number, context: FrameContext) => string | Buffer;
 
 export class EventSink {
   /** The parts that all frames of this execution share. */
   readonly context: FrameContext;
   readonly #session: SessionEvents;
   readonly #maxKeptBytes: number;
-  readonly #output = new OutputCollector((text, stream) => this.#publishOutput(text, stream));
+  readonly #output = new OutputCollector((text, stream) =>
+    this.#retention.addText(this.#session.keptOutput, text, stream),
+  );
+  readonly #retention = new OutputRetention({
+    publishText: (text, stream) => this.#publishOutput(text, stream),
+    publishDropped: (bytes) => this.#publishTruncated(bytes),
+  });
   #startedAt: number | null = null;
   #events: NumberedEvent[] = [];
   #bytes = 0;
@@ -51,9 +69,24 @@ export class EventSink {
   }
 
   /** Publishes an event behind all output that came before it. */
-  emit(type: EventType, makeFrame: (seq: number, context: FrameContext) => string | Buffer): void {
-    this.#output.flush();
+  emit(type: Exclude<EventType, "output" | "display">, makeFrame: MakeFrame): void {
+    this.releaseOutput();
     this.#publish(type, makeFrame(this.#session.lastSeq + 1, this.context));
+  }
+
+  /** Publishes a display, unless so much output came before it that it counts as the middle. */
+  emitDisplay(makeFrame: MakeFrame): void {
+    this.#output.flush();
+    const kept = this.#session.keptOutput;
+    const publish = () => this.#publish("display", makeFrame(this.#session.lastSeq + 1, this.context));
+    const bytes = kept === null ? 0 : Buffer.byteLength(makeFrame(this.#session.lastSeq + 1, this.context));
+    this.#retention.addDisplay(kept, bytes, publish);
+  }
+
+  /** Publishes the output that is held back because nobody might keep it. */
+  releaseOutput(): void {
+    this.#output.flush();
+    this.#retention.release();
   }
 
   /** Publishes output. Pieces that follow each other closely travel in one event. */
@@ -71,6 +104,11 @@ export class EventSink {
   forgetEvents(): void {
     this.#events = this.#events.slice(-1);
     this.#bytes = 0;
+  }
+
+  #publishTruncated(droppedBytes: number): void {
+    const frame = truncatedFrame(this.#session.lastSeq + 1, this.context, droppedBytes, MIDDLE_DROPPED);
+    this.#publish("output_truncated", frame);
   }
 
   /** Cuts the text in two while the frame of one event would be longer than the limit. */

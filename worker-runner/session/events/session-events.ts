@@ -2,6 +2,7 @@
 import type { ExecutionId } from "../../../src/protocol/identity.ts";
 import type { NumberedEvent, SessionListener } from "../session-contract.ts";
 import { SessionError } from "../session-error.ts";
+import type { KeptOutput } from "./output-retention.ts";
 
 export type ToldState = Parameters<NonNullable<SessionListener["state"]>>[0];
 
@@ -11,6 +12,9 @@ export class SessionEvents {
   lastSeq = 0;
   /** The longest frame of output, in bytes; 0: no limit. */
   frameLimitBytes = 0;
+
+  /** How much of each execution's output is of use to the listeners. */
+  keptOutput: KeptOutput = null;
 
   /** @throws SessionError `invalid_call` after the first event. */
   numberFrom(base: number): void {

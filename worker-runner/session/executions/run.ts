@@ -84,7 +84,7 @@ export class Run implements ExecutionListener {
     switch (message.type) {
       case "display":
         if (!this.#hasRoomFor(Object.values(message.mime).join("").length)) return;
-        events.emit("display", (seq, context) => displayFrame(seq, context, message));
+        events.emitDisplay((seq, context) => displayFrame(seq, context, message));
         return;
       case "input":
         if (!this.#hasRoomFor(message.prompt.length + INPUT_CHARACTERS)) return;

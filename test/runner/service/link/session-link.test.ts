@@ -143,7 +143,7 @@ it("does what was asked right behind open, in order", async () => {
   edge.send({ type: "execute", execution_id: "e1", code: "1", transaction_policy: "commit_always", timeout: 5 });
   edge.send({ type: "execute", execution_id: "e2", code: "2", transaction_policy: "commit_always", timeout: 5 });
   await edge.settle();
-  expect(runner.pool.only.calls).toEqual(["frames of 0", "submit e1", "submit e2"]);
+  expect(runner.pool.only.calls).toEqual(["frames of 0", "keepOutput null", "submit e1", "submit e2"]);
 });
 
 it("closes a link with 1008 for whatever does not fit, and keeps serving the others", async () => {
