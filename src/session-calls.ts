@@ -18,7 +18,7 @@ export type EventStreamFormat = "sse" | "ndjson";
 /** Implemented by `ClientSession`; every call names its caller. */
 export interface SessionCalls {
   execute(caller: Caller, body: z.output<typeof ExecuteBody>): Promise<Outcome<z.infer<typeof ExecuteAccepted>>>;
-  /** Resolves when the execution has ended, or after `seconds` with the execution as it is then. */
+  /** Resolves when the execution has ended or waits for an answer, or after `seconds` with the execution as it is then. */
   waitForExecution(caller: Caller, executionId: ExecutionId, seconds: number): Promise<Outcome<Execution>>;
   getExecution(caller: Caller, executionId: ExecutionId): Promise<Outcome<Execution>>;
   listExecutions(

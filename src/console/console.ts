@@ -154,6 +154,7 @@ export class Console {
     switch (message.type) {
       case "output":
       case "display":
+      case "clear_output":
       case "input":
       case "output_truncated":
       case "result":

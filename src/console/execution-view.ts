@@ -47,6 +47,8 @@ export class ExecutionView {
   readonly #displays = new Map<string, HTMLElement>();
   readonly #prompts = new Map<string, HTMLFormElement>();
   isEnded = false;
+  /** A `clear_output` waits for the next output. */
+  #clearsNext = false;
 
   constructor(code: string | null, answer: Answer) {
     this.#answer = answer;
@@ -63,10 +65,16 @@ export class ExecutionView {
   add(event: ExecutionEvent): void {
     switch (event.type) {
       case "output":
+        if (this.#clearsNext) this.#clear();
         this.#output.write(event.data.stream, event.data.data);
         return;
       case "display":
+        if (this.#clearsNext) this.#clear();
         this.#display(event.data.mime, event.data.display_id, event.data.update === true);
+        return;
+      case "clear_output":
+        if (event.data.wait) this.#clearsNext = true;
+        else this.#clear();
         return;
       case "input":
         this.#prompt(event.data);
@@ -107,6 +115,12 @@ export class ExecutionView {
     if (displayId !== undefined) this.#displays.set(displayId, made);
     if (isUpdate && present !== undefined) present.replaceWith(made);
     else this.#output.append(made);
+  }
+
+  #clear(): void {
+    this.#clearsNext = false;
+    this.#displays.clear();
+    this.#output.clear();
   }
 
   #prompt(input: z.infer<typeof InputData>): void {

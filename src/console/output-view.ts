@@ -54,6 +54,17 @@ export class OutputView {
     if (this.#frame === 0) this.#frame = requestAnimationFrame(() => this.#flush());
   }
 
+  /** Removes everything shown so far. */
+  clear(): void {
+    if (this.#frame !== 0) cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    this.#block = null;
+    this.#note = null;
+    this.#lines = 0;
+    this.#dropped = 0;
+    this.root.replaceChildren();
+  }
+
   /** Puts something else between the text: an image, a table, a prompt. */
   append(node: Node): void {
     this.#flush();

@@ -113,8 +113,9 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
   async waitForExecution(caller: Caller, executionId: ExecutionId, seconds: number) {
     return this.#call(caller, async () => {
       const { session } = await this.#find(executionId);
-      const isRunning = () => this.#stores.executions.find(executionId)?.status === "running";
-      if (isRunning()) await session.submissions.waitFor(executionId, seconds);
+      const isRunning = this.#stores.executions.find(executionId)?.status === "running";
+      const isWaiting = session.context.pendingInputs.of(executionId) !== null;
+      if (isRunning && !isWaiting) await session.submissions.waitFor(executionId, seconds);
       const { record } = await this.#find(executionId);
       return viewOf(record, session);
     });

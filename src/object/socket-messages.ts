@@ -156,9 +156,21 @@ export class SocketMessages {
 
   #execute(session: NamedSession, socket: ClientSocket, message: Message<"execute">): Promise<void> | null {
     const request = actions.requestOf(message, session.context.stores.settings.MAX_TIMEOUT_SECONDS);
-    const submitted = actions.execute(session, request, (problem) => sendProblem(socket, problem, message.id));
-    if (!submitted.known) return submitted.sent;
-    const { executionId, firstSeq: first, lastSeq: last } = submitted.record;
+    const { executionId } = request;
+    const submitted = actions.execute(session, request, (problem) => {
+      socket.disown(executionId);
+      sendProblem(socket, problem, message.id);
+    });
+    if (submitted.record.status === "running") socket.own(executionId);
+    if (!submitted.known) {
+      return (
+        submitted.sent?.catch((error: unknown) => {
+          socket.disown(executionId);
+          throw error;
+        }) ?? null
+      );
+    }
+    const { firstSeq: first, lastSeq: last } = submitted.record;
     if (first !== null && last !== null) session.context.delivery.replay(socket, executionId, { first, last });
     return submitted.record.status === "running" ? session.catchUp() : null;
   }

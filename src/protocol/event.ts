@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { FileChange } from "./file.ts";
 import { CheckpointId, ExecutionId, Seq, Timestamp } from "./identity.ts";
+import { Restored } from "./restored.ts";
 import { CallId, EndedToolCall, ToolStatus } from "./tool.ts";
 
 /** In every event's `data`: the seed's message fields, and the execution that it belongs to. */
@@ -42,6 +43,14 @@ export const DisplayData = z.object({
   metadata: z.record(z.string(), z.unknown()),
   display_id: z.string().optional(),
   update: z.boolean().optional(),
+});
+
+/** Asks the client to remove the output and displays of this execution so far. */
+export const ClearOutputData = z.object({
+  ...common,
+  type: z.literal("clear_output"),
+  /** True: only when the next output comes, so that nothing flickers. */
+  wait: z.boolean(),
 });
 
 export const InputData = z.object({
@@ -86,6 +95,8 @@ export const OutputTruncatedData = z.object({
 
 /** What both endings may tell besides. */
 const ending = {
+  /** In the first execution's ending after the session was brought back. */
+  restored: Restored.optional(),
   /** The files that the execution changed, where `report_files` asked for them; at most 200. */
   files: z.array(FileChange).optional(),
   files_truncated: z.boolean().optional(),
@@ -123,6 +134,7 @@ const envelope = { seq: Seq, id: z.string().optional() };
 
 export const OutputEvent = z.object({ type: z.literal("output"), ...envelope, data: OutputData });
 export const DisplayEvent = z.object({ type: z.literal("display"), ...envelope, data: DisplayData });
+export const ClearOutputEvent = z.object({ type: z.literal("clear_output"), ...envelope, data: ClearOutputData });
 export const InputEvent = z.object({ type: z.literal("input"), ...envelope, data: InputData });
 export const ToolCallEvent = z.object({ type: z.literal("tool_call"), ...envelope, data: ToolCallData });
 export const ToolDoneEvent = z.object({ type: z.literal("tool_done"), ...envelope, data: ToolDoneData });
@@ -144,6 +156,7 @@ export const ExecutionEvent = z.discriminatedUnion("type", [
   ErrorEvent,
   ToolCallEvent,
   ToolDoneEvent,
+  ClearOutputEvent,
 ]);
 export type ExecutionEvent = z.infer<typeof ExecutionEvent>;
 
@@ -156,6 +169,7 @@ export const EventType = z.enum([
   "error",
   "tool_call",
   "tool_done",
+  "clear_output",
 ]);
 export type EventType = z.infer<typeof EventType>;
 

@@ -1,10 +1,11 @@
 /** Owns the bodies and answers of the REST calls (protocol, section 6). */
 import { z } from "zod";
 import { TimeoutSeconds, TransactionPolicy } from "./client-message.ts";
-import { ErrorData, ResultData } from "./event.ts";
+import { DisplayData, ErrorData, ResultData } from "./event.ts";
 import { ExecutionId, MessageId, Seq, SessionName, Timestamp } from "./identity.ts";
+import { Restored } from "./restored.ts";
 import { Checkpoint } from "./server-message.ts";
-import { PendingInput, PendingToolCall } from "./session-state.ts";
+import { PendingInput, PendingToolCall, WaitingFor } from "./session-state.ts";
 import { ToolOptions } from "./tool.ts";
 
 const session = SessionName.optional();
@@ -42,11 +43,18 @@ export const Execution = z.object({
   execution_time: z.number().nullable(),
   stdout: z.string(),
   stderr: z.string(),
+  /** The `data` of its `display` events, in order, at most 8 MiB. */
+  displays: z.array(DisplayData),
+  displays_truncated: z.boolean(),
   result: ResultData.nullable(),
   error: ErrorData.nullable(),
   output_truncated: z.boolean(),
+  /** What it waits for now; null: nothing, or it has ended. */
+  waiting_for: WaitingFor.nullable(),
   pending_input: PendingInput.nullable(),
   pending_tool_calls: z.array(PendingToolCall).optional(),
+  /** How the session was brought back, if this was its first execution afterwards. */
+  restored: Restored.nullable(),
   first_seq: Seq.nullable(),
   last_seq: Seq.nullable(),
 });

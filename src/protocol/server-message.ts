@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { BranchedMessage, UndoneMessage } from "./branch.ts";
 import {
+  ClearOutputEvent,
   DisplayEvent,
   ErrorEvent,
   InputEvent,
@@ -132,6 +133,7 @@ export const ServerMessage = z.discriminatedUnion("type", [
   ErrorEvent,
   ToolCallEvent,
   ToolDoneEvent,
+  ClearOutputEvent,
   AttachedMessage,
   SessionMessage,
   GapMessage,

@@ -1,6 +1,7 @@
 /** Owns sessions as resources (protocol, section 10): what they are made with, their overview, environments and variables. */
 import { z } from "zod";
 import { ExecutionId, MessageId, Seq, SessionName, Timestamp } from "./identity.ts";
+import { Restored } from "./restored.ts";
 import { PendingInput, PendingToolCall, SessionState } from "./session-state.ts";
 
 export const EnvironmentName = z
@@ -46,6 +47,8 @@ export const SessionOverview = z.object({
   first_seq: Seq,
   running: ExecutionId.nullable(),
   queued: z.int().nonnegative(),
+  /** How it was brought back the last time; null: it never was, or it has been reset since. */
+  restored: Restored.nullable(),
   pending_input: PendingInput.nullable(),
   pending_tool_calls: z.array(PendingToolCall).optional(),
   executions: z.int().nonnegative(),

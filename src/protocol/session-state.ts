@@ -2,13 +2,16 @@
 import { z } from "zod";
 import { InputData, ToolCallData } from "./event.ts";
 import { ExecutionId } from "./identity.ts";
+import { Missing } from "./restored.ts";
 
 export const SessionState = z.enum(["starting", "ready", "busy", "suspended", "restored", "reset", "ended"]);
 export type SessionState = z.infer<typeof SessionState>;
 
-/** What could not be saved or brought back; always named. */
-export const Missing = z.object({ name: z.string(), type: z.string(), reason: z.string() });
-export type Missing = z.infer<typeof Missing>;
+export { Missing };
+
+/** What an execution waits for. */
+export const WaitingFor = z.enum(["input", "tool"]);
+export type WaitingFor = z.infer<typeof WaitingFor>;
 
 /** An `input()` that waits for an answer. */
 export const PendingInput = InputData.pick({

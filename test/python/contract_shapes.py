@@ -96,6 +96,13 @@ CLIENT = by_type(
 )
 
 missing = record(name=text, type=text, reason=text)
+restored = record(
+    at=number,
+    reason=text,
+    checkpoint_id=maybe(checkpoint_id),
+    missing=many(missing),
+    lost_executions=many(identifier),
+)
 pending_input = record(input_id=text, prompt=text, password=flag, timeout=number, execution_id=identifier)
 checkpoint = record(
     checkpoint_id=checkpoint_id,
@@ -134,6 +141,7 @@ overview = record(
     first_seq=seq,
     running=maybe(identifier),
     queued=integer(0),
+    restored=maybe(restored),
     pending_input=maybe(pending_input),
     executions=integer(0),
     checkpoints=integer(0),
@@ -158,6 +166,7 @@ def _data(kind: str, **fields: Shape | tuple[Shape]) -> Shape:
 
 
 _ending: dict[str, tuple[Shape]] = {
+    "restored": (restored,),
     "files": (resource.changes,),
     "files_truncated": (flag,),
     "tool_calls": (tool.ended_calls,),
@@ -199,15 +208,14 @@ def _event(kind: str, data: Shape) -> Shape:
     return record(type=one_of(kind), seq=seq, id=(text,), data=data)
 
 
+display_data = _data("display", mime=table(text), metadata=table(anything), display_id=(text,), update=(flag,))
 truncated_data = _data("output_truncated", dropped_bytes=integer(0), reason=text)
 
 SERVER = by_type(
     {
         "output": _event("output", _data("output", data=text, stream=one_of("stdout", "stderr"))),
-        "display": _event(
-            "display",
-            _data("display", mime=table(text), metadata=table(anything), display_id=(text,), update=(flag,)),
-        ),
+        "display": _event("display", display_data),
+        "clear_output": _event("clear_output", _data("clear_output", wait=flag)),
         "input": _event("input", _data("input", input_id=text, prompt=text, password=flag, timeout=number)),
         "output_truncated": _event("output_truncated", truncated_data),
         "result": _event("result", result_data),
@@ -267,10 +275,14 @@ execution = record(
     execution_time=maybe(number),
     stdout=text,
     stderr=text,
+    displays=many(display_data),
+    displays_truncated=flag,
     result=maybe(result_data),
     error=maybe(error_data),
     output_truncated=flag,
+    waiting_for=maybe(one_of("input", "tool")),
     pending_input=maybe(pending_input),
+    restored=maybe(restored),
     pending_tool_calls=(many(tool.pending_call),),
     first_seq=maybe(seq),
     last_seq=maybe(seq),

@@ -73,7 +73,7 @@ class ScriptedSession {
     for (const event of this.ring) {
       if (event.seq <= this.sent) continue;
       if (this.link === null || this.link.readyState !== this.link.OPEN) return;
-      if ((event.type === "output" || event.type === "display") && this.credit <= 0) return;
+      if (["output", "display", "clear_output"].includes(event.type) && this.credit <= 0) return;
       this.sent = event.seq;
       this.credit -= event.bytes;
       this.link.send(encodeEventFrame(event));
@@ -113,6 +113,10 @@ class ScriptedSession {
         for (let at = 0; at < count; at += 1) {
           this.emit("output", id, { data: String(at).padStart(size, "."), stream: "stdout" });
         }
+      } else if (word === "clear") this.emit("clear_output", id, { wait: text === "wait" });
+      else if (word === "display") {
+        // A text of that many characters.
+        this.emit("display", id, { mime: { "text/plain": "d".repeat(Number(text)) }, metadata: {} });
       } else if (word === "push") this.state.push(JSON.parse(text));
       else if (word === "state") value = [...this.state];
       else if (word === "value") value = JSON.parse(text);

@@ -69,6 +69,7 @@ export const LiveMessage = z.discriminatedUnion("type", [
     display_id: z.string().max(1024).optional(),
     update: z.boolean().optional(),
   }),
+  z.object({ type: z.literal("clear_output"), execution_id: executionId, wait: z.boolean() }),
   z.object({
     type: z.literal("input"),
     execution_id: executionId,

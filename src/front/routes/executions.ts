@@ -31,7 +31,8 @@ const MEDIA_TYPES: Record<EventStreamFormat, string> = { sse: "text/event-stream
 const WaitQuery = z.object({
   wait: z.coerce.number().min(0).max(MAX_WAIT_SECONDS).optional().openapi({
     type: "number",
-    description: "Seconds to wait for the execution's end; the answer is then 200 and the execution, if it ended.",
+    description:
+      "Seconds to wait until the execution ends or waits for an answer. In time, the answer is 200 and the execution.",
     example: 10,
   }),
 });
@@ -115,7 +116,7 @@ async function execute(context: FrontContext): Promise<Response> {
     const execution = await callSession(context, (object, caller) =>
       object.waitForExecution(caller, accepted.execution_id, wait),
     );
-    if (execution.status !== "running") return context.json(execution, 200);
+    if (execution.status !== "running" || execution.waiting_for !== null) return context.json(execution, 200);
   }
   return context.json(accepted, 202);
 }
@@ -141,7 +142,7 @@ export function addExecutionRoutes(app: FrontApp): void {
       operationId: "execute",
       summary: "Run code in a session",
       description:
-        "Answers at once with the execution's id. With `wait`, answers with the ended execution; with `Accept: text/event-stream` or `application/x-ndjson`, with its events as they come. An id that was used before with the same code is not run again.",
+        "Answers at once with the execution's id. With `wait`, answers with the execution once it has ended or waits for an answer; with `Accept: text/event-stream` or `application/x-ndjson`, with its events as they come. An id that was used before with the same code is not run again.",
       tags,
       request: {
         headers: ClientHeader.extend({

@@ -1,5 +1,6 @@
 /** Owns the state of one client's WebSocket: its client, its position and its unacknowledged events. The attachment keeps it while the object hibernates. */
 import type { ClientId, ExecutionId, MessageId, SessionName } from "../../protocol/identity.ts";
+import { hashText } from "./text-hash.ts";
 
 /** Events of one execution to send again: those after `after`, up to `until`. */
 export interface ReplayJob {
@@ -28,8 +29,10 @@ interface Attachment {
   requestId: string;
   /** Every event up to this seq was sent to this socket, or deliberately withheld. */
   cursor: number;
-  /** True once the client has sent `attach`: from then on it gets `session` messages. */
+  /** True once the client has sent `attach`: from then on it gets every event of the session, and `session` messages. */
   isAttached: boolean;
+  /** Hashes of the unfinished executions that were submitted on this socket. Without `attach` it gets their events alone. */
+  own: number[];
   /** Bytes that may be unacknowledged; null: the client does not acknowledge. */
   window: number | null;
   acked: number;
@@ -41,6 +44,8 @@ interface Attachment {
 }
 
 const MAX_POSTPONED = 16;
+/** An ending that the journal has pruned is never sent, so its execution stays in `own`. */
+const MAX_OWN = 512;
 
 /**
  * How new events reach the socket.
@@ -74,6 +79,7 @@ export class ClientSocket {
     const socket = new ClientSocket(ws, {
       ...who,
       isAttached: false,
+      own: [],
       window: null,
       acked: who.cursor,
       budgets: {},
@@ -142,6 +148,28 @@ export class ClientSocket {
     return window === null || this.#inFlightBytes === 0 || this.#inFlightBytes + bytes <= window;
   }
 
+  /** Whether this socket gets the events of an execution. */
+  wants(id: ExecutionId): boolean {
+    return this.state.isAttached || this.state.own.includes(hashText(id));
+  }
+
+  /** Notes an execution that was submitted on this socket. */
+  own(id: ExecutionId): void {
+    const hash = hashText(id);
+    if (this.state.own.includes(hash)) return;
+    this.state.own.push(hash);
+    if (this.state.own.length > MAX_OWN) this.state.own.shift();
+    this.save();
+  }
+
+  /** Forgets an execution that has ended or was refused. */
+  disown(id: ExecutionId): void {
+    const at = this.state.own.indexOf(hashText(id));
+    if (at < 0) return;
+    this.state.own.splice(at, 1);
+    this.save();
+  }
+
   /** Keeps a message that is not an event until the events before it are out. Only the newest few are kept. */
   postpone(text: string): void {
     this.#postponed.push(text);
@@ -178,6 +206,7 @@ export class ClientSocket {
     Object.assign(this.state, {
       cursor: 0,
       acked: 0,
+      own: [],
       budgets: {},
       jobs: [],
       attaching: null,

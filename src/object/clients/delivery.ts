@@ -39,7 +39,7 @@ export interface DeliveryOptions {
   onProgress(): void;
 }
 
-const isOutput = (type: EventType) => type === "output" || type === "display";
+const isOutput = (type: EventType) => type === "output" || type === "display" || type === "clear_output";
 
 export class Delivery {
   readonly #options: DeliveryOptions;
@@ -228,7 +228,7 @@ export class Delivery {
   #sendGap(socket: ClientSocket, from: number, to: number): void {
     const first = Math.max(from, socket.state.cursor + 1);
     if (first > to) return;
-    socket.send(gapFrame(first, to));
+    if (socket.state.isAttached || socket.state.own.length > 0) socket.send(gapFrame(first, to));
     socket.state.cursor = to;
   }
 
@@ -236,10 +236,14 @@ export class Delivery {
   #offer(socket: ClientSocket, event: JournalEvent): boolean {
     const { state } = socket;
     if (event.seq <= state.cursor) return true;
-    if (!socket.hasRoomFor(bytesOf(event))) return false;
-    if (state.window !== null || this.#fitsBudget(socket, event))
-      socket.sendEvent(event.seq, event.frame, bytesOf(event));
+    if (socket.wants(event.executionId)) {
+      if (!socket.hasRoomFor(bytesOf(event))) return false;
+      if (state.window !== null || this.#fitsBudget(socket, event)) {
+        socket.sendEvent(event.seq, event.frame, bytesOf(event));
+      }
+    }
     state.cursor = event.seq;
+    if (isTerminal(event.type)) socket.disown(event.executionId);
     socket.save();
     return true;
   }

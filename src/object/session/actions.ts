@@ -112,6 +112,7 @@ export async function reset(session: NamedSession): Promise<void> {
   const link = await incarnations.resume();
   if (context.record.phase === "new") return;
   context.touch();
+  context.record.restored = null;
   if (link === null) {
     context.record.returning = null;
     await checkpointing.forgetRecovery(false);

@@ -1,5 +1,6 @@
 /** Owns the path of every event: into the journal's memory, out to the clients, to disk a little later, then out of the runner's ring. */
 
+import { byteLength } from "../../byte-length.ts";
 import { isTerminal } from "../../protocol/event.ts";
 import type { ExecutionId } from "../../protocol/identity.ts";
 import { type Delivery, FREE_CREDIT_BYTES } from "../clients/delivery.ts";
@@ -20,6 +21,8 @@ const WRITE_SOON_MS = 20;
 export interface IntakeHandlers {
   /** An execution's terminal event was sent out. */
   onExecutionEnded(id: ExecutionId): void;
+  /** An execution waits for an answer of its client. */
+  onWaiting(id: ExecutionId): void;
   /** The events in memory were written. */
   onWritten(): void;
 }
@@ -45,8 +48,9 @@ export class EventIntake {
    *
    * @param startedAt when its execution started, if this event tells it first.
    */
-  take(event: JournalEvent, startedAt?: number): void {
+  take(taken: JournalEvent, startedAt?: number): void {
     const { record, journal, delivery, pendingInputs, stores } = this.#context;
+    const event = this.#withRestored(taken);
     if (event.seq > record.reservedSeq) {
       // Written first: no client may see a number that a later incarnation could use again.
       record.reservedSeq = event.seq + RESERVE_STRIDE;
@@ -58,6 +62,7 @@ export class EventIntake {
     stores.executions.noteEvent(record.name, event, startedAt);
     const hasEnded = isTerminal(event.type);
     if (hasEnded) this.#handlers.onExecutionEnded(event.executionId);
+    else if (event.type === "input") this.#handlers.onWaiting(event.executionId);
     if (journal.bufferedChars >= this.#writeAtChars || isAtFreeLimit(journal, delivery)) this.flush();
     else this.#writeLater(hasEnded || event.type === "input");
   }
@@ -92,6 +97,15 @@ export class EventIntake {
     const hasMoved = journal.noteSafe(writtenChars);
     if (seq > 0) this.#incarnations.ready?.tell({ type: "durable", seq });
     if (hasMoved) delivery.onProgress();
+  }
+
+  /** The ending of the first execution after the session was brought back tells what was lost. */
+  #withRestored(event: JournalEvent): JournalEvent {
+    const { restored } = this.#context.record;
+    if (!isTerminal(event.type) || restored?.executionId !== event.executionId) return event;
+    // `data` is the last field of a frame. Parsing and writing it again would change numbers that JavaScript cannot hold.
+    const frame = `${event.frame.slice(0, -2)},"restored":${JSON.stringify(restored.note)}}}`;
+    return { ...event, frame, bytes: byteLength(frame) };
   }
 
   #writeLater(isSoon: boolean): void {

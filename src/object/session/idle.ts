@@ -147,6 +147,7 @@ export class IdleWatch {
     });
     await this.#checkpointing.forgetRecovery(false);
     record.returning = null;
+    record.restored = null;
     context.unclaim();
     if (purge) {
       context.journal.clear();

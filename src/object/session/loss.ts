@@ -1,4 +1,6 @@
 /** Owns what happens when an interpreter is lost with work unfinished, and how the next one gets the session's state. */
+import type { CheckpointId, ExecutionId } from "../../protocol/identity.ts";
+import type { Missing } from "../../protocol/restored.ts";
 import { type EdgeEnding, endingEvent } from "../clients/edge-frames.ts";
 import type { RunnerLink } from "../runner/runner-link.ts";
 import type { Incarnation } from "../store/session-table.ts";
@@ -81,6 +83,7 @@ export class Loss {
     context.announce({ state: "starting", reason: told.reason });
     try {
       const recovered = await this.#checkpointing.recover(link, incarnation);
+      if (returning !== null) this.#noteRestored(told, recovered);
       if (recovered !== null) {
         context.announce({ ...told, state: "restored", checkpointId: recovered.id, missing: recovered.missing });
       } else {
@@ -91,8 +94,26 @@ export class Loss {
       if (!link.isOpen) throw error;
       logFailure(error);
       await this.#checkpointing.forgetRecovery(false);
+      this.#noteRestored({ ...told, reason: "checkpoint_unavailable" }, null);
       context.announce({ ...told, state: "reset", reason: "checkpoint_unavailable" });
     }
     record.returning = null;
+  }
+
+  /** Keeps what clients of REST are told: they get no `session` message. */
+  #noteRestored(
+    told: { reason: string; lostExecutions?: ExecutionId[] | undefined },
+    recovered: { id: CheckpointId; missing: Missing[] } | null,
+  ): void {
+    this.#context.record.restored = {
+      executionId: null,
+      note: {
+        at: Date.now() / 1000,
+        reason: told.reason,
+        checkpoint_id: recovered?.id ?? null,
+        missing: recovered?.missing ?? [],
+        lost_executions: told.lostExecutions ?? [],
+      },
+    };
   }
 }

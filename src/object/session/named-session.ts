@@ -46,6 +46,7 @@ export class NamedSession {
         this.idle.onExecutionEnded();
         context.noteActivity();
       },
+      onWaiting: (id) => submissions.onWaiting(id),
       onWritten: () => this.idle.schedule(),
     });
     const { intake } = this;

@@ -69,7 +69,12 @@ export class Submissions {
     for (const wake of this.#waiters.get(id) ?? []) wake();
   }
 
-  /** Resolves when the execution has ended, or after `seconds`. */
+  /** An execution waits for an answer of its client. */
+  onWaiting(id: ExecutionId): void {
+    for (const wake of this.#waiters.get(id) ?? []) wake();
+  }
+
+  /** Resolves when the execution has ended or waits for an answer, or after `seconds`. */
   async waitFor(id: ExecutionId, seconds: number): Promise<void> {
     const ended = Promise.withResolvers<void>();
     const waiters = this.#waiters.get(id) ?? new Set();
@@ -81,6 +86,7 @@ export class Submissions {
 
   #send(link: RunnerLink, record: ExecutionRecord): void {
     this.#unsent.delete(record.executionId);
+    this.#noteFirst(record.executionId);
     link.tell({
       type: "execute",
       execution_id: record.executionId,
@@ -90,8 +96,18 @@ export class Submissions {
     });
   }
 
+  /** The first execution after the session was brought back tells its client so. */
+  #noteFirst(id: ExecutionId): void {
+    const { restored } = this.#context.record;
+    if (restored === null || restored.executionId !== null) return;
+    restored.executionId = id;
+    this.#context.save();
+  }
+
   #takeBack(record: ExecutionRecord): void {
     this.#unsent.delete(record.executionId);
+    const { restored } = this.#context.record;
+    if (restored?.executionId === record.executionId) restored.executionId = null;
     this.#context.stores.executions.remove(record);
     this.onEnded(record.executionId);
     this.#context.noteActivity();

@@ -1,6 +1,7 @@
-/** Owns what the object must know of a session after it slept: where it runs, how far its numbers are reserved, what brings it back. */
+/** Owns the stored facts of a session: where it runs, how far its numbers are reserved, what brings it back. */
 import type { CheckpointId, ExecutionId, SessionName } from "../../protocol/identity.ts";
 import type { SessionKey } from "../../protocol/link.ts";
+import type { Restored } from "../../protocol/restored.ts";
 
 /**
  * Where a session is in its life:
@@ -35,6 +36,8 @@ export interface SessionRecord {
   isDirty: boolean;
   /** Why the next incarnation begins, and what was lost; told to clients when it does. */
   returning: { reason: string; lostExecutions: ExecutionId[] } | null;
+  /** How the session was brought back the last time, and its first execution afterwards (null: none yet). */
+  restored: { note: Restored; executionId: ExecutionId | null } | null;
 }
 
 /** Seqs that one write reserves, and how few may be left before the next write. */
@@ -52,7 +55,7 @@ export class SessionTable {
     return this.#sql
       .exec<{ record: string }>("SELECT record FROM session ORDER BY name")
       .toArray()
-      .map((row) => JSON.parse(row.record) as SessionRecord);
+      .map((row) => Object.assign({ restored: null }, JSON.parse(row.record) as SessionRecord));
   }
 
   save(record: SessionRecord): void {
@@ -79,5 +82,6 @@ export function newSession(name: SessionName): SessionRecord {
     recoveryOrdinal: 0,
     isDirty: false,
     returning: null,
+    restored: null,
   };
 }

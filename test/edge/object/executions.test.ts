@@ -1,6 +1,7 @@
 /** A client's object from the outside: executions, ids, limits, problems, inputs, over WebSocket and REST. */
-import { beforeEach, expect, it } from "vitest";
-import { call, control, EdgeClient, open, registerRunner, seqsOf, textOf } from "../support/edge-client.ts";
+import { evictDurableObject } from "cloudflare:test";
+import { beforeEach, expect, it, vi } from "vitest";
+import { call, control, EdgeClient, open, registerRunner, seqsOf, stubOf, textOf } from "../support/edge-client.ts";
 
 let clientId = "";
 beforeEach(async () => {
@@ -16,19 +17,96 @@ it("sends a client that only executes nothing but the execution's events", async
   expect(seqsOf(events)).toEqual([1, 2]);
 });
 
-it("shows every event to each socket of the session, and none of another session's", async () => {
+it("shows every event to each attached socket of the session, and none of another session's", async () => {
   const [one, two, other] = await Promise.all([
     EdgeClient.open(clientId),
     EdgeClient.open(clientId),
     EdgeClient.open(clientId, "&session=other"),
   ]);
+  two.send({ type: "attach" });
+  await two.untilType("attached");
+  two.frames.length = 0;
   const events = await one.run("print x");
-  await two.untilType("result");
-  expect(two.frames).toEqual(events);
+  await vi.waitFor(() => expect(two.frames.map((frame) => frame.type)).toContain("result"));
+  expect(two.frames.filter((frame) => frame.seq !== undefined)).toEqual(events);
   await other.run("print y");
   expect(textOf(other.frames)).toBe("y\n");
   expect(textOf(two.frames)).toBe("x\n");
 });
+
+it("shows a socket without attach the executions that were submitted on it, and no others", async () => {
+  await call("POST", "/api/v1/execute?wait=5", { clientId, body: { code: "print before" } });
+  const [plain, another] = await Promise.all([EdgeClient.open(clientId), EdgeClient.open(clientId)]);
+  await call("POST", "/api/v1/execute", { clientId, body: { code: "print held\nhold\nprint over", id: "foreign" } });
+  plain.send({ type: "execute", id: "mine", code: "print mine\nclear wait\nprint more" });
+  const other = another.run("print other");
+  await vi.waitFor(async () => {
+    expect((await call("GET", "/api/v1/session", { clientId })).body.queued).toBe(2);
+  });
+  await control("release", clientId);
+  await other;
+  await plain.untilType("result");
+  expect(plain.frames.map((frame) => frame.data.execution_id)).toEqual(["mine", "mine", "mine", "mine"]);
+  expect(plain.frames[1]).toMatchObject({ type: "clear_output", data: { wait: true } });
+  expect(textOf(another.frames)).toBe("other\n");
+  // An execution that another caller submitted becomes the socket's own when it submits the same.
+  plain.send({ type: "execute", id: "foreign", code: "print held\nhold\nprint over" });
+  await plain.untilType("result", "foreign");
+  expect(textOf(plain.frames)).toBe("mine\nmore\nheld\nover\n");
+  plain.send({ type: "attach", after: 0 });
+  const { last_seq } = (await plain.untilType("attached")).data;
+  expect(new Set(seqsOf(plain.frames))).toEqual(new Set(Array.from({ length: last_seq }, (_, index) => index + 1)));
+});
+
+it("knows a socket's own executions after the object was evicted", async () => {
+  const client = await EdgeClient.open(clientId);
+  client.send({ type: "execute", id: "mine", code: "print a\nhold\nprint b" });
+  await client.untilType("output");
+  await call("POST", "/api/v1/execute", { clientId, body: { code: "print foreign" } });
+  await evictDurableObject(stubOf(clientId));
+  await control("release", clientId);
+  await registerRunner();
+  expect((await call("GET", "/api/v1/session", { clientId })).status).toBe(200);
+  await client.untilType("result", "mine");
+  expect(textOf(client.frames)).toBe("a\nb\n");
+});
+
+it("answers a waiting call as soon as its code waits for input", async () => {
+  const body = { code: "print a\ninput who?", id: "ask" };
+  const asked = await call("POST", "/api/v1/execute?wait=30", { clientId, body });
+  expect(asked).toMatchObject({ status: 200, body: { status: "running", waiting_for: "input", stdout: "a\n" } });
+  const { input_id } = asked.body.pending_input;
+  expect((await call("POST", "/api/v1/execute?wait=30", { clientId, body })).body.waiting_for).toBe("input");
+  await call("POST", "/api/v1/executions/ask/input", { clientId, body: { input_id, value: "Ada" } });
+  const over = await call("POST", "/api/v1/execute?wait=30", { clientId, body });
+  expect(over).toMatchObject({ status: 200, body: { status: "succeeded", waiting_for: null, pending_input: null } });
+});
+
+it("shows what an execution displayed, up to its limit", async () => {
+  const run = (code: string) => call("POST", "/api/v1/execute?wait=15", { clientId, body: { code } });
+  const { displays, displays_truncated } = (await run("display 3\nprint x\ndisplay 5")).body;
+  expect(displays.map((one: { mime: object }) => one.mime)).toEqual([
+    { "text/plain": "ddd" },
+    { "text/plain": "ddddd" },
+  ]);
+  expect(displays_truncated).toBe(false);
+});
+
+it("never fails to list executions for their size, and says what it left out", async () => {
+  // Six characters each as JSON.
+  const code = `value 1\n${"\u0001".repeat(190_000)}`;
+  const ids = Array.from({ length: 8 }, (_, index) => `large-${index}`);
+  for (const id of ids) await call("POST", "/api/v1/execute?wait=15", { clientId, body: { code, id } });
+  const answer = await call("GET", "/api/v1/executions", { clientId });
+  expect(answer.status).toBe(200);
+  expect(JSON.stringify(answer.body).length).toBeLessThanOrEqual(4 * 1024 * 1024);
+  const listed = answer.body.executions as { execution_id: string; code: string; output_truncated: boolean }[];
+  expect(listed.map((one) => one.execution_id)).toEqual(ids.toReversed());
+  for (const one of listed) expect(one.output_truncated).toBe(one.code.length < code.length);
+  expect(listed[0]?.output_truncated).toBe(false);
+  expect(listed.at(-1)?.output_truncated).toBe(true);
+  expect((await call("GET", "/api/v1/executions/large-0", { clientId })).body.code).toBe(code);
+}, 30_000);
 
 it("runs an id once and sends its events again", async () => {
   const client = await EdgeClient.open(clientId);

@@ -26,7 +26,7 @@ const CLOSE = { normal: 1000, violation: 1008, failed: 1011, replaced: 4001 } as
 
 /** These events wait for credit. The others never wait by themselves, but keep their order behind these. */
 function needsCredit(type: EventType): boolean {
-  return type === "output" || type === "display" || type === "tool_call";
+  return type === "output" || type === "display" || type === "clear_output" || type === "tool_call";
 }
 
 /** Serves one link from its `open` to its close. */

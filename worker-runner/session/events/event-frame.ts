@@ -94,6 +94,10 @@ export function displayFrame(seq: number, context: FrameContext, message: Messag
   return dataFrame("display", seq, context, { mime, metadata, display_id, update });
 }
 
+export function clearOutputFrame(seq: number, context: FrameContext, { wait }: MessageOf<"clear_output">): string {
+  return dataFrame("clear_output", seq, context, { wait });
+}
+
 export function inputFrame(seq: number, context: FrameContext, message: MessageOf<"input">, timeout: number): string {
   const { input_id, prompt, password } = message;
   return dataFrame("input", seq, context, { input_id, prompt, password, timeout });

@@ -4,7 +4,7 @@ import { ChannelViolation } from "../../channel/framing.ts";
 import type { Interpreter } from "../../interpreter/interpreter.ts";
 import type { ExecutionListener, ExecutionMessage, LiveEnd } from "../../interpreter/live.ts";
 import type { StreamName } from "../../interpreter/output-cursor.ts";
-import { displayFrame, inputFrame, jsonText, truncatedFrame } from "../events/event-frame.ts";
+import { clearOutputFrame, displayFrame, inputFrame, jsonText, truncatedFrame } from "../events/event-frame.ts";
 import type { SessionSettings } from "../session-options.ts";
 import type { Recovery } from "../state/recovery.ts";
 import type { Execution } from "./execution.ts";
@@ -14,6 +14,8 @@ import { ToolCalls } from "./tool-calls.ts";
 
 /** How many characters of output an input request counts as, beside its prompt. */
 const INPUT_CHARACTERS = 256;
+/** Counted against the output limit for a `clear_output`, whose frame has no text of its own. */
+const CLEAR_OUTPUT_CHARACTERS = 256;
 
 /** Called once at the end of a run. `isAlive`: the interpreter is at rest again. */
 export type RunEnded = (last: LastWord, stop: StopReason | null, isAlive: boolean) => void;
@@ -85,6 +87,10 @@ export class Run implements ExecutionListener {
       case "display":
         if (!this.#hasRoomFor(Object.values(message.mime).join("").length)) return;
         events.emitDisplay((seq, context) => displayFrame(seq, context, message));
+        return;
+      case "clear_output":
+        if (!this.#hasRoomFor(CLEAR_OUTPUT_CHARACTERS)) return;
+        events.emit("clear_output", clearOutputFrame(events.nextSeq, events.context, message));
         return;
       case "input":
         if (!this.#hasRoomFor(message.prompt.length + INPUT_CHARACTERS)) return;

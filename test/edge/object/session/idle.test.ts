@@ -79,6 +79,27 @@ it("hands a session over when its runner drains", async () => {
   expect((await newest()).key).not.toBe(key);
 });
 
+it("tells over REST too how a session came back, once in an execution and in its overview", async () => {
+  const run = async (code: string) =>
+    (await call("POST", "/api/v1/execute?wait=10", { clientId, body: { code } })).body;
+  expect((await run("push 1")).restored).toBeNull();
+  const { checkpoint_id } = (await call("POST", "/api/v1/checkpoint", { clientId, body: {} })).body;
+  const { execution_id: lost } = await run("push 2");
+  await control("kill", (await newest()).key);
+  await registerRunner();
+  const back = await run("state");
+  const note = { reason: "runner_lost", checkpoint_id, missing: [], lost_executions: [lost] };
+  expect(back.restored).toMatchObject(note);
+  expect(back.result.restored).toEqual(back.restored);
+  expect(Math.abs(back.restored.at - Date.now() / 1000)).toBeLessThan(10);
+  expect((await run("state")).restored).toBeNull();
+  expect((await call("GET", "/api/v1/session", { clientId })).body.restored).toEqual(back.restored);
+  const again = (await call("GET", `/api/v1/executions/${back.execution_id}`, { clientId })).body;
+  expect(again.restored).toEqual(back.restored);
+  await call("POST", "/api/v1/session/reset", { clientId, body: {} });
+  expect((await call("GET", "/api/v1/session", { clientId })).body.restored).toBeNull();
+});
+
 it("ends a session for good, and with purge leaves only its numbering", async () => {
   const client = await EdgeClient.open(clientId);
   client.send({ type: "execute", id: "cut", code: "print a\nhold" });
