@@ -63,6 +63,7 @@ REQUEST = by_type(
         "durable": _frame("durable", seq=seq),
         "credit": _frame("credit", bytes=integer(1)),
         "frame_limit": _frame("frame_limit", bytes=integer(0)),
+        "keep_output": _frame("keep_output", limit=maybe(record(head_bytes=integer(0), tail_bytes=integer(0)))),
         "execute": _frame(
             "execute",
             execution_id=identifier,

@@ -69,16 +69,16 @@ export class EventSink {
   }
 
   /** Publishes an event behind all output that came before it. */
-  emit(type: Exclude<EventType, "output" | "display">, makeFrame: MakeFrame): void {
+  emit(type: Exclude<EventType, "output" | "display" | "clear_output">, makeFrame: MakeFrame): void {
     this.releaseOutput();
     this.#publish(type, makeFrame(this.#session.lastSeq + 1, this.context));
   }
 
-  /** Publishes a display, unless so much output came before it that it counts as the middle. */
-  emitDisplay(makeFrame: MakeFrame): void {
+  /** Publishes a display or its removal, unless so much output came before it that it counts as the middle. */
+  emitDisplay(type: "display" | "clear_output", makeFrame: MakeFrame): void {
     this.#output.flush();
     const kept = this.#session.keptOutput;
-    const publish = () => this.#publish("display", makeFrame(this.#session.lastSeq + 1, this.context));
+    const publish = () => this.#publish(type, makeFrame(this.#session.lastSeq + 1, this.context));
     const bytes = kept === null ? 0 : Buffer.byteLength(makeFrame(this.#session.lastSeq + 1, this.context));
     this.#retention.addDisplay(kept, bytes, publish);
   }

@@ -86,11 +86,11 @@ export class Run implements ExecutionListener {
     switch (message.type) {
       case "display":
         if (!this.#hasRoomFor(Object.values(message.mime).join("").length)) return;
-        events.emitDisplay((seq, context) => displayFrame(seq, context, message));
+        events.emitDisplay("display", (seq, context) => displayFrame(seq, context, message));
         return;
       case "clear_output":
         if (!this.#hasRoomFor(CLEAR_OUTPUT_CHARACTERS)) return;
-        events.emit("clear_output", clearOutputFrame(events.nextSeq, events.context, message));
+        events.emitDisplay("clear_output", (seq, context) => clearOutputFrame(seq, context, message));
         return;
       case "input":
         if (!this.#hasRoomFor(message.prompt.length + INPUT_CHARACTERS)) return;
