@@ -60,6 +60,8 @@ export const SessionOverview = z.object({
   environment: z.string().optional(),
   /** Names of its environment variables; their values are in no answer. */
   env_names: z.array(z.string()).optional(),
+  /** The state could not be stored, so the session keeps its interpreter. Absent after a success. */
+  save_failed: z.object({ attempts: z.int().positive(), at: Timestamp, next_attempt_at: Timestamp }).optional(),
   /** The newest state in the store, and whether nothing has changed since. */
   saved: z.object({ at: Timestamp, is_current: z.boolean() }).nullable().optional(),
   /** Executions whose state before can be brought back, newest first. */

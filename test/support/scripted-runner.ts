@@ -25,6 +25,7 @@ class ScriptedSession {
   blobs = new Map<string, Buffer>();
   ring: LinkEvent[] = [];
   frameLimit = 0;
+  stays = 0;
   keptOutput: { head_bytes: number; tail_bytes: number } | null = null;
   seq: number;
   link: WebSocket | null = null;
@@ -342,6 +343,9 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
         tell({ type: "restored", ref: request.ref, checkpoint_id: request.checkpoint_id, source, missing: [] });
         return;
       }
+      case "stay":
+        session.stays += 1;
+        return;
       case "keep_output":
         session.keptOutput = request.limit;
         return;

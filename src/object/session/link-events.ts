@@ -28,6 +28,8 @@ export interface LinkHandlers {
   onIdle(link: RunnerLink): void;
   /** The runner will stop soon. */
   onDrain(): void;
+  /** Another session needs the place of this one. */
+  onGiveWay(): void;
   onReady(): void;
 }
 
@@ -90,6 +92,9 @@ export class LinkEvents implements SessionLinkListener {
         return;
       case "draining":
         this.#handlers.onDrain();
+        return;
+      case "give_way":
+        this.#handlers.onGiveWay();
         return;
       case "failed":
         this.#submissions.onRefused(reply.ref as ExecutionId, { code: reply.code, detail: reply.detail });

@@ -59,7 +59,12 @@ export class NamedSession {
     this.#linkEvents = new LinkEvents(
       context,
       { incarnations, intake, submissions },
-      { onIdle: (link) => idle.onLinkIdle(link), onDrain: () => idle.onDrain(), onReady: () => idle.schedule() },
+      {
+        onIdle: (link) => idle.onLinkIdle(link),
+        onDrain: () => idle.onDrain(),
+        onGiveWay: () => idle.onGiveWay(),
+        onReady: () => idle.schedule(),
+      },
     );
   }
 

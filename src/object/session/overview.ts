@@ -37,6 +37,15 @@ export async function overviewOf(session: NamedSession): Promise<SessionOverview
       record.incarnation === null
         ? null
         : { id: record.incarnation.runnerId, version: record.incarnation.runnerVersion },
+    ...(record.saveFailure === undefined
+      ? {}
+      : {
+          save_failed: {
+            attempts: record.saveFailure.attempts,
+            at: record.saveFailure.at,
+            next_attempt_at: record.saveFailure.nextAttemptAt,
+          },
+        }),
   };
 }
 
