@@ -50,7 +50,7 @@ export const SessionOverview = z.object({
   /** How it was brought back the last time; null: it never was, or it has been reset since. */
   restored: Restored.nullable(),
   pending_input: PendingInput.nullable(),
-  pending_tool_calls: z.array(PendingToolCall).optional(),
+  pending_tool_calls: z.array(PendingToolCall),
   executions: z.int().nonnegative(),
   checkpoints: z.int().nonnegative(),
   sockets: z.int().nonnegative(),

@@ -1,7 +1,7 @@
 /** Owns the path of every event: into the journal's memory, out to the clients, to disk a little later, then out of the runner's ring. */
 
 import { byteLength } from "../../byte-length.ts";
-import { isTerminal } from "../../protocol/event.ts";
+import { type EventType, isTerminal } from "../../protocol/event.ts";
 import type { ExecutionId } from "../../protocol/identity.ts";
 import { type Delivery, FREE_CREDIT_BYTES } from "../clients/delivery.ts";
 import type { Journal } from "../store/journal.ts";
@@ -18,7 +18,12 @@ const WRITE_AFTER_MS = 250;
 /** After a terminal event the client may disconnect, so the write comes soon. Several short executions still share one write. */
 const WRITE_SOON_MS = 20;
 
+/** Events with which code waits for an answer of its client. */
+const ASKING: ReadonlySet<EventType> = new Set(["input", "tool_call"]);
+
 export interface IntakeHandlers {
+  /** An event was sent out. */
+  onEvent(event: JournalEvent): void;
   /** An execution's terminal event was sent out. */
   onExecutionEnded(id: ExecutionId): void;
   /** An execution waits for an answer of its client. */
@@ -59,12 +64,13 @@ export class EventIntake {
     journal.append(event);
     delivery.broadcast(event);
     pendingInputs.noteEvent(event);
+    this.#handlers.onEvent(event);
     stores.executions.noteEvent(record.name, event, startedAt);
     const hasEnded = isTerminal(event.type);
     if (hasEnded) this.#handlers.onExecutionEnded(event.executionId);
-    else if (event.type === "input") this.#handlers.onWaiting(event.executionId);
+    else if (ASKING.has(event.type)) this.#handlers.onWaiting(event.executionId);
     if (journal.bufferedChars >= this.#writeAtChars || isAtFreeLimit(journal, delivery)) this.flush();
-    else this.#writeLater(hasEnded || event.type === "input");
+    else this.#writeLater(hasEnded || ASKING.has(event.type));
   }
 
   /** An execution has started; its first event may come much later. */

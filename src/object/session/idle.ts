@@ -162,6 +162,8 @@ export class IdleWatch {
     if (purge) {
       context.journal.clear();
       context.pendingInputs.clear();
+      context.pendingTools.clear();
+      stores.tools.clear(record.name);
       stores.executions.clear(record.name);
       await stores.checkpoints.clear(record.name);
     }

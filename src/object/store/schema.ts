@@ -55,6 +55,23 @@ CREATE TABLE IF NOT EXISTS checkpoint (
   signature TEXT NOT NULL,
   incarnation TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS session_tools (
+  session TEXT PRIMARY KEY,
+  tools TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS execution_tools (
+  execution_id TEXT PRIMARY KEY,
+  session TEXT NOT NULL,
+  tools TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS tool_answer (
+  call_id TEXT NOT NULL,
+  part INTEGER NOT NULL,
+  session TEXT NOT NULL,
+  execution_id TEXT NOT NULL,
+  answer TEXT NOT NULL,
+  PRIMARY KEY (call_id, part)
+);
 CREATE INDEX IF NOT EXISTS checkpoint_by_session ON checkpoint (session, ordinal);
 `;
 
