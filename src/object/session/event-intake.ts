@@ -11,7 +11,7 @@ import type { Incarnations } from "./incarnations.ts";
 import type { SessionContext } from "./session-context.ts";
 
 /** A quarter of what the runner's ring holds: fewer writes take less time for the same output. */
-const WRITE_AT_CHARS = 1024 * 1024;
+const WRITE_AT_BYTES = 1024 * 1024;
 /** Share of a small journal: unwritten events must not displace events that a client is about to read. */
 const WRITE_AT_SHARE = 1 / 4;
 const WRITE_AFTER_MS = 250;
@@ -39,13 +39,13 @@ export class EventIntake {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #isSoon = false;
   #toldSeq = 0;
-  readonly #writeAtChars: number;
+  readonly #writeAtBytes: number;
 
   constructor(context: SessionContext, incarnations: Incarnations, handlers: IntakeHandlers) {
     this.#context = context;
     this.#incarnations = incarnations;
     this.#handlers = handlers;
-    this.#writeAtChars = Math.min(WRITE_AT_CHARS, context.stores.settings.JOURNAL_MAX_BYTES * WRITE_AT_SHARE);
+    this.#writeAtBytes = Math.min(WRITE_AT_BYTES, context.stores.settings.JOURNAL_MAX_BYTES * WRITE_AT_SHARE);
   }
 
   /**
@@ -69,7 +69,7 @@ export class EventIntake {
     const hasEnded = isTerminal(event.type);
     if (hasEnded) this.#handlers.onExecutionEnded(event.executionId);
     else if (ASKING.has(event.type)) this.#handlers.onWaiting(event.executionId);
-    if (journal.bufferedChars >= this.#writeAtChars || isAtFreeLimit(journal, delivery)) this.flush();
+    if (journal.bufferedBytes >= this.#writeAtBytes || isAtFreeLimit(journal, delivery)) this.flush();
     else this.#writeLater(hasEnded || ASKING.has(event.type));
   }
 
@@ -97,10 +97,10 @@ export class EventIntake {
   async tellDurable(): Promise<void> {
     const { journal, stores, delivery } = this.#context;
     const seq = journal.writtenSeq;
-    const { writtenChars } = journal;
+    const { writtenBytes } = journal;
     this.#toldSeq = seq;
     await stores.ctx.storage.sync();
-    const hasMoved = journal.noteSafe(writtenChars);
+    const hasMoved = journal.noteSafe(writtenBytes);
     if (seq > 0) this.#incarnations.ready?.tell({ type: "durable", seq });
     if (hasMoved) delivery.onProgress();
   }
@@ -126,5 +126,5 @@ export class EventIntake {
 
 /** Without a client that acknowledges, the runner waits for the disk; a small write soon lets it go on. */
 function isAtFreeLimit(journal: Journal, delivery: Delivery): boolean {
-  return journal.bufferedChars >= FREE_CREDIT_BYTES / 2 && !delivery.hasReader;
+  return journal.bufferedBytes >= FREE_CREDIT_BYTES / 2 && !delivery.hasReader;
 }

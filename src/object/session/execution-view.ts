@@ -13,7 +13,7 @@ import type { NamedSession } from "./named-session.ts";
 import type { SessionContext } from "./session-context.ts";
 
 const MIB = 1024 * 1024;
-const READ_BYTES = MIB;
+const READ_CHARS = MIB;
 /** Of each event while its execution is put together: row, frame, parsed. */
 const COPIES = 3;
 /** One page of executions, as JSON. */
@@ -126,7 +126,7 @@ function collect(record: ExecutionRecord, { context: { journal } }: NamedSession
   if (record.firstSeq === null || record.lastSeq === null) return collected;
   let after = record.firstSeq - 1;
   while (after < record.lastSeq) {
-    const { entries, upTo } = journal.read(after, READ_BYTES, record.executionId, record.lastSeq);
+    const { entries, upTo } = journal.read(after, READ_CHARS, record.executionId, record.lastSeq);
     for (const entry of entries) {
       if (entry.kind === "event") notePassed(COPIES * entry.frame.length);
       if (entry.kind === "gap") {

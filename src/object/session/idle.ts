@@ -160,7 +160,7 @@ export class IdleWatch {
     record.restored = null;
     context.unclaim();
     if (purge) {
-      context.journal.clear();
+      context.journal.purge();
       context.pendingInputs.clear();
       context.pendingTools.clear();
       stores.tools.clear(record.name);
@@ -176,6 +176,7 @@ export class IdleWatch {
   async expire(): Promise<void> {
     const { record, stores } = this.#context;
     await this.end(true, "expired");
+    this.#context.journal.delete();
     stores.table.delete(record.name);
   }
 

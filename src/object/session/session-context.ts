@@ -44,7 +44,7 @@ export class SessionContext {
     this.journal = new Journal(ctx.storage.sql, record.name, settings.JOURNAL_MAX_BYTES);
     this.delivery = new Delivery({
       journal: this.journal,
-      journalMaxChars: settings.JOURNAL_MAX_BYTES,
+      journalMaxBytes: settings.JOURNAL_MAX_BYTES,
       unackedOutputBytes: settings.UNACKED_OUTPUT_BYTES,
       attachedFrame: (socket, id) => this.#attachedFrame(socket, id),
       onProgress,
