@@ -1,9 +1,6 @@
 /** A client's object from the outside: executions, ids, limits, problems, inputs, over WebSocket and REST. */
-import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { evictDurableObject } from "cloudflare:test";
 import { beforeEach, expect, it, vi } from "vitest";
-import { viewOf } from "../../../src/object/session/execution-view.ts";
-import { PendingInputs } from "../../../src/object/session/pending-inputs.ts";
-import { Journal } from "../../../src/object/store/journal.ts";
 import { call, control, EdgeClient, open, registerRunner, seqsOf, stubOf, textOf } from "../support/edge-client.ts";
 
 let clientId = "";
@@ -110,26 +107,6 @@ it("never fails to list executions for their size, and says what it left out", a
   expect(listed.at(-1)?.output_truncated).toBe(true);
   expect((await call("GET", "/api/v1/executions/large-0", { clientId })).body.code).toBe(code);
 }, 30_000);
-
-it("answers with the newest part of an execution that is too large for one answer", async () => {
-  const record = { executionId: "x", session: "default", status: "succeeded", firstSeq: 1, lastSeq: 600, code: "" };
-  const view = await runInDurableObject(stubOf(clientId), (_, state) => {
-    const journal = new Journal(state.storage.sql, "default" as never, 256 * 1024 * 1024);
-    for (let seq = 1; seq <= 600; seq += 1) {
-      const data = { data: `${seq}${"漢".repeat(50_000)}`, stream: "stdout" };
-      const frame = JSON.stringify({ type: "output", seq, data });
-      journal.append({ kind: "event", seq, type: "output", executionId: "x" as never, frame });
-    }
-    const context = { journal, pendingInputs: new PendingInputs(), record: { restored: null } };
-    return viewOf(record as never, { context } as never);
-  });
-  expect(view.output_truncated).toBe(true);
-  expect(view.stdout.length).toBeGreaterThan(5_000_000);
-  // Two bytes a character on the way to the front, which takes 32 MiB.
-  expect(view.stdout.length * 2).toBeLessThan(28 * 1024 * 1024);
-  expect(view.stdout).toContain("600漢");
-  expect(view.stdout).not.toContain("100漢");
-});
 
 it("runs an id once and sends its events again", async () => {
   const client = await EdgeClient.open(clientId);
