@@ -1,5 +1,6 @@
 /** Owns the handling of each message that a client sends over its WebSocket: parsed once, delegated, answered with its id. */
 import { isLongerThan } from "../byte-length.ts";
+import { fieldMessage } from "../field-message.ts";
 import { fieldErrors, type ProblemInit, toProblem } from "../problem.ts";
 import { ClientMessage } from "../protocol/client-message.ts";
 import { MessageId } from "../protocol/identity.ts";
@@ -77,7 +78,7 @@ export class SocketMessages {
       }
       return null;
     }
-    const parsed = ClientMessage.safeParse(value);
+    const parsed = ClientMessage.safeParse(value, { error: fieldMessage });
     const id = idOf(value);
     if (isLong && !(parsed.success && parsed.data.type === "tool_result")) {
       sendProblem(socket, tooLarge, id);

@@ -16,7 +16,7 @@ const SANDBOX_NAMES = /^(?:HOME$|PATH$|LD_|PYTHON|PYREPL)/;
 export const EnvName = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "must be 1 to 128 letters, digits or underscores, and begin with no digit")
-  .refine((name) => !SANDBOX_NAMES.test(name), "is a name that the sandbox sets itself");
+  .refine((name) => !SANDBOX_NAMES.test(name), "must not be a name that the sandbox sets itself");
 
 /** Variables to set; null removes one. */
 export const EnvPatch = z.record(

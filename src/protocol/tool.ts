@@ -120,7 +120,7 @@ export type ToolFailure = z.infer<typeof ToolFailure>;
 const answer = { call_id: CallId, value: z.unknown().optional(), error: ToolFailure.optional() };
 const hasOneAnswer = (result: { value?: unknown; error?: unknown }) =>
   (result.value === undefined) !== (result.error === undefined);
-const ONE_ANSWER = { path: ["value"], message: "must stand there, or error, and not both" };
+const ONE_ANSWER = { path: ["value"], message: "must be given, or error, but not both" };
 
 /** The answer to one call. */
 export const ToolResult = z.object(answer).refine(hasOneAnswer, ONE_ANSWER);
