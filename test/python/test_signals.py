@@ -47,6 +47,17 @@ class Interrupts(SessionCase):
             self.session.signal(signal.SIGINT)
             self.assertEqual(self.session.finish(execution_id).last.get("reason"), "interrupted")
 
+    def test_leave_every_line_whole(self) -> None:
+        """A handler that raises between the two writes of one print would cut its line end off."""
+        for round_number in range(40):
+            code = "i = 0\nwhile True:\n    i += 1\n    print('line', i, 'of many')"
+            execution_id = self.session.start(code)
+            self.session.wait_for(lambda message: message["type"] == "output")
+            time.sleep(round_number % 7 / 1000)
+            self.session.signal(signal.SIGINT)
+            text = self.session.finish(execution_id).text()
+            self.assertTrue(text.endswith(" of many\n") or text == "", repr(text[-40:]))
+
     def test_can_be_caught(self) -> None:
         code = "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    got = 'caught'\ngot"
         execution_id = self.session.start(code)

@@ -1,7 +1,9 @@
 // Sessions for tests: each ends with its test, and what it said is collected.
+import { readFileSync } from "node:fs";
 import { onTestFinished } from "vitest";
 import type { ExecutionEvent } from "../../src/protocol/event.ts";
 import { type ExecuteRequest, Session, type SessionListener, type SessionOptions } from "../../worker-runner/index.ts";
+import { descendantsOf } from "../../worker-runner/sandbox/process-tree.ts";
 import type { Sandbox, StartSandbox } from "../../worker-runner/sandbox/sandbox-contract.ts";
 import { startTestSandbox } from "../support/test-sandbox.ts";
 
@@ -21,6 +23,18 @@ export async function startSession(options: SessionOptions = {}): Promise<Sessio
   const session = await Session.start({ startSandbox: startTestSandbox, ...options });
   onTestFinished(() => session.shutdown());
   return session;
+}
+
+/** The process id outside the sandbox of the process that user code knows as `inside`. */
+export function livePid(sandboxes: readonly Sandbox[], inside: number): number {
+  const found = sandboxes
+    .flatMap(({ pid }) => [pid, ...descendantsOf(pid)])
+    .find((pid) => {
+      const ids = /^NSpid:\s+(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]?.split("\t");
+      return Number(ids?.at(-1)) === inside;
+    });
+  if (found === undefined) throw new Error(`no process ${inside} in the sandbox`);
+  return found;
 }
 
 type Terminal = Extract<ExecutionEvent, { type: "result" | "error" }>;

@@ -100,7 +100,7 @@ export class FarSide {
     this.live = null;
     live.socket.end();
     if (leftover) this.keeper?.print(leftover.text, leftover.offset);
-    this.keeper?.say({ type: "exited", pid: live.pid, code, signal });
+    this.keeper?.say({ type: "exited", pid: live.pid, code, signal, begun: Number.MAX_SAFE_INTEGER });
   }
 
   /** All of it is gone. */

@@ -49,10 +49,24 @@ const UnencodableOutput = z.object({
 const Unsupported = z.object({ type: z.literal("unsupported"), message_type: z.string().max(100) });
 
 export const KeeperMessage = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("exited"), pid, code: z.int().nullable(), signal: z.int().nullable() }),
+  z.object({
+    type: z.literal("exited"),
+    pid,
+    code: z.int().nullable(),
+    signal: z.int().nullable(),
+    /** How many executions a live process had begun. */
+    begun: z.int().nonnegative(),
+  }),
   z.object({ type: z.literal("signalled"), id, delivered: z.boolean() }),
   z.object({ type: z.literal("swept"), id, killed: z.int().nonnegative() }),
-  z.object({ type: z.literal("interrupts"), id, count: z.number().nonnegative() }),
+  z.object({
+    type: z.literal("interrupts"),
+    id,
+    count: z.number().nonnegative(),
+    /** How many executions the live process has begun, and how long ago the last one. */
+    begun: z.int().nonnegative(),
+    seconds_since_begin: seconds,
+  }),
   UnencodableOutput,
   Unsupported,
 ]);

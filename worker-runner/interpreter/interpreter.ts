@@ -66,9 +66,9 @@ export class Interpreter {
     this.#options = options;
     this.#listener = listener;
     this.#room = new SandboxRoom(directory, options, {
-      onExited: (pid, code, signal, leftovers) => {
+      onExited: (pid, exit, leftovers) => {
         this.#noteSnapshotsEnded([pid]);
-        this.#slot.noteExit(pid, code, signal, leftovers);
+        this.#slot.noteExit(pid, exit, leftovers);
       },
       onEnded: (reason) => this.#noteSandboxEnd(reason),
     });
@@ -141,9 +141,19 @@ export class Interpreter {
   /** Whether the running code has noticed an interrupt: false while it is busy in C or ignores the signal. */
   async hasNoticedInterrupt(): Promise<boolean> {
     try {
-      return (await this.#room.keeper.interrupts(this.#options.answerDeadlineMs)) > 0;
+      return (await this.#room.keeper.interrupts(this.#options.answerDeadlineMs)).noticedInterrupts > 0;
     } catch {
       return false; // Without a keeper, no code is left to wait for.
+    }
+  }
+
+  /** How long the code of the present execution has run, in seconds; null if it has not begun, or there is no keeper. */
+  async runningSeconds(): Promise<number | null> {
+    try {
+      const { begun, secondsSinceBegin } = await this.#room.keeper.interrupts(this.#options.answerDeadlineMs);
+      return this.live && begun >= this.live.executions ? secondsSinceBegin : null;
+    } catch {
+      return null;
     }
   }
 

@@ -9,8 +9,24 @@ import { PendingAnswers } from "./pending-answers.ts";
 /** A dead process leaves at most 64 KiB in the ring and in each pipe, but user code can enlarge a pipe to 1 MiB. */
 const MAX_LEFTOVER_BYTES = 8 * 1024 * 1024;
 
+/** How a process ended. */
+export interface ProcessExit {
+  code: number | null;
+  signal: number | null;
+  /** How many executions a live process had begun. */
+  begun: number;
+}
+
+export interface RunningCode {
+  /** Of the last execution. */
+  noticedInterrupts: number;
+  /** How many executions have begun. */
+  begun: number;
+  secondsSinceBegin: number;
+}
+
 export interface KeeperListener {
-  onExited(pid: number, code: number | null, signal: number | null, leftovers: OutputPiece[]): void;
+  onExited(pid: number, exit: ProcessExit, leftovers: OutputPiece[]): void;
   onEnded(violation: Error | null): void;
 }
 
@@ -55,12 +71,13 @@ export class Keeper {
     return answer.type === "signalled" && answer.delivered;
   }
 
-  /** How many interrupts the running code has noticed. User code could forge the number. */
-  async interrupts(deadlineMs: number): Promise<number> {
+  /** What the live process has recorded of its executions. User code could forge it. */
+  async interrupts(deadlineMs: number): Promise<RunningCode> {
     const answer = await this.#answers.ask("interrupts", deadlineMs, (id) => {
       this.#connection.send({ type: "interrupts", id });
     });
-    return answer.type === "interrupts" ? answer.count : 0;
+    if (answer.type !== "interrupts") return { noticedInterrupts: 0, begun: 0, secondsSinceBegin: 0 };
+    return { noticedInterrupts: answer.count, begun: answer.begun, secondsSinceBegin: answer.seconds_since_begin };
   }
 
   /** Ends every process of the sandbox except `keep`. When it resolves, each of their ends was reported. */
@@ -91,7 +108,8 @@ export class Keeper {
         const leftovers = this.#leftovers;
         this.#leftovers = [];
         this.#leftoverBytes = 0;
-        this.#listener.onExited(message.pid, message.code, message.signal, leftovers);
+        const { code, signal, begun } = message;
+        this.#listener.onExited(message.pid, { code, signal, begun }, leftovers);
         return;
       }
       case "signalled":

@@ -1,6 +1,7 @@
 /** Owns the place of the one live process: starting it, signalling it, ending it, and knowing which of these is happening. */
 import type { Peer } from "../channel/door.ts";
 import { withDeadline } from "../deadline.ts";
+import type { ProcessExit } from "./keeper.ts";
 import { Live, type LiveEnd } from "./live.ts";
 import type { OutputPiece } from "./output-cursor.ts";
 import type { SandboxRoom } from "./sandbox-room.ts";
@@ -109,16 +110,16 @@ export class LiveSlot {
   }
 
   /** The keeper reports the end of the process `pid`. */
-  noteExit(pid: number, code: number | null, signal: number | null, leftovers: OutputPiece[]): void {
+  noteExit(pid: number, exit: ProcessExit, leftovers: OutputPiece[]): void {
     const { live } = this;
     if (live?.pid !== pid) return;
-    live.noteExit(code, signal, leftovers);
+    live.noteExit(exit, leftovers);
     this.#hastenEnd(live, END_SKEW_MS);
   }
 
   /** The sandbox has ended, and the live process with it. */
   noteSandboxEnd(): void {
-    this.live?.noteExit(null, null, [], true);
+    this.live?.noteExit({ code: null, signal: null, begun: Number.POSITIVE_INFINITY }, [], true);
   }
 
   /** Reads what the process has still sent. A socket of which nothing is read does not report its end. */

@@ -11,6 +11,7 @@ import {
   parseMessage,
   type ToolAnswer,
 } from "../channel/message.ts";
+import type { ProcessExit } from "./keeper.ts";
 import { OutputCursor, type OutputPiece, readOutputFrame, type StreamName } from "./output-cursor.ts";
 import { PendingAnswers } from "./pending-answers.ts";
 
@@ -21,6 +22,8 @@ export type ExecutionMessage = Extract<LiveMessage, { execution_id: string }>;
 export interface LiveEnd {
   code: number | null;
   signal: number | null;
+  /** False if the code that it was sent last had not begun. */
+  wasRunning: boolean;
   /** The rule of the channel that it broke. */
   violation: string | null;
   /** The whole sandbox ended, and the keeper could not say how this process did. */
@@ -44,12 +47,14 @@ export interface LiveListener {
 
 export class Live {
   readonly pid: number;
+  /** How many executions it was sent. */
+  executions = 0;
   readonly #connection: Connection;
   readonly #listener: LiveListener;
   readonly #cursor = new OutputCursor();
   readonly #answers = new PendingAnswers<LiveAnswer>();
   #isConnected = true;
-  #exit: { code: number | null; signal: number | null; isSandboxGone: boolean; leftovers: OutputPiece[] } | null = null;
+  #exit: (ProcessExit & { isSandboxGone: boolean; leftovers: OutputPiece[] }) | null = null;
   #violation: string | null = null;
   #end: LiveEnd | null = null;
   #isHeld = false;
@@ -79,6 +84,7 @@ export class Live {
   execute(executionId: string, code: string, offered: OfferedTools | null, listener: ExecutionListener): void {
     this.#allowance = 0;
     this.#execution = listener;
+    this.executions += 1;
     this.#connection.send({ type: "execute", execution_id: executionId, code, ...offered });
   }
 
@@ -178,9 +184,9 @@ export class Live {
   }
 
   /** The keeper reports how the process ended, and delivers the output that the process had not sent. */
-  noteExit(code: number | null, signal: number | null, leftovers: OutputPiece[], isSandboxGone = false): void {
+  noteExit(exit: ProcessExit, leftovers: OutputPiece[], isSandboxGone = false): void {
     if (this.#exit) return;
-    this.#exit = { code, signal, isSandboxGone, leftovers };
+    this.#exit = { ...exit, isSandboxGone, leftovers };
     this.allow(Number.POSITIVE_INFINITY);
     this.#settle();
   }
@@ -248,8 +254,8 @@ export class Live {
       const text = this.#cursor.rest(piece);
       if (text) this.#giveOutput(text, piece.stream);
     }
-    const { code, signal, isSandboxGone } = this.#exit;
-    this.#end = { code, signal, isSandboxGone, violation: this.#violation };
+    const { code, signal, begun, isSandboxGone } = this.#exit;
+    this.#end = { code, signal, isSandboxGone, wasRunning: begun >= this.executions, violation: this.#violation };
     this.#listener.onEnded(this, this.#end);
   }
 }

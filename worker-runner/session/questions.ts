@@ -22,13 +22,13 @@ export class Questions {
     this.#recovery = recovery;
   }
 
-  /** @throws SessionError `deadline`, `ended`, `queue_full`, `payload_too_large`. */
+  /** @throws SessionError `deadline`, `interpreter_died`, `ended`, `queue_full`, `payload_too_large`. */
   async complete(code: string, cursor: number): Promise<z.infer<typeof Completions>> {
     const answer = await this.#ask(code, (live, deadlineMs) => live.complete(code, cursor, deadlineMs));
     return { matches: answer.matches, cursor_start: answer.cursor_start, cursor_end: answer.cursor_end };
   }
 
-  /** @throws SessionError `deadline`, `ended`, `queue_full`, `payload_too_large`. */
+  /** @throws SessionError `deadline`, `interpreter_died`, `ended`, `queue_full`, `payload_too_large`. */
   async isComplete(code: string): Promise<z.infer<typeof Completeness>> {
     const { status, indent } = await this.#ask(code, (live, deadlineMs) => live.isComplete(code, deadlineMs));
     return indent === undefined ? { status } : { status, indent };
@@ -43,10 +43,12 @@ export class Questions {
     const ask = async () => {
       await this.#recovery.ensureLive("the interpreter had ended");
       const { interpreter } = this.#recovery;
-      if (!interpreter.live) throw new SessionError("interpreter_failed", "there is no interpreter");
+      const { live } = interpreter;
+      if (!live) throw new SessionError("interpreter_failed", "there is no interpreter");
       try {
-        return await question(interpreter.live, completionAnswerMs);
+        return await question(live, completionAnswerMs);
       } catch (cause) {
+        if (!live.isConnected) throw new SessionError("interpreter_died", (cause as Error).message, { cause });
         // The question may run user code that hangs, such as an object's `__dir__`.
         interpreter.killLive();
         throw new SessionError("deadline", (cause as Error).message, { cause });

@@ -26,6 +26,8 @@ export const SESSION_ERRORS = {
   pool_exhausted: "system",
   /** The pool gives out no more sessions. */
   draining: "system",
+  /** The interpreter died before it answered. */
+  interpreter_died: "system",
   /** No interpreter could be started, or one failed and could not be replaced. */
   interpreter_failed: "system",
 } as const;

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { printed, result, run, startSession } from "../borrowed-session.ts";
+import { livePid, printed, result, run, startSession, startWatched } from "../borrowed-session.ts";
 
 it("completes names of the session, and says what it replaces", async () => {
   const session = await startSession();
@@ -33,6 +33,16 @@ it("does not hang where an object's own code does", async () => {
   await result(session, "class A:\n  def __dir__(self):\n    while True: pass\na = A()\nx = 1");
   await Promise.allSettled([session.complete("a.", 2)]);
   expect((await result(session, "x")).value).toBe(1);
+});
+
+it("says that the interpreter died where it did, and not that it took too long", async () => {
+  const { session, sandboxes } = await startWatched();
+  const live = livePid(sandboxes, Number((await result(session, "import os\nos.getpid()")).value));
+  process.kill(live, "SIGSTOP");
+  const asked = session.complete("a", 1);
+  setTimeout(() => process.kill(live, "SIGKILL"), 50);
+  await expect(asked).rejects.toMatchObject({ code: "interpreter_died" });
+  expect(await session.isComplete("1")).toEqual({ status: "complete" });
 });
 
 it("lets no more than a few questions wait, and none of any size", async () => {

@@ -10,7 +10,9 @@ millisecond later.
 from __future__ import annotations
 
 import _signal  # pyright: ignore[reportMissingImports]
+import _thread
 import signal
+import time
 from types import CodeType, FrameType
 
 from .own_modules import OWN_PREFIX, real_module
@@ -31,6 +33,9 @@ _SIGINT = int(signal.SIGINT)
 _ONLY_SIGINT = frozenset((_SIGINT,))
 _SIG_IGN = int(signal.SIG_IGN)
 _default_int_handler = signal.default_int_handler
+_pthread_kill: Callable[[int, int], None] = _signal.pthread_kill
+_get_ident, _start_thread, _sleep = _thread.get_ident, _thread.start_new_thread, time.sleep
+_REPEAT_SECONDS = 0.001
 _raise_signal: Callable[[int], None] = _signal.raise_signal
 
 
@@ -86,8 +91,24 @@ def _is_busy(frame: FrameType | None) -> bool:
     return False
 
 
+def repeat_soon(signum: int) -> None:
+    """Send a postponed signal to this thread again in a moment, in a process that user code forked: it has no pump."""
+    main_thread = _get_ident()
+
+    def repeat() -> None:
+        _sleep(_REPEAT_SECONDS)
+        _pthread_kill(main_thread, signum)
+
+    _start_thread(repeat, ())
+
+
 def _drop(_signum: int) -> None:
     """Do nothing, until a pump takes postponed signals."""
+
+
+def _never() -> bool:
+    """Say no, until there is output."""
+    return False
 
 
 def _nothing() -> None:
@@ -107,7 +128,7 @@ class _Guarded:
         guard = self.guard
         if not guard.is_running_user_code:
             return None
-        if _is_busy(frame):
+        if _is_busy(frame) or guard.is_in_line():
             guard.postpone(signum)
             return None
         if signum == _SIGINT:
@@ -123,6 +144,7 @@ class Guard:
         "_user_sigint",
         "forget_postponed",
         "interrupts",
+        "is_in_line",
         "is_running_user_code",
         "note_interrupts",
         "postpone",
@@ -132,6 +154,7 @@ class Guard:
         self.interrupts = 0
         self.note_interrupts = note_interrupts
         self.is_running_user_code = False
+        self.is_in_line: Callable[[], bool] = _never
         self.postpone: Callable[[int], None] = _drop
         self.forget_postponed: Callable[[], None] = _nothing
         self._user_sigint: Any = _Guarded(self, _default_int_handler)

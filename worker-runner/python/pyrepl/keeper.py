@@ -95,10 +95,16 @@ class Keeper:
         elif message["type"] == "signal":
             pid = message["pid"]
             is_there = self._ring.is_registered(pid) and processes.is_living(pid)
-            delivered = is_there and processes.send_signal(pid, message["signal"])
+            delivered = is_there and processes.signal_like_terminal(pid, message["signal"])
             self._connection.send_message({"type": "signalled", "id": message["id"], "delivered": delivered})
         elif message["type"] == "interrupts":
-            self._connection.send_message({"type": "interrupts", "id": message["id"], "count": self._ring.interrupts()})
+            ring = self._ring
+            answer = {
+                "count": ring.interrupts(),
+                "begun": ring.begun(),
+                "seconds_since_begin": ring.seconds_since_begin(),
+            }
+            self._connection.send_message({"type": "interrupts", "id": message["id"], **answer})
         elif message["type"] == "sweep":
             self._sweep(message)
         else:
@@ -137,6 +143,7 @@ class Keeper:
             self._report(pid, status)
 
     def _report(self, pid: int, status: int) -> None:
+        begun = self._ring.begun() if pid == self._ring.live_pid() else 0
         if not self._ring.unregister(pid):
             return
         killed = os.WIFSIGNALED(status)
@@ -146,6 +153,7 @@ class Keeper:
                 "pid": pid,
                 "code": None if killed else os.WEXITSTATUS(status),
                 "signal": os.WTERMSIG(status) if killed else None,
+                "begun": begun,
             }
         )
 

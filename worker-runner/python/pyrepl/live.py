@@ -11,6 +11,7 @@ from .completeness import completeness
 from .completion import completions
 from .library import LIBRARY
 from .messages import UnknownMessage, refuse_unknown, unsupported
+from .processes import lead_group
 from .rehearsal import Rehearsal, stand_in_for
 from .wire import MAX_JSON_BYTES, ConnectionEnded, to_json
 
@@ -88,6 +89,7 @@ class Live:
         state.guard.enter_user_code()
         state.output.open()
         state.answers.open()
+        state.ring.note_begin()
         fields = state.executor.execute(message["code"])
         if state.is_user_fork:
             self._end_user_fork(fields)
@@ -127,6 +129,7 @@ def make_live(state: SessionState) -> Live:
 
 
 def prepare_process() -> None:
-    """Set the process flags and the thread switch interval that every live process needs."""
+    """Set the process group, the process flags and the thread switch interval that every live process needs."""
+    lead_group()
     linux.set_dumpable(True)
     sys.setswitchinterval(_SWITCH_SECONDS)

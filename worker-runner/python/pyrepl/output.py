@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from .wire import Connection
 
 _QUIET_SECONDS = 0.001
+_MAX_PIECES_OF_LINE = 32
+"""How many pieces without a line end may follow a signal before its handler runs. Most calls of `print` write fewer."""
+_BRIEF_SECONDS = 0.05
+"""How long a write waits for the lock before a signal may keep it from being written."""
+_MAX_SIGNALS_IN_LINE = 3
 _LARGE_CHARS = CAPACITY // 4
 _CLOSED, _OPEN, _WRITING = range(3)
 """Between executions; during one; during one, while the thread that holds the lock is inside one of our methods."""
@@ -69,6 +74,9 @@ class Output:
         self._sent_at = 0.0
         self._renew_lock()
         self._backlog: list[tuple[int, str]] = []
+        self._pieces_since_signal = 0
+        self._is_line_open = False
+        self._signals_in_line = 0
         self.reader = reader
         self._waiting = reader.waiting
         self._state = _CLOSED
@@ -106,7 +114,7 @@ class Output:
         except UnicodeEncodeError:
             return self._write_pieces(stream, text)
         if not self._acquire(False):
-            acquire_interruptibly(self._lock)
+            self._await_lock()
         if self._state != _OPEN:
             return self._write_aside(stream, text)
         self._state = _WRITING
@@ -124,6 +132,7 @@ class Output:
             self._data[used:after] = data
             self._used = after
             self._words[END_WORD] = self._base + after
+            self._is_line_open = text[-1:] != "\n"
             if is_line_end:
                 if _monotonic() - self._sent_at > _QUIET_SECONDS:
                     self._flush()
@@ -137,8 +146,35 @@ class Output:
                 self._write_backlog()
             self._release()
         if self._postponed:
-            deliver(self._postponed)
+            self._pieces_since_signal += 1
+            # `print` writes its line end by a second call: a handler that raises between them would cut the line.
+            if not self._is_line_open or self._pieces_since_signal > _MAX_PIECES_OF_LINE:
+                self._pieces_since_signal = 0
+                self._is_line_open = False
+                deliver(self._postponed)
         return length
+
+    def is_in_line(self) -> bool:
+        """Say whether a signal may have come in the middle of a `print`, which checks for signals between its writes.
+
+        The pump repeats the signal after a millisecond; if the line is still open after some repetitions, the code waits in it.
+        """
+        if not self._is_line_open:
+            self._signals_in_line = 0
+            return False
+        self._signals_in_line += 1
+        if self._signals_in_line <= _MAX_SIGNALS_IN_LINE:
+            return True
+        self._signals_in_line = 0
+        return False
+
+    def _await_lock(self) -> None:
+        """Wait for the lock: at first without running signal handlers, which would cut a line that is being printed."""
+        if self._acquire(True, _BRIEF_SECONDS):
+            return
+        if self._postponed:
+            deliver(self._postponed)
+        acquire_interruptibly(self._lock)
 
     def _send_soon(self, text: str) -> None:
         """Send a line at once if nothing was sent lately; leave anything else to the pump."""
@@ -182,6 +218,7 @@ class Output:
 
     def open(self) -> None:
         """Let output flow: an execution begins. On the main thread."""
+        self._is_line_open = False
         self._state = _OPEN
         if self.pump.is_waiting_for_execution:
             self.pump.wake()

@@ -84,6 +84,26 @@ def send_signal(pid: int, signum: int) -> bool:
     return True
 
 
+def signal_like_terminal(pid: int, signum: int) -> bool:
+    """Send a signal; SIGINT goes to the whole process group, as Ctrl-C does in a terminal. False if there is no such process."""
+    if signum == signal.SIGINT:
+        try:
+            if os.getpgid(pid) == pid:
+                os.killpg(pid, signum)
+                return True
+        except OSError:
+            return False
+    return send_signal(pid, signum)
+
+
+def lead_group() -> None:
+    """Make this process the leader of a process group of its own: processes that it forks belong to it."""
+    try:
+        os.setpgid(0, 0)
+    except OSError:
+        return
+
+
 def end_others(keep: Collection[int], wait_for_end: Callable[[], None]) -> int:
     """Kill every other process except `keep`; returns how many there were.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,11 +14,12 @@ CAPACITY = 65536
 """Bytes of output that the ring holds."""
 
 _HEADER_BYTES = 4096
-BEGIN_WORD, END_WORD, STREAM_WORD, LIVE_PID_WORD, INTERRUPTS_WORD = range(5)
+BEGIN_WORD, END_WORD, STREAM_WORD, LIVE_PID_WORD, INTERRUPTS_WORD, BEGUN_WORD, BEGUN_AT_WORD = range(7)
 """The header's words. `output.py` writes the first three itself, because a call for each print would be slow."""
 
 _ROSTER_START, _ROSTER_SLOTS = 8, 64
 _kill = os.kill
+_monotonic_ns = time.monotonic_ns
 
 
 class Ring:
@@ -42,11 +44,25 @@ class Ring:
         words[BEGIN_WORD] = words[END_WORD] = 0
         words[STREAM_WORD] = 1
         words[LIVE_PID_WORD] = pid
-        words[INTERRUPTS_WORD] = 0
+        words[INTERRUPTS_WORD] = words[BEGUN_WORD] = 0
 
     def note_interrupts(self, count: int) -> None:
         """Record how many interrupts the running execution has noticed."""
         self.words[INTERRUPTS_WORD] = count
+
+    def note_begin(self) -> None:
+        """Record that the code of another execution begins now."""
+        words = self.words
+        words[BEGUN_AT_WORD] = _monotonic_ns()
+        words[BEGUN_WORD] += 1
+
+    def begun(self) -> int:
+        """Return how many executions the live process has begun. User code can overwrite the word."""
+        return min(self.words[BEGUN_WORD], 1 << 53)
+
+    def seconds_since_begin(self) -> float:
+        """Return how long ago the last one of them began. User code can overwrite the word."""
+        return max(0.0, (_monotonic_ns() - self.words[BEGUN_AT_WORD]) / 1e9)
 
     def interrupts(self) -> int:
         """Return the recorded count. User code can overwrite the word, so the count is a hint."""

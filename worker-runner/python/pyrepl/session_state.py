@@ -10,7 +10,7 @@ from .answers import Answers
 from .checkpoint.surroundings import Baseline
 from .children import HiddenChildren
 from .execution import Executor
-from .guard import Guard
+from .guard import Guard, repeat_soon
 from .output import Output
 from .pipes import PipeReader
 from .prompt import Prompts
@@ -42,6 +42,7 @@ class SessionState:
         self.forker = forker
         self.guard = Guard(ring.note_interrupts)
         self.output = Output(ring)
+        self.guard.is_in_line = self.output.is_in_line
         self.pipes = pipes
         self.answers = Answers()
         self.prompts = Prompts(self.output, self.answers)
@@ -108,5 +109,13 @@ class SessionState:
         self.hidden.forget_all()
         self.answers.detach()
         self.tool_calls.detach()
+        self.guard.note_interrupts = _ignore
+        self.guard.postpone = repeat_soon
+        for signum in self.output.pump.postponed:
+            repeat_soon(signum)
         self.output.detach()
         self.pipes.close()
+
+
+def _ignore(_count: int) -> None:
+    """Leave the shared memory alone, in a process that user code forked: it belongs to the live process."""

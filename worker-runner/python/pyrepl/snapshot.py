@@ -15,7 +15,7 @@ from . import linux
 from .checkpoint.save import serialize
 from .library import LIBRARY
 from .messages import UnknownMessage, refuse_unknown, unsupported
-from .processes import send_signal
+from .processes import lead_group, send_signal
 from .revive import renew_selectors
 from .wire import ConnectionEnded, connect
 
@@ -113,6 +113,8 @@ def reap(state: SessionState, dropped: Collection[int]) -> list[int]:
 def _freeze(state: SessionState, token: str, mask: Any) -> None:
     """Wait, then obey orders on a connection of this process's own. Returns only in a new live process."""
     try:
+        # A signal to the group of the live process is not for its copies.
+        lead_group()
         order: SnapshotRequest
         connection, order = _await_order(state, token)
         while True:
@@ -127,6 +129,7 @@ def _freeze(state: SessionState, token: str, mask: Any) -> None:
                 if pid:
                     _become_live(state, order["token"], pid, mask)
                     return
+                lead_group()
                 connection, order = _await_order(state, order.get("snapshot_token", ""))
             elif order["type"] == "exit":
                 _exit(0)

@@ -23,6 +23,7 @@ const FAILURES: Record<SessionErrorCode, Failure> = {
   aborted: theirs("runner_error", "The request was given up."),
   pool_exhausted: theirs("pool_exhausted", "Every interpreter is in use."),
   draining: theirs("pool_exhausted", "The runner is stopping."),
+  interpreter_died: theirs("runner_error", "The interpreter died before it answered."),
   interpreter_failed: ours("No interpreter could be started."),
 };
 

@@ -32,6 +32,9 @@ interface Aftermath {
   back?: BroughtBack;
 }
 
+/** How often the code is sent at most, if each time the interpreter dies before it reads it. */
+const MAX_BEGINNINGS = 3;
+
 type Phase = { name: "preparing"; stop: StopReason | null } | { name: "running"; run: Run } | { name: "over" };
 
 export class ExecutionTurn implements Turn {
@@ -40,6 +43,7 @@ export class ExecutionTurn implements Turn {
   #phase: Phase = { name: "preparing", stop: null };
   /** The session starts over, so the state at the end of this turn will not last. */
   #isStateDiscarded = false;
+  #beginnings = 1;
 
   constructor(execution: Execution, owner: TurnOwner) {
     this.execution = execution;
@@ -92,7 +96,7 @@ export class ExecutionTurn implements Turn {
 
   #isReady(): boolean {
     const { interpreter } = this.#owner.recovery;
-    if (!interpreter.isUsable || !interpreter.live || interpreter.signalsAnswered) return false;
+    if (!interpreter.isUsable || !interpreter.live?.isConnected || interpreter.signalsAnswered) return false;
     return this.execution.policy === "commit_always";
   }
 
@@ -137,8 +141,12 @@ export class ExecutionTurn implements Turn {
 
   #onRunEnded(last: LastWord, stop: StopReason | null, isAlive: boolean): void {
     if (this.#phase.name === "over") return;
+    if (last.kind === "died" && !last.end.wasRunning && !this.run?.hasSpoken && stop === null && this.#beginAgain())
+      return;
     const { recovery, gate } = this.#owner;
     const { policy, id } = this.execution;
+    this.execution.code = "";
+    this.execution.offered = null;
     // Between executions only answers arrive, and those are always read.
     if (gate.isHeld) recovery.interpreter.live?.hold(false);
     const outcome = this.#outcomeOf(last, stop);
@@ -151,6 +159,15 @@ export class ExecutionTurn implements Turn {
     this.#emitTerminal(outcome, { transaction: "committed", state: "kept" });
     recovery.noteChange(id);
     this.#owner.onEnded(this);
+  }
+
+  /** The interpreter had died before it read the code, which therefore runs on the next one. @returns false if that happens again and again. */
+  #beginAgain(): boolean {
+    this.#beginnings += 1;
+    if (this.#beginnings > MAX_BEGINNINGS) return false;
+    this.#phase = { name: "preparing", stop: null };
+    void this.#prepare();
+    return true;
   }
 
   async #goBack(outcome: Outcome, isAlive: boolean): Promise<void> {

@@ -34,7 +34,8 @@ export function decideOutcome(last: LastWord, stop: StopReason | null, timeoutSe
   switch (last.kind) {
     case "result": {
       if (stop !== "timeout" && stop !== "output_limit") return { kind: "result", message: last.message };
-      return failed({ ...stopped(stop, timeoutSeconds), execution_time: last.message.execution_time });
+      const told = stopped(stop, timeoutSeconds);
+      return failed({ ...told, traceback: endTraceback("", told), execution_time: last.message.execution_time });
     }
     case "error":
       return failed(describeError(last.message, stop, timeoutSeconds));
@@ -61,7 +62,8 @@ function describeError(message: MessageOf<"error">, stop: StopReason | null, tim
   const { exception_type, exception_message, traceback, execution_time } = message;
   const own = { exception_type, exception_message, traceback, execution_time };
   if (stop === "timeout" || stop === "output_limit") {
-    return { ...stopped(stop, timeoutSeconds), traceback, execution_time };
+    const told = stopped(stop, timeoutSeconds);
+    return { ...told, traceback: endTraceback(traceback, told), execution_time };
   }
   if (message.reason !== "interrupted") return { ...own, reason: message.reason };
   // Nobody asked for this KeyboardInterrupt, so the code raised it.
@@ -78,6 +80,14 @@ function stopped(stop: StopReason, timeoutSeconds: number): Omit<Failure, "execu
   return { exception_type, exception_message, traceback: "", reason: stop };
 }
 
+/** The traceback of where the code was, ending in the error that the execution is told to have ended in. */
+function endTraceback(traceback: string, told: Pick<Failure, "exception_type" | "exception_message">): string {
+  const last = `${told.exception_type}: ${told.exception_message}\n`;
+  // The interrupt that stopped the code is the runner's own means.
+  const frames = traceback.replace(/(^|\n)KeyboardInterrupt(: [^\n]*)?\n?$/, "$1");
+  return `${frames}${frames === "" || frames.endsWith("\n") ? "" : "\n"}${last}`;
+}
+
 function describeDeath(
   end: LiveEnd,
   isOutOfMemory: boolean,
@@ -86,7 +96,11 @@ function describeDeath(
 ): Omit<Failure, "execution_time"> {
   if (stop) {
     const told = stopped(stop, timeoutSeconds);
-    return { ...told, exception_message: `${told.exception_message}; it did not stop by itself and was killed` };
+    const killed = {
+      ...told,
+      exception_message: `${told.exception_message}; it did not stop by itself and was killed`,
+    };
+    return stop === "timeout" || stop === "output_limit" ? { ...killed, traceback: endTraceback("", killed) } : killed;
   }
   if (isOutOfMemory) {
     const exception_message = `the interpreter was killed for using more memory than it may (${describeEnd(end)})`;

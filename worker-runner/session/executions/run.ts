@@ -51,8 +51,6 @@ export class Run implements ExecutionListener {
   begin(): void {
     const { execution } = this;
     this.#interpreter.live?.execute(execution.id, execution.code, execution.offered, this);
-    execution.code = "";
-    execution.offered = null;
   }
 
   /** False once the last message is known. */
@@ -159,6 +157,11 @@ export class Run implements ExecutionListener {
     if (phase === "killing" || phase === "over") return;
     this.#leave();
     this.#onEnded(last, this.#stopping.reason, true);
+  }
+
+  /** True if the execution has sent something, so that its code has begun. */
+  get hasSpoken(): boolean {
+    return this.#stopping.hasSpoken;
   }
 
   #leave(): void {

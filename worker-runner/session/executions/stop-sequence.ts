@@ -11,8 +11,15 @@ const SIGINT = 2;
  */
 const EARLY_MS = 30;
 const SIGNAL_AGAIN_MS = [40, 120, 300];
-/** How long `execute` may take to reach the interpreter. It is added to the time limit, so that no execution gets less than its limit. */
+/** How long `execute` usually takes to reach the interpreter; asked earlier, it would answer that the limit is not reached yet. */
 const TRANSIT_MS = 5;
+/** How much later than the `execute` message the code may begin. User code could forge its beginning, so the time is bounded. */
+const LATE_BEGIN_MS = 10_000;
+/**
+ * Python notices a signal between two steps of its own. One that comes between the last step and a system call that blocks is noticed
+ * only when that call ends. Code that has noticed nothing after this time gets the signal again.
+ */
+const UNNOTICED_MS = 250;
 /** The longest delay that setTimeout accepts. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** Output that is still read from a process that was told to stop while its output was held back. */
@@ -30,7 +37,10 @@ export class StopSequence {
   #leftMs: number | null = null;
   #limitEndsAt = 0;
   #timeLimit: NodeJS.Timeout | undefined;
+  /** How much later than its `execute` message the code is known to have begun; the limit was extended by that. */
+  #lateMs = 0;
   #grace: NodeJS.Timeout | undefined;
+  #unnoticed: NodeJS.Timeout | undefined;
   #again: NodeJS.Timeout | undefined;
   /** True once the execution has sent something: its code has begun. */
   hasSpoken = false;
@@ -96,6 +106,22 @@ export class StopSequence {
     clearTimeout(this.#timeLimit);
     if (!this.hasSpoken && performance.now() - this.#startedAt < EARLY_MS) this.#signalAgain(0);
     this.#grace = setTimeout(() => void this.#endGrace(cleanUpMs), this.#settings.interruptGraceMs);
+    this.#unnoticed = setTimeout(() => void this.#signalIfUnnoticed(), UNNOTICED_MS);
+  }
+
+  /** The time limit counts from when the code began. On a busy machine that is later than its `execute` message was sent. */
+  async #endTimeLimit(): Promise<void> {
+    const elapsedMs = performance.now() - this.#startedAt;
+    const ranMs = ((await this.#interpreter.runningSeconds()) ?? 0) * 1000;
+    if (this.#phase !== "running" || this.#leftMs !== null) return;
+    const lateMs = Math.min(elapsedMs - ranMs - TRANSIT_MS, LATE_BEGIN_MS);
+    const extensionMs = lateMs - this.#lateMs;
+    if (extensionMs > 0) {
+      this.#lateMs = lateMs;
+      this.#setTimeLimit(extensionMs);
+    } else {
+      this.stop("timeout");
+    }
   }
 
   /** Nothing is left to stop. */
@@ -103,6 +129,7 @@ export class StopSequence {
     this.#phase = "over";
     clearTimeout(this.#timeLimit);
     clearTimeout(this.#grace);
+    clearTimeout(this.#unnoticed);
     clearTimeout(this.#again);
   }
 
@@ -118,12 +145,17 @@ export class StopSequence {
 
   #setTimeLimit(leftMs: number): void {
     this.#limitEndsAt = performance.now() + leftMs;
-    this.#timeLimit = setTimeout(() => this.stop("timeout"), leftMs);
+    this.#timeLimit = setTimeout(() => void this.#endTimeLimit(), leftMs);
   }
 
   #kill(): void {
     this.#phase = "killing";
     this.#interpreter.killLive();
+  }
+
+  async #signalIfUnnoticed(): Promise<void> {
+    if (await this.#interpreter.hasNoticedInterrupt()) return;
+    if (this.#phase === "stopping") void this.#interpreter.signalLive(SIGINT);
   }
 
   #signalAgain(attempt: number): void {

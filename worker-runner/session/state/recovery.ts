@@ -81,7 +81,7 @@ export class Recovery {
 
   /** Starts a live process if there is none, and tells the listeners what became of the state. */
   async ensureLive(reason: string): Promise<void> {
-    if (this.interpreter.isUsable && this.interpreter.live) return;
+    if (this.interpreter.isUsable && this.interpreter.live?.isConnected) return;
     this.tellReplaced(await this.bringBack(), reason);
   }
 

@@ -22,7 +22,7 @@ function errorOf(reason: ErrorReason): LastWord {
 }
 
 function death(end: Partial<LiveEnd>, isOutOfMemory = false): LastWord {
-  const whole = { code: null, signal: null, violation: null, isSandboxGone: false, ...end };
+  const whole = { code: null, signal: null, wasRunning: true, violation: null, isSandboxGone: false, ...end };
   return { kind: "died", end: whole, isOutOfMemory, seconds: 1 };
 }
 
@@ -59,7 +59,8 @@ describe("an execution that ended in an exception", () => {
 
   it("keeps its traceback when its time was up", () => {
     const outcome = decideOutcome(errorOf("interrupted"), "timeout", TIMEOUT);
-    expect(outcome).toMatchObject({ failure: { exception_type: "TimeoutError", traceback: "t" } });
+    const traceback = `t\nTimeoutError: the execution took longer than its ${TIMEOUT} s\n`;
+    expect(outcome).toMatchObject({ failure: { exception_type: "TimeoutError", traceback } });
   });
 });
 
@@ -80,7 +81,7 @@ describe("an execution whose process died", () => {
     [{ signal: 9, violation: "two results" }, "invalid frame: two results"],
     [{ isSandboxGone: true }, "sandbox ended"],
   ])("by %j is described as such", (end, words) => {
-    const whole = { code: null, signal: null, violation: null, isSandboxGone: false, ...end };
+    const whole = { code: null, signal: null, wasRunning: true, violation: null, isSandboxGone: false, ...end };
     expect(describeEnd(whole)).toContain(words);
   });
 });

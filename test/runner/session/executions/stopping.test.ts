@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ExecutionId } from "../../../../src/protocol/identity.ts";
-import { failure, printed, result, run, startSession } from "../../borrowed-session.ts";
+import { failure, livePid, printed, result, run, startSession, startWatched } from "../../borrowed-session.ts";
 
 /** Code that does not end by itself, and whether SIGINT alone ends it. */
 const endless: [name: string, code: string, isPolite: boolean][] = [
@@ -200,3 +200,61 @@ it("ends in time also where a thread keeps the interpreter from answering, rollb
   expect(error).toMatchObject({ reason: "timeout", transaction: "rolled_back" });
   expect((await result(session, "x")).value).toBe(1);
 }, 20_000);
+
+describe("children that the code forked", () => {
+  const BURN =
+    "import os, sys, time\npids = []\nfor i in range(2):\n  pid = os.fork()\n  if pid == 0:\n    while True: pass\n  pids.append(pid)\n";
+  const isBurning =
+    "alive = []\nfor p in pids:\n  try: state = open(f'/proc/{p}/stat').read().rpartition(')')[2].split()[0]\n  except OSError: state = 'X'\n  if state not in 'ZX': alive.append(p)\nalive";
+
+  it.each([["interrupted"], ["cancelled"], ["timeout"]] as const)("end when the execution is %s", async (reason) => {
+    const session = await startSession();
+    const begun = printed(session, "begun");
+    const running = run(session, `${BURN}print('begun', flush=True)\nwhile True: pass`, {
+      id: "burning",
+      ...(reason === "timeout" ? { timeout: 0.5 } : {}),
+    });
+    await begun;
+    if (reason === "interrupted") session.interrupt();
+    if (reason === "cancelled") session.cancel("burning" as ExecutionId);
+    expect((await running).terminal.data).toMatchObject({ reason });
+    await expect.poll(async () => (await result(session, isBurning)).value, { timeout: 10_000 }).toEqual([]);
+  });
+
+  it("go on until the session ends, if they have made a session of their own", async () => {
+    const session = await startSession();
+    const code = `${BURN.replace("while True: pass", "os.setsid(); time.sleep(60)")}time.sleep(0.2); print('begun', flush=True)\ntime.sleep(60)`;
+    const begun = printed(session, "begun");
+    const running = run(session, code, { id: "daemons" });
+    await begun;
+    session.interrupt();
+    await running;
+    expect((await result(session, isBurning)).value).toHaveLength(2);
+  });
+});
+
+it("counts the time limit from when the code begins", async () => {
+  const { session, sandboxes } = await startWatched();
+  const live = livePid(sandboxes, Number((await result(session, "import os, time\nos.getpid()")).value));
+  process.kill(live, "SIGSTOP");
+  const running = run(session, "began = time.monotonic()\nwhile True: last = time.monotonic() - began", { timeout: 1 });
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  process.kill(live, "SIGCONT");
+  expect((await running).terminal.data).toMatchObject({
+    reason: "timeout",
+    traceback: expect.stringMatching(/line 2.*\nTimeoutError: the execution took longer than its 1 s\n$/s),
+  });
+  expect((await result(session, "last")).value).toBeGreaterThanOrEqual(0.99);
+});
+
+it("runs code on the next interpreter if the one that it was sent to had died before it began", async () => {
+  const { session, sandboxes } = await startWatched();
+  for (let round = 0; round < 8; round += 1) {
+    const inside = Number((await result(session, "import os\nos.getpid()")).value);
+    const live = livePid(sandboxes, inside);
+    process.kill(live, "SIGSTOP");
+    const running = run(session, `x = ${round}\nx`);
+    process.kill(live, "SIGKILL");
+    expect((await running).terminal).toMatchObject({ type: "result", data: { value: round } });
+  }
+});
