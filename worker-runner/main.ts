@@ -17,20 +17,23 @@ async function run(config: RunnerConfig, log: Logger): Promise<void> {
   const metrics = new Metrics();
   const left = await removeLeftFolders();
   if (left > 0) log.info({ folders: left }, "removed the folders of a killed runner");
-  const { pool, choice, capabilities } = await startServicePool(config, packageJson.version, metrics.hooks);
+  const prepared = await startServicePool(config, packageJson.version, metrics.hooks, (message) => log.warn(message));
+  const { pool, choice, capabilities, close } = prepared;
   if (choice.isWarning) log.warn(choice.detail);
+  if (choice.zygoteProblem !== null) log.warn(`each interpreter starts by itself: ${choice.zygoteProblem}`);
   let service: RunnerService;
   try {
     const onRegistered = () => process.send?.("registered");
     service = await startRunnerService({ config, pool, capabilities, metrics, log, onRegistered });
   } catch (error) {
-    await pool.shutdown();
+    await close();
     throw error;
   }
   const { python, sandbox } = capabilities;
   log.info({ url: service.url, python: python.version, sandbox: sandbox.kind }, "listening");
   const { graceMs } = await stopped;
   await service.stop(graceMs);
+  await close();
   log.info("stopped");
 }
 

@@ -65,7 +65,7 @@ export class SessionBook {
     return this.all().filter(
       (session) =>
         session.context.isInUse ||
-        !session.context.journal.isEmpty ||
+        session.context.journal.firstSeq > 0 ||
         this.#stores.checkpoints.count(session.context.record.name) > 0,
     );
   }

@@ -3,8 +3,11 @@ import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
+import { startSandbox as startSandboxByItself } from "../../worker-runner/sandbox/bubblewrap.ts";
 import { findControlGroups } from "../../worker-runner/sandbox/cgroup-parents.ts";
 import { childrenOf } from "../../worker-runner/sandbox/process-tree.ts";
+import type { StartSandbox } from "../../worker-runner/sandbox/sandbox-contract.ts";
+import { Zygotes } from "../../worker-runner/sandbox/zygotes.ts";
 import { Session } from "../../worker-runner/session/session.ts";
 import type { SessionOptions } from "../../worker-runner/session/session-options.ts";
 import type { Attack } from "./catalogue/attack.ts";
@@ -25,10 +28,14 @@ export interface Figures {
 export class Arena {
   readonly #options: SessionOptions;
   readonly #directory: string;
+  readonly #zygotes = new Zygotes();
   #neighbour: Session | null = null;
 
   constructor(options: SessionOptions = {}) {
-    this.#options = options;
+    // An interpreter with a network is never forked; any other must be, so that the attacks meet what users get.
+    const startSandbox: StartSandbox = (sandbox) =>
+      sandbox.network === "on" ? startSandboxByItself(sandbox) : this.#zygotes.startForked(sandbox);
+    this.#options = { startSandbox, ...options };
     this.#directory = mkdtempSync("/tmp/pyrepl3-arena-");
     process.env.TMPDIR = this.#directory;
   }
@@ -61,6 +68,7 @@ export class Arena {
 
   async close(): Promise<void> {
     await this.#neighbour?.shutdown();
+    await this.#zygotes.close();
     rmSync(this.#directory, { recursive: true });
   }
 

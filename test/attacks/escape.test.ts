@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, it } from "vitest";
 import { Arena } from "./arena.ts";
 import { kernelEscapes, machineEscapes, processEscapes } from "./catalogue/escape.ts";
 import { fileEscapes, SECRET } from "./catalogue/host-files.ts";
+import { zygoteAttacks } from "./catalogue/zygote.ts";
 
 const arena = new Arena();
 beforeAll(() => {
@@ -13,6 +14,7 @@ afterAll(() => arena.close());
 
 describe.each([
   ["processes", processEscapes],
+  ["the zygote", zygoteAttacks],
   ["the kernel", kernelEscapes],
   ["the machine", machineEscapes],
   ["files and secrets", fileEscapes],

@@ -7,6 +7,7 @@ import { memoryAttacks } from "./catalogue/memory.ts";
 import { processAttacks } from "./catalogue/processes.ts";
 import { fileAttacks } from "./catalogue/space.ts";
 import { checkpointAttacks, workspaceAttacks } from "./catalogue/state.ts";
+import { zygoteAttacks } from "./catalogue/zygote.ts";
 
 export interface Report {
   name: string;
@@ -19,6 +20,7 @@ const attacks: readonly Attack[] = [
   ...memoryAttacks,
   ...fileAttacks,
   ...processEscapes,
+  ...zygoteAttacks,
   ...kernelEscapes,
   ...machineEscapes,
   ...fileEscapes,

@@ -43,13 +43,15 @@ class _OwnFinder:
 
 
 def main() -> None:
-    """Import the keeper and run it."""
+    """Import the keeper or, if the first argument says so, the zygote, and run it."""
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _HERE]
     sys.meta_path.insert(0, _OwnFinder)  # type: ignore[arg-type]
-    from pyrepl import keeper
-
+    if sys.argv[1:] == ["zygote"]:
+        from pyrepl import zygote as program
+    else:
+        from pyrepl import keeper as program
     sys.meta_path.remove(_OwnFinder)  # type: ignore[arg-type]
-    keeper.main(_AT_START)
+    program.main(_AT_START)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,23 @@
 import { chmodSync, chownSync } from "node:fs";
 import { arch } from "node:os";
 import { join } from "node:path";
-import { bwrapArguments, CHANNEL_PATH } from "./bwrap-arguments.ts";
+import {
+  bwrapArguments,
+  CHANNEL_PATH,
+  environment,
+  HIDDEN_IN_PROC,
+  skeletonArguments,
+  USER_INSIDE,
+  WORKSPACE_INSIDE,
+} from "./bwrap-arguments.ts";
 import { SessionGroup } from "./cgroup.ts";
 import { findControlGroups } from "./cgroup-parents.ts";
+import type { Skeleton } from "./forked-keeper.ts";
 import { KeeperProcess } from "./keeper-process.ts";
-import { launchCommand } from "./launch-script.ts";
+import { launchCommand, NICENESS, OOM_SCORE } from "./launch-script.ts";
 import { connectNetwork, NAMESERVER } from "./network.ts";
 import { findPythonHome, KEEPER_PACKAGE } from "./python-home.ts";
-import { countsProcessesApart, rlimitArguments } from "./rlimits.ts";
+import { countsProcessesApart, NO_CRASH_HANDLER, rlimitArguments } from "./rlimits.ts";
 import { CHANNEL_SOCKET_NAME, type Sandbox, type SandboxOptions } from "./sandbox-contract.ts";
 import { hasSeccompTable, seccompProgram } from "./seccomp/seccomp-filter.ts";
 import { freeSessionUid, runsAsRoot, takeSessionUid } from "./session-uid.ts";
@@ -27,7 +36,43 @@ const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
  * @throws Error with the launcher's or bubblewrap's own words.
  */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
+  const { sandbox } = await launch(options, bwrapArguments, options.network === "on" ? connectNetwork : null);
+  return sandbox;
+}
+
+/**
+ * Starts a sandbox without a keeper, for one that is forked from a zygote.
+ *
+ * @throws Error as `startSandbox`.
+ */
+export async function startSkeleton(options: SandboxOptions): Promise<Skeleton> {
+  const { sandbox, python, group, hasProcessorShare, rlimits } = await launch(options, skeletonArguments, noNetwork);
+  return {
+    sandbox,
+    isMemoryCounted: group !== null,
+    entry: {
+      skeleton_pid: sandbox.pid,
+      group_entrances: group?.entrances ?? [],
+      oom_score: OOM_SCORE,
+      niceness: hasProcessorShare ? 0 : NICENESS,
+      user: USER_INSIDE,
+      hidden: HIDDEN_IN_PROC,
+      rlimits: [NO_CRASH_HANDLER, ...rlimits],
+      workspace: WORKSPACE_INSIDE,
+      environment: environment(options, python),
+    },
+  };
+}
+
+/** The seccomp program of this machine. @throws Error where there is none. */
+export function seccompFilter(): Buffer {
   if (!FILTER) throw new Error(`The sandbox does not start: no table of system calls for ${ARCHITECTURE}`);
+  return FILTER;
+}
+
+/** @param connect is called when the process in the sandbox says that it waits. */
+async function launch(options: SandboxOptions, argumentsOf: typeof bwrapArguments, connect: Connect | null) {
+  const filter = seccompFilter();
   const python = await findPythonHome(options.python);
   const groups = findControlGroups();
   const hasNetwork = options.network === "on";
@@ -38,27 +83,34 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     hasNetwork ? [NAMESERVER] : [],
   );
   const rlimits = rlimitArguments(options.limits, groups !== null, countsProcessesApart(uid !== null));
-  const bwrap = bwrapArguments(options, python, stage, rlimits);
+  const bwrap = argumentsOf(options, python, stage, rlimits);
   closeChannelToOthers(options.channelDirectory, uid);
   const group = groups && new SessionGroup(groups, options.id, options.limits.memoryBytes);
-  return KeeperProcess.start({
+  const hasProcessorShare = Boolean(groups?.cpu);
+  const sandbox = await KeeperProcess.start({
     ...launchCommand({
       groupEntrances: group?.entrances ?? [],
-      hasProcessorShare: Boolean(groups?.cpu),
+      hasProcessorShare,
       stageLines: stage.script(options.limits),
       uid,
       bwrap,
     }),
     env: { PATH },
     channelPath: CHANNEL_PATH,
-    bubblewrap: { filter: FILTER, connect: hasNetwork ? (pid) => connectNetwork(pid, uid) : null },
+    bubblewrap: { filter, connect: connect && ((pid) => connect(pid, uid)) },
     group,
     memoryBytes: options.limits.memoryBytes,
     tidy() {
       if (uid !== null) freeSessionUid(uid);
     },
   });
+  return { sandbox, python, group, hasProcessorShare, rlimits };
 }
+
+type Connect = typeof connectNetwork;
+
+/** A skeleton waits for nothing; that it could say so shows that it is complete. */
+const noNetwork: Connect = async () => () => undefined;
 
 /** Nobody but the session's user gets through to the socket. User code has not run yet, and will see both read-only. */
 function closeChannelToOthers(directory: string, uid: number | null): void {

@@ -1,7 +1,7 @@
 /** Owns what a sandbox looks like from inside: the arguments that bubblewrap gets. */
 import { existsSync, lstatSync, readlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { FILTER_FD, STATUS_FD } from "./descriptors.ts";
+import { FILTER_FD, NETWORK_FD, STATUS_FD } from "./descriptors.ts";
 import { networkSetup } from "./network.ts";
 import { KEEPER_PACKAGE, PYTHON_FLAGS, type PythonHome } from "./python-home.ts";
 import { CHANNEL_SOCKET_NAME, type SandboxOptions } from "./sandbox-contract.ts";
@@ -9,7 +9,7 @@ import { ETC_FILES, type Stage } from "./stage.ts";
 
 const CHANNEL_INSIDE = "/run/pyrepl";
 const PACKAGE_INSIDE = "/opt/pyrepl/python";
-const WORKSPACE_INSIDE = "/workspace";
+export const WORKSPACE_INSIDE = "/workspace";
 const HOME_INSIDE = "/home/python";
 
 /** The session's socket as the keeper sees it. */
@@ -34,7 +34,7 @@ const ETC_OF_THE_SYSTEM = [
 ];
 
 /** What tells about the machine and not about the session; the first ten are what container engines hide. */
-const HIDDEN_IN_PROC = [
+export const HIDDEN_IN_PROC = [
   ...[
     "acpi",
     "asound",
@@ -71,13 +71,15 @@ export function bwrapArguments(
 ): string[] {
   const hasNetwork = options.network === "on";
   return [
-    ...["--unshare-all", "--unshare-user", "--uid", `${USER_INSIDE}`, "--gid", `${USER_INSIDE}`],
-    ...["--as-pid-1", "--die-with-parent", "--new-session", "--hostname", "sandbox", "--cap-drop", "ALL"],
+    ...NAMESPACES,
     // A network is set up from the user namespace that owns it; the filter refuses new ones there as well.
     ...(hasNetwork ? ["--cap-add", "CAP_NET_ADMIN"] : ["--disable-userns"]),
     ...["--seccomp", `${FILTER_FD}`, "--json-status-fd", `${STATUS_FD}`],
-    ...mounts(options, python, stage),
-    ...environment(options, python),
+    ...mounts(options, python, stage, [...HIDDEN_IN_PROC.flatMap(hidden), "--remount-ro", "/proc"]),
+    ...[
+      "--clearenv",
+      ...Object.entries(environment(options, python)).flatMap(([name, value]) => ["--setenv", name, value]),
+    ],
     ...["--chdir", WORKSPACE_INSIDE, "--"],
     ...(hasNetwork ? networkSetup() : []),
     ...["/usr/bin/prlimit", ...rlimits],
@@ -85,7 +87,32 @@ export function bwrapArguments(
   ];
 }
 
-function mounts(options: SandboxOptions, python: PythonHome, stage: Stage): string[] {
+/**
+ * bubblewrap's command line for a skeleton: a sandbox without a keeper, for one that is forked from a zygote. The keeper gets a pid
+ * namespace of its own, mounts /proc for it, and closes user namespaces (`sandbox_entry.py`).
+ */
+export function skeletonArguments(options: SandboxOptions, python: PythonHome, stage: Stage): string[] {
+  return [
+    ...NAMESPACES,
+    ...["--seccomp", `${FILTER_FD}`, "--json-status-fd", `${STATUS_FD}`],
+    ...mounts(options, python, stage, []),
+    // bubblewrap names the pid of its child before the mounts are made; the shell runs after that.
+    ...[
+      "--clearenv",
+      "--",
+      "/bin/sh",
+      "-c",
+      `echo ready >&${NETWORK_FD}; exec /usr/bin/sleep infinity ${NETWORK_FD}>&-`,
+    ],
+  ];
+}
+
+const NAMESPACES = [
+  ...["--unshare-all", "--unshare-user", "--uid", `${USER_INSIDE}`, "--gid", `${USER_INSIDE}`],
+  ...["--as-pid-1", "--die-with-parent", "--new-session", "--hostname", "sandbox", "--cap-drop", "ALL"],
+];
+
+function mounts(options: SandboxOptions, python: PythonHome, stage: Stage, onProc: readonly string[]): string[] {
   const readOnly: [string, string][] = [
     ...ETC_FILES.map((name): [string, string] => [join(stage.etc, name), `/etc/${name}`]),
     ...python.roots.map((root): [string, string] => [stage.sourceOf(root), root]),
@@ -103,7 +130,7 @@ function mounts(options: SandboxOptions, python: PythonHome, stage: Stage): stri
     ...writable.flatMap(([from, to]) => ["--bind", from, to]),
     ...readOnly.flatMap(([from, to]) => ["--ro-bind", from, to]),
     // A read-only /proc keeps even processes of one user out of one another's memory.
-    ...["--proc", "/proc", ...HIDDEN_IN_PROC.flatMap(hidden), "--remount-ro", "/proc"],
+    ...["--proc", "/proc", ...onProc],
     ...devices(stage),
     // bubblewrap's own tmpfs for the root knows no limit.
     ...["--remount-ro", "/"],
@@ -132,16 +159,23 @@ function systemLink(path: string): string[] {
   return lstatSync(path).isSymbolicLink() ? ["--symlink", readlinkSync(path), path] : ["--ro-bind", path, path];
 }
 
-function environment(options: SandboxOptions, python: PythonHome): string[] {
-  const variables: Record<string, string> = {
-    HOME: HOME_INSIDE,
-    LANG: "C.UTF-8",
-    PATH: [...new Set([dirname(python.executable), "/usr/local/bin", "/usr/bin", "/bin"])].join(":"),
-    TMPDIR: "/tmp",
-    ...options.env,
+/** The keeper's variables. */
+export function environment(options: SandboxOptions, python: PythonHome): Record<string, string> {
+  return {
+    ...userEnvironment(options.env, python),
     PYREPL_CHANNEL: CHANNEL_PATH,
     PYREPL_PRELOAD: options.preload.join(","),
     PYREPL_WORKSPACE: WORKSPACE_INSIDE,
   };
-  return ["--clearenv", ...Object.entries(variables).flatMap(([name, value]) => ["--setenv", name, value])];
+}
+
+/** The variables that user code sees. */
+export function userEnvironment(env: SandboxOptions["env"], python: PythonHome): Record<string, string> {
+  return {
+    HOME: HOME_INSIDE,
+    LANG: "C.UTF-8",
+    PATH: [...new Set([dirname(python.executable), "/usr/local/bin", "/usr/bin", "/bin"])].join(":"),
+    TMPDIR: "/tmp",
+    ...env,
+  };
 }

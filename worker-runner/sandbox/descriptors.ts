@@ -4,5 +4,5 @@
 export const FILTER_FD = 3;
 /** bubblewrap writes the keeper's pid here. */
 export const STATUS_FD = 4;
-/** A keeper that gets a network waits here until the network is ready. */
+/** A keeper that gets a network waits here until the network is ready. A skeleton, which gets none, says here that it is complete. */
 export const NETWORK_FD = 5;

@@ -1,13 +1,13 @@
 /** Owns a launched keeper from its first moment to its last trace; what launches it, and how it is confined, is left to the caller. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { constants } from "node:os";
 import { createInterface } from "node:readline";
 import type { Duplex, Readable, Writable } from "node:stream";
 import type { SessionGroup } from "./cgroup.ts";
 import { FILTER_FD, NETWORK_FD, STATUS_FD } from "./descriptors.ts";
 import { killTree, residentBytesOf, sendSignal } from "./process-tree.ts";
 import type { Sandbox, SandboxExit, SandboxMemory } from "./sandbox-contract.ts";
+import { signalName } from "./signal-name.ts";
 
 export interface KeeperLaunch {
   command: string;
@@ -196,6 +196,6 @@ function ignoreBrokenPipe(): void {
 /** bubblewrap ends with the keeper's code, or 128 and the signal that ended it, as shells do. */
 function exitOf(code: number | null, signal: NodeJS.Signals | null): SandboxExit {
   if (code === null || code <= 128) return { code, signal };
-  const name = Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0];
-  return name ? { code: null, signal: name as NodeJS.Signals } : { code, signal };
+  const name = signalName(code - 128);
+  return name ? { code: null, signal: name } : { code, signal };
 }

@@ -3,9 +3,9 @@ import { NO_CRASH_HANDLER } from "./rlimits.ts";
 import { quote } from "./shell.ts";
 
 /** How readily the kernel ends a sandbox's process when the whole machine is out of memory: before the runner and the edge. */
-const OOM_SCORE = 300;
+export const OOM_SCORE = 300;
 /** Where no group shares out processor time, the runner at least comes first. */
-const NICENESS = 5;
+export const NICENESS = 5;
 
 export interface Launch {
   /** Files that take the process into a control group. */

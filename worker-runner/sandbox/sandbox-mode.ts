@@ -9,6 +9,7 @@ import { explainFailure } from "./diagnosis.ts";
 import { findPythonHome } from "./python-home.ts";
 import { CHANNEL_SOCKET_NAME, type SandboxOptions, type StartSandbox } from "./sandbox-contract.ts";
 import { startUnsandboxed } from "./unsandboxed.ts";
+import type { Zygotes } from "./zygotes.ts";
 
 const TRIAL_DEADLINE_MS = 20_000;
 
@@ -16,6 +17,8 @@ export interface SandboxDemand {
   /** `auto` takes bubblewrap, and in development does without where it does not work; `bwrap` insists; `none` asks for no isolation. */
   mode: "auto" | "bwrap" | "none";
   isDevelopment: boolean;
+  /** Forks keepers from a zygote; absent or null if each keeper is to start by itself. */
+  zygotes?: Zygotes | null;
   sandbox: Omit<SandboxOptions, "id" | "channelDirectory" | "workspaceDirectory">;
 }
 
@@ -26,6 +29,8 @@ export interface SandboxChoice {
   detail: string;
   /** True where the operator must be told loudly: anyone who can run code here is the runner's user. */
   isWarning: boolean;
+  /** Why keepers are not forked from a zygote although that was asked for, or null. */
+  zygoteProblem: string | null;
 }
 
 /** The machine cannot isolate sessions, and nobody said that it need not. */
@@ -44,8 +49,13 @@ export async function chooseSandbox(demand: SandboxDemand): Promise<SandboxChoic
   }
   // A Python that is not there is no question of isolation.
   await findPythonHome(demand.sandbox.python);
+  const zygoteProblem = await tryZygote(demand);
+  if (demand.zygotes && zygoteProblem === null) {
+    const detail = "bubblewrap, one per session; interpreters are forked from a zygote";
+    return { kind: "bwrap", startSandbox: demand.zygotes.startSandbox, detail, isWarning: false, zygoteProblem };
+  }
   try {
-    await trySandbox(demand.sandbox);
+    await trySandbox(demand.sandbox, startSandbox);
   } catch (error) {
     const reason = explainFailure(error);
     if (demand.mode === "auto" && demand.isDevelopment) {
@@ -59,15 +69,28 @@ export async function chooseSandbox(demand: SandboxDemand): Promise<SandboxChoic
       { cause: error },
     );
   }
-  return { kind: "bwrap", startSandbox, detail: "bubblewrap, one per session", isWarning: false };
+  const why = zygoteProblem === null ? "" : `; each interpreter starts by itself: ${zygoteProblem}`;
+  return { kind: "bwrap", startSandbox, detail: `bubblewrap, one per session${why}`, isWarning: false, zygoteProblem };
 }
 
 function withoutSandbox(detail: string): SandboxChoice {
-  return { kind: "none", startSandbox: startUnsandboxed, detail, isWarning: true };
+  return { kind: "none", startSandbox: startUnsandboxed, detail, isWarning: true, zygoteProblem: null };
+}
+
+/** @returns why a keeper cannot be forked into a sandbox here, or null if it can or should not. */
+async function tryZygote({ zygotes, sandbox }: SandboxDemand): Promise<string | null> {
+  if (!zygotes) return null;
+  if (sandbox.network === "on") return "a sandbox with a network starts its own interpreter";
+  try {
+    await trySandbox(sandbox, zygotes.startForked);
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 /** Starts one sandbox and waits until its keeper knocks at the channel. */
-async function trySandbox(sandbox: SandboxDemand["sandbox"]): Promise<void> {
+async function trySandbox(sandbox: SandboxDemand["sandbox"], start: StartSandbox): Promise<void> {
   const channelDirectory = await makeTempFolder("trial");
   const server = createServer((connection) => connection.destroy());
   try {
@@ -77,7 +100,7 @@ async function trySandbox(sandbox: SandboxDemand["sandbox"]): Promise<void> {
     const knock = new Promise<null>((resolve) => {
       server.once("connection", () => resolve(null));
     });
-    const keeper = await startSandbox({
+    const keeper = await start({
       ...sandbox,
       id: `trial-${randomUUID()}`,
       channelDirectory,

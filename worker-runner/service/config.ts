@@ -37,11 +37,11 @@ const Variables = z.object({
   POOL_MAX_SESSIONS: count(100),
   /** How long a new session may wait for a free interpreter. */
   POOL_ACQUIRE_SECONDS: number().positive().default(30),
-  /** A session that was idle for this long is stored if another one needs its place. */
-  GIVE_WAY_SECONDS: seconds(0.5),
   PYTHON: z.string().default("python3"),
   /** Modules that are imported in advance, separated by commas. */
   PRELOAD: list,
+  /** Whether interpreters are forked from a process that has Python and the modules loaded; 0: each starts by itself. */
+  ZYGOTE: flag.default(true),
   SANDBOX: z.enum(["auto", "bwrap", "none"], { error: "must be auto, bwrap or none" }).default("auto"),
   /** Lets `auto` run without isolation, with a warning, if bubblewrap does not work. */
   DEVELOPMENT: flag.default(false),

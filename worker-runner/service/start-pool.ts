@@ -3,6 +3,7 @@ import type { RunnerCapabilities } from "../../src/protocol/capabilities.ts";
 import { SessionPool } from "../pool/session-pool.ts";
 import { findPythonHome } from "../sandbox/python-home.ts";
 import { chooseSandbox, type SandboxChoice } from "../sandbox/sandbox-mode.ts";
+import { Zygotes } from "../sandbox/zygotes.ts";
 import type { MetricsHooks } from "../session/metrics-hooks.ts";
 import { type SessionOptions, settleOptions } from "../session/session-options.ts";
 import { describeCapabilities } from "./capabilities.ts";
@@ -17,23 +18,47 @@ export interface PreparedPool {
   /** How sessions are isolated, for the log. */
   choice: SandboxChoice;
   capabilities: RunnerCapabilities;
+  /** Ends the sessions, then what they were started with. */
+  close(): Promise<void>;
 }
 
 /**
  * Tries the sandbox once, then starts the pool.
  *
  * @param version of PyREPL3.
+ * @param warn is told if an interpreter cannot be forked from a zygote any more.
  * @throws SandboxUnavailable, SessionError or Error, with a message for the operator.
  */
 export async function startServicePool(
   config: RunnerConfig,
   version: string,
   metrics: MetricsHooks,
+  warn: (message: string) => void = () => undefined,
 ): Promise<PreparedPool> {
   await refuseOldPython(config.PYTHON);
+  const zygotes = new Zygotes((reason) => warn(`an interpreter starts by itself: ${reason}`));
+  try {
+    return await startPool(config, version, metrics, zygotes);
+  } catch (error) {
+    await zygotes.close();
+    throw error;
+  }
+}
+
+async function startPool(
+  config: RunnerConfig,
+  version: string,
+  metrics: MetricsHooks,
+  zygotes: Zygotes,
+): Promise<PreparedPool> {
   const options = sessionOptions(config, metrics);
   const { sandbox } = settleOptions(options).interpreter;
-  const choice = await chooseSandbox({ mode: config.SANDBOX, isDevelopment: config.DEVELOPMENT, sandbox });
+  const choice = await chooseSandbox({
+    mode: config.SANDBOX,
+    isDevelopment: config.DEVELOPMENT,
+    zygotes: config.ZYGOTE ? zygotes : null,
+    sandbox,
+  });
   const capabilities = await describeCapabilities({
     version,
     choice,
@@ -54,7 +79,11 @@ export async function startServicePool(
     acquireDeadlineMs: config.POOL_ACQUIRE_SECONDS * 1000,
   });
   await pool.start();
-  return { pool, choice, capabilities };
+  const close = async () => {
+    await pool.shutdown();
+    await zygotes.close();
+  };
+  return { pool, choice, capabilities, close };
 }
 
 /** Checked here, because an older Python would fail with a syntax error. */

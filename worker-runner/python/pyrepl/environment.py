@@ -22,14 +22,20 @@ if TYPE_CHECKING:
     from .session_state import SessionState
 
 
-def set_up(state: SessionState, at_start: frozenset[str]) -> None:
-    """Set up streams, builtins and hooks, once, in the keeper before its first fork.
+def prepare(at_start: frozenset[str]) -> frozenset[str]:
+    """Keep our modules apart from user code's, once in a program; returns the names of the modules that our code has imported.
 
     `at_start` are the names of the modules that Python itself had imported.
     """
     LIBRARY.install()
-    state.own_imports = frozenset(set(sys.modules) - at_start)
+    own_imports = frozenset(set(sys.modules) - at_start)
     isolate()
+    return own_imports
+
+
+def set_up(state: SessionState, own_imports: frozenset[str]) -> None:
+    """Set up streams, builtins and hooks, once, in the keeper before its first fork."""
+    state.own_imports = own_imports
     stdin = InputStream(state.prompts.ask)
     stdout, stderr = OutputStream(state.output, 1), OutputStream(state.output, 2)
     state.streams = (stdin, stdout, stderr)
@@ -55,10 +61,11 @@ def _install_import_steps(state: SessionState) -> None:
         "linecache": state.executor.book.fill,
         "inspect": state.toolbox.use_inspect,
     }
-    for name, step in steps.items():
+    finder = StepFinder(steps, state.toolbox)
+    for name, step in finder.steps.items():
         if name in sys.modules:
             step(sys.modules[name])
-    sys.meta_path.insert(0, StepFinder(steps, state.toolbox))  # pyright: ignore[reportArgumentType]
+    sys.meta_path.insert(0, finder)  # pyright: ignore[reportArgumentType]
 
 
 def activate(state: SessionState, workspace: str) -> None:

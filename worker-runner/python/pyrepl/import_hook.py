@@ -25,12 +25,27 @@ _BACKEND = "pyrepl_figures"
 _BACKEND_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "figures.py")
 
 
+with open(_BACKEND_FILE, encoding="utf-8") as _backend_file:
+    _BACKEND_SOURCE = _backend_file.read()
+
+
+class _BackendLoader(SourceFileLoader):
+    """Loads the backend from the source read at the start: a keeper forked from the zygote does not see the file."""
+
+    def get_data(self, path: object) -> bytes:
+        del path
+        return _BACKEND_SOURCE.encode("utf-8")
+
+    def path_stats(self, path: object) -> dict[str, int]:  # type: ignore[override]
+        raise OSError(f"{path!r} is in memory")
+
+
 class StepFinder:
     """A meta path finder for matplotlib's backend and the client's tools; runs a step after each adapted module."""
 
     def __init__(self, steps: dict[str, Callable[[Any], None]], toolbox: Toolbox) -> None:
         self._toolbox = toolbox
-        self._steps = {"matplotlib": set_backend, **steps}
+        self.steps = {"matplotlib": set_backend, **steps}
 
     @interruptible
     def find_spec(
@@ -38,10 +53,10 @@ class StepFinder:
     ) -> ModuleSpec | None:
         """Return the spec of the backend, or of a module whose loading ends with our step."""
         if name == _BACKEND:
-            return ModuleSpec(name, SourceFileLoader(name, _BACKEND_FILE), origin=_BACKEND_FILE)
+            return ModuleSpec(name, _BackendLoader(name, _BACKEND_FILE), origin=_BACKEND_FILE)
         if name == TOOLS:
             return self._find_tools(name, path, target)
-        step = self._steps.get(name)
+        step = self.steps.get(name)
         if step is None:
             return None
         spec = self._find_elsewhere(name, path, target)

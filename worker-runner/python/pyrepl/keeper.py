@@ -42,18 +42,20 @@ class Keeper:
         self._child_read, self._child_write = os.pipe()
         os.set_blocking(self._child_read, False)
         os.set_blocking(self._child_write, False)
-        self._connection = connect(channel_path)
+        self._channel_path = channel_path
 
-    def run(self, token: str, preload: list[str], workspace: str, at_start: frozenset[str]) -> NoReturn:
+    def run(self, token: str, preload: list[str], workspace: str, own_imports: frozenset[str]) -> NoReturn:
         """Serve the runner until the connection ends; then kill every other process, and exit."""
         self._workspace = workspace
-        environment.set_up(self._state, at_start)
+        environment.set_up(self._state, own_imports)
         for name in preload:
-            self._import_ahead(name)
+            import_ahead(name, self._log)
         signal.signal(signal.SIGCHLD, _on_child)
         signal.set_wakeup_fd(self._child_write, warn_on_full_buffer=False)
         gc.collect()
         gc.freeze()
+        # Not before the imports: the runner closes a connection whose hello takes longer than 2 s.
+        self._connection = connect(self._channel_path)
         hello = {"type": "hello", "role": "keeper", "token": token, "pid": os.getpid()}
         try:
             self._connection.send_message({**hello, "python": python_facts()})
@@ -68,12 +70,6 @@ class Keeper:
             os.write(self._log, traceback.format_exc().encode("utf-8", "replace"))
         processes.end_others((), self._reap_quietly)
         os._exit(0)
-
-    def _import_ahead(self, name: str) -> None:
-        try:
-            __import__(name)
-        except Exception as error:
-            os.write(self._log, f"PRELOAD: {name} cannot be imported: {error!r}\n".encode("utf-8", "replace"))
 
     def _serve(self) -> None:
         poll = select.poll()
@@ -228,6 +224,14 @@ class Keeper:
         return offset
 
 
+def import_ahead(name: str, log: int) -> None:
+    """Import a module; a failure goes to the descriptor `log` and to nobody else."""
+    try:
+        __import__(name)
+    except Exception as error:
+        os.write(log, f"PRELOAD: {name} cannot be imported: {error!r}\n".encode("utf-8", "replace"))
+
+
 def _decode(data: bytes) -> tuple[str, bool]:
     """Return the text of output bytes, and whether UTF-8 can encode it."""
     try:
@@ -277,6 +281,17 @@ def _read_token() -> str:
 def main(at_start: frozenset[str]) -> NoReturn:
     """Run the keeper as docs/channel.md describes; never returns. `at_start` names the modules that a bare Python imports."""
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # Descriptors inherited from the runner are not for user code.
+    own_imports = environment.prepare(at_start)
+    preload = [name for name in os.environ.get("PYREPL_PRELOAD", "").split(",") if name]
+    _serve(preload, own_imports)
+
+
+def serve_warm(own_imports: frozenset[str]) -> NoReturn:
+    """Run the keeper in a process forked from the zygote, which has prepared the program and imported the modules already."""
+    _serve([], own_imports)
+
+
+def _serve(preload: list[str], own_imports: frozenset[str]) -> NoReturn:
     linux.set_dumpable(False)
     linux.forbid_core_dumps()
     linux.adopt_orphans()
@@ -290,6 +305,5 @@ def main(at_start: frozenset[str]) -> NoReturn:
     linux.unbuffer_c_stdio()
     gc.disable()
     environ = os.environ
-    preload = [name for name in environ.get("PYREPL_PRELOAD", "").split(",") if name]
     workspace = os.path.realpath(environ.get("PYREPL_WORKSPACE", "."))
-    Keeper(environ["PYREPL_CHANNEL"]).run(token, preload, workspace, at_start)
+    Keeper(environ["PYREPL_CHANNEL"]).run(token, preload, workspace, own_imports)

@@ -103,3 +103,10 @@ class SpareDescriptors:
     def __exit__(self, *_error: object) -> None:
         _, hard = _getrlimit(resource.RLIMIT_NOFILE)
         _setrlimit(resource.RLIMIT_NOFILE, (min(self._soft, hard), hard))
+
+
+def has_capabilities() -> bool:
+    """Say whether this process has any capability, or can get one."""
+    with open("/proc/self/status", "rb") as status:
+        sets = [line.split()[1] for line in status if line.startswith(b"Cap")]
+    return any(int(one, 16) for one in sets)

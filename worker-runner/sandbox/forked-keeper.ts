@@ -1,0 +1,89 @@
+/** Owns a keeper that was forked from a zygote into a skeleton, from its first moment to its last trace. */
+import type { Readable, Writable } from "node:stream";
+import { residentBytesOf, sendSignal } from "./process-tree.ts";
+import type { Sandbox, SandboxExit, SandboxMemory } from "./sandbox-contract.ts";
+import type { Entry, Forked, Zygote } from "./zygote.ts";
+
+/** A sandbox that bubblewrap made, without a keeper in it. */
+export interface Skeleton {
+  /** bubblewrap and the process that keeps the namespaces. Its pipes are those of the keeper. */
+  sandbox: Sandbox;
+  /** Whether a control group counts the memory. */
+  isMemoryCounted: boolean;
+  entry: Entry;
+}
+
+export class ForkedKeeper implements Sandbox {
+  readonly exited: Promise<SandboxExit>;
+  readonly #skeleton: Skeleton;
+  readonly #forked: Forked;
+  readonly #memoryBytes: number;
+  readonly #lastMemory: Promise<SandboxMemory>;
+  #hasExited = false;
+  #cleared: Promise<void> | null = null;
+
+  /** Takes over the skeleton. @throws Error with the step that the kernel refuses. */
+  static async start(skeleton: Skeleton, zygote: Zygote, memoryBytes: number): Promise<Sandbox> {
+    try {
+      return new ForkedKeeper(skeleton, await zygote.fork(skeleton.entry), memoryBytes);
+    } catch (error) {
+      await skeleton.sandbox.kill();
+      throw error;
+    }
+  }
+
+  private constructor(skeleton: Skeleton, forked: Forked, memoryBytes: number) {
+    this.#skeleton = skeleton;
+    this.#forked = forked;
+    this.#memoryBytes = memoryBytes;
+    this.exited = forked.exited.then((exit) => {
+      this.#hasExited = true;
+      return exit;
+    });
+    // The group of the session is gone when its memory is asked for after the end.
+    this.#lastMemory = this.exited.then(() => this.#readMemory());
+    void this.#lastMemory.then(() => this.kill());
+    void skeleton.sandbox.exited.then(() => this.kill());
+  }
+
+  get stdin(): Writable {
+    return this.#skeleton.sandbox.stdin;
+  }
+
+  get stderr(): Readable {
+    return this.#skeleton.sandbox.stderr;
+  }
+
+  get channelPath(): string {
+    return this.#skeleton.sandbox.channelPath;
+  }
+
+  get isPidOne(): boolean {
+    return true;
+  }
+
+  get pid(): number {
+    return this.#forked.pid;
+  }
+
+  async memoryStatus(): Promise<SandboxMemory> {
+    return this.#hasExited ? this.#lastMemory : this.#readMemory();
+  }
+
+  kill(): Promise<void> {
+    this.#cleared ??= this.#clear();
+    return this.#cleared;
+  }
+
+  async #clear(): Promise<void> {
+    // The end of a pid 1 is reported only once the kernel has ended everything else in its namespace.
+    if (!this.#hasExited) sendSignal(this.pid, "SIGKILL");
+    await this.#lastMemory;
+    await this.#skeleton.sandbox.kill();
+  }
+
+  async #readMemory(): Promise<SandboxMemory> {
+    if (this.#skeleton.isMemoryCounted) return this.#skeleton.sandbox.memoryStatus();
+    return { residentBytes: residentBytesOf(this.pid), limitBytes: this.#memoryBytes, oomKills: null };
+  }
+}
