@@ -1,13 +1,18 @@
 // `npm run bench`: figures of the whole service beside bare counterparts in the same run. `--json` prints JSON;
-// names (latency, output, sessions, checkpoints, endings, sizes, replay) choose what to measure.
+// `--compare FILE` says what got worse since a run that was saved as JSON; names (costs, latency, output, sessions, checkpoints, endings,
+// sizes, replay, floods, house) choose what to measure.
+import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { testPython } from "../../scripts/python-tests.ts";
 import { type Product, startProduct } from "../support/product.ts";
 import { type Baselines, startBaselines } from "./baselines.ts";
 import { measureCheckpoints } from "./checkpoints.ts";
+import { whatGotWorse } from "./compare.ts";
+import { measureCosts } from "./costs.ts";
 import { measureEndings } from "./endings.ts";
 import { measureFloods } from "./floods.ts";
+import { measureFullHouse } from "./full-house.ts";
 import { measureLatency } from "./latency.ts";
 import { measureOutput } from "./output.ts";
 import { measureReplay } from "./replay.ts";
@@ -16,6 +21,7 @@ import { measureSessions } from "./sessions.ts";
 import { measureSizes } from "./sizes.ts";
 
 const parts: Record<string, (product: Product, baselines: Baselines) => Promise<Figure[]>> = {
+  costs: measureCosts,
   latency: measureLatency,
   output: measureOutput,
   sessions: measureSessions,
@@ -24,9 +30,13 @@ const parts: Record<string, (product: Product, baselines: Baselines) => Promise<
   sizes: measureSizes,
   replay: measureReplay,
   floods: measureFloods,
+  house: measureFullHouse,
 };
 
-const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });
+const { values, positionals } = parseArgs({
+  options: { json: { type: "boolean" }, compare: { type: "string" } },
+  allowPositionals: true,
+});
 const unknown = positionals.filter((name) => !(name in parts));
 if (unknown.length > 0) {
   console.error(`unknown: ${unknown.join(", ")}; there are ${Object.keys(parts).join(", ")}`);
@@ -70,5 +80,9 @@ try {
 console.log(
   values.json ? JSON.stringify({ machine: { cores, loadAtStart }, figures, failures }, null, 2) : renderTable(figures),
 );
+if (values.compare !== undefined) {
+  const worse = whatGotWorse(readFileSync(values.compare, "utf8"), figures);
+  console.error(worse.length === 0 ? `nothing got worse since ${values.compare}` : worse.join("\n"));
+}
 for (const failure of failures) console.error(`not measured: ${failure}`);
 process.exitCode = failures.length === 0 ? 0 : 1;

@@ -1,9 +1,9 @@
 // Measures how long one execution takes, and how many one client gets through in a second.
 import { setTimeout as delay } from "node:timers/promises";
+import { costEach, type Part, readCounters } from "../support/counters.ts";
 import type { Product } from "../support/product.ts";
 import { type Baselines, pipeRoundTrips } from "./baselines.ts";
 import { BenchClient } from "./bench-client.ts";
-import { type CpuTime, cpuTime } from "./cpu-time.ts";
 import { percentile, time } from "./measure.ts";
 import type { Figure } from "./report.ts";
 
@@ -29,10 +29,10 @@ export async function measureLatency(product: Product, baselines: Baselines): Pr
   }
   const paused = await afterPauses(execute);
   const relayPaused = await afterPauses(() => baselines.relayRoundTrips(1));
-  const before = cpuTime(product.pid);
+  const before = readCounters(product.pid);
   await time(cpuCount, execute);
-  const after = cpuTime(product.pid);
-  const cpu = (part: keyof CpuTime) => (after[part] - before[part]) / cpuCount;
+  const cost = costEach(before, readCounters(product.pid), cpuCount);
+  const cpu = (part: Part) => cost[part].cpuMs;
   const sequentialRate = (samples.execute.length / samples.execute.reduce((sum, each) => sum + each, 0)) * 1000;
   const pipelined = await pipelinedRate(client, 3000);
   const rolledBack = await time(300, () => client.run("1", { transaction_policy: "rollback_always" }));
