@@ -30,6 +30,7 @@ const Variables = z.object({
   MAX_QUEUED_EXECUTIONS: count(DEFAULT_LIMITS.queuedExecutions),
   MAX_CODE_BYTES: count(DEFAULT_LIMITS.codeMaxBytes),
   MAX_FRAME_BYTES: count(DEFAULT_LIMITS.inboundFrameMaxBytes),
+  MAX_TOOL_VALUE_BYTES: count(DEFAULT_LIMITS.toolValueMaxBytes),
   JOURNAL_MAX_BYTES: count(DEFAULT_LIMITS.journalMaxBytes),
   UNACKED_OUTPUT_BYTES: count(DEFAULT_LIMITS.unackedOutputBytes),
   CHECKPOINT_MAX_BYTES: count(256 * MIB),

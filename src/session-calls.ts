@@ -5,6 +5,7 @@ import type { CheckpointId, ClientId, ExecutionId, MessageId, SessionName } from
 import type { ExecuteAccepted, ExecuteBody, Execution, ExecutionList } from "./protocol/rest.ts";
 import type { Checkpoint, Completeness, Completions, RestoreOutcome } from "./protocol/server-message.ts";
 import type { SessionList, SessionOverview } from "./protocol/session-resource.ts";
+import type { ToolBindings, ToolDefinition, ToolResult } from "./protocol/tool.ts";
 
 /** Who is calling, established by the front; the object trusts it. */
 export interface Caller {
@@ -34,6 +35,16 @@ export interface SessionCalls {
   ): Promise<Outcome<ReadableStream<Uint8Array>>>;
   cancel(caller: Caller, executionId: ExecutionId): Promise<Outcome<Execution>>;
   answerInput(caller: Caller, executionId: ExecutionId, inputId: string, value: string | null): Promise<Outcome<null>>;
+  /** The execution as it is then, or after `waitSeconds` at most, or at its next stop. */
+  answerTools(
+    caller: Caller,
+    executionId: ExecutionId,
+    results: readonly ToolResult[],
+    waitSeconds: number,
+  ): Promise<Outcome<Execution>>;
+  getTools(caller: Caller, session: SessionName): Promise<Outcome<ToolBindings>>;
+  /** Replaces the session's tools. */
+  setTools(caller: Caller, session: SessionName, tools: readonly ToolDefinition[]): Promise<Outcome<ToolBindings>>;
   createCheckpoint(caller: Caller, session: SessionName, name?: string): Promise<Outcome<Checkpoint>>;
   listCheckpoints(caller: Caller, session?: SessionName): Promise<Outcome<{ checkpoints: Checkpoint[] }>>;
   getCheckpoint(caller: Caller, id: CheckpointId): Promise<Outcome<Checkpoint>>;

@@ -1,7 +1,7 @@
 /** Owns one shard of the registry of runners, a Durable Object; the only file that knows itty-durable. */
 import { createDurable } from "itty-durable";
 import { Heartbeat } from "../protocol/link.ts";
-import { chooseRunner, freePlaces, offers, type Wish } from "./placement.ts";
+import { chooseFullRunner, chooseRunner, freePlaces, offers, type Wish } from "./placement.ts";
 
 /** A runner that has not been heard of for this long is forgotten; runners send every 5 s. */
 export const FORGET_AFTER_MS = 20_000;
@@ -73,7 +73,7 @@ export class Fleet extends createDurable({ autoPersist: false }) {
   ): Promise<{ runner: { id: string; url: string } | null; isFull: boolean }> {
     await this.forgetSilent();
     const runners = [...this.runners.values()].filter((runner) => !runner.isSuspect);
-    const chosen = chooseRunner(runners, affinity, exclude, wish);
+    const chosen = chooseRunner(runners, affinity, exclude, wish) ?? chooseFullRunner(runners, affinity, exclude, wish);
     if (chosen === null) {
       return { runner: null, isFull: runners.some((runner) => !runner.draining && offers(runner, wish)) };
     }

@@ -10,6 +10,8 @@ export interface Candidate {
   /** Sessions that it can take now, by count and by memory; absent: `capacity - sessions`. */
   free?: number | undefined;
   draining: boolean;
+  /** If it is full, it makes room by having an idle session stored. */
+  gives_way?: boolean | undefined;
   /** Names of the Python environments that it offers; absent: `default` alone. */
   environments?: readonly string[] | undefined;
   region?: string | undefined;
@@ -51,6 +53,23 @@ function scoreOf(affinity: string, id: string, weight: number): number {
 export function freePlaces(runner: Candidate): number {
   if (runner.draining) return 0;
   return Math.max(0, runner.free ?? runner.capacity - runner.sessions);
+}
+
+/** Chooses a full runner that makes room, the same one for the same affinity. @returns null if there is none. */
+export function chooseFullRunner<R extends Candidate>(
+  runners: readonly R[],
+  affinity: string,
+  exclude: readonly string[],
+  wish: Wish = {},
+): R | null {
+  let best: R | null = null;
+  let bestScore = Number.NEGATIVE_INFINITY;
+  for (const runner of runners) {
+    if (runner.draining || !runner.gives_way || exclude.includes(runner.id) || !offers(runner, wish)) continue;
+    const score = scoreOf(affinity, runner.id, runner.capacity);
+    if (score > bestScore) [best, bestScore] = [runner, score];
+  }
+  return best;
 }
 
 /** Whether a runner offers what a session cannot do without. */

@@ -15,6 +15,7 @@ import { addPageRoutes } from "./routes/pages.ts";
 import { addServiceRoutes } from "./routes/service.ts";
 import { addSessionRoutes } from "./routes/sessions.ts";
 import { addSocketRoute } from "./routes/socket.ts";
+import { addToolRoutes } from "./routes/tools.ts";
 
 /** Paths that web pages of other origins may reach, and that need a caller. */
 const API_PATHS = ["/api/*", "/ws/*"];
@@ -96,6 +97,7 @@ export function buildApp(): FrontApp {
   addExecutionRoutes(app);
   addSessionRoutes(app);
   addCheckpointRoutes(app);
+  addToolRoutes(app);
   addSocketRoute(app);
   addServiceRoutes(app);
   addInternalRoutes(app);

@@ -1,9 +1,10 @@
-/** Owns which client a request is of: the header of a REST call, the query or header of a WebSocket. */
+/** Owns which client sent a request: the header of a REST call, the query or header of a WebSocket. */
+import { fieldMessage } from "../field-message.ts";
 import { ProblemError } from "../problem.ts";
 import { ClientId } from "../protocol/identity.ts";
 
 function parseClientId(value: string): ClientId {
-  const parsed = ClientId.safeParse(value);
+  const parsed = ClientId.safeParse(value, { error: fieldMessage });
   if (parsed.success) return parsed.data;
   const message = parsed.error.issues[0]?.message ?? "is not valid";
   throw new ProblemError({ code: "client_id_invalid", detail: `The client id ${message}.` });

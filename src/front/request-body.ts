@@ -1,10 +1,11 @@
-/** Owns how a request's body and query are read: bounded, whatever its content type says, and checked against a schema. */
+/** Owns how the body and query of a request are read: bounded, as JSON of any content type, and checked against a schema. */
 import type { z } from "zod";
+import { fieldMessage } from "../field-message.ts";
 import { fieldErrors, ProblemError } from "../problem.ts";
 
 /**
- * Of a body that is too large so much is read all the same, and forgotten: a connection that is closed on a client which still sends
- * is reset, and the client never reads why.
+ * How much of a body that is too large is read and dropped. If the connection were closed while the client still sends, it would
+ * be reset, and the client would never read the answer.
  */
 const READ_OUT_BYTES = 16 * 1024 * 1024;
 
@@ -40,7 +41,7 @@ function parseJson(bytes: Uint8Array): unknown {
     throw new ProblemError({
       code: "invalid_request",
       detail: "The body is not JSON in UTF-8.",
-      errors: [{ path: "", message: "is not JSON in UTF-8" }],
+      errors: [{ path: "", message: "must be JSON in UTF-8" }],
     });
   }
 }
@@ -48,11 +49,11 @@ function parseJson(bytes: Uint8Array): unknown {
 /**
  * A value checked against its schema.
  *
- * @param what what the value is, for the message: "body", "query".
+ * @param what names the value in the message: "body", "query".
  * @throws ProblemError `invalid_request` naming each wrong field.
  */
 export function checked<Schema extends z.ZodType>(schema: Schema, value: unknown, what: string): z.output<Schema> {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, { error: fieldMessage });
   if (parsed.success) return parsed.data;
   throw new ProblemError({
     code: "invalid_request",
@@ -62,7 +63,7 @@ export function checked<Schema extends z.ZodType>(schema: Schema, value: unknown
 }
 
 /**
- * Reads a JSON body of at most `maxBytes`. An empty body counts as `{}`, which fails where a field is required.
+ * Reads a JSON body of at most `maxBytes`. An empty body counts as `{}`, which fails if a field is required.
  *
  * @throws ProblemError `payload_too_large`, `invalid_request`.
  */

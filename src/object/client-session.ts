@@ -4,6 +4,7 @@ import type { Bindings } from "../env.ts";
 import { notFound, ProblemError } from "../problem.ts";
 import type { CheckpointId, ClientId, ExecutionId, SessionName } from "../protocol/identity.ts";
 import { DEFAULT_SESSION } from "../protocol/identity.ts";
+import type { ToolDefinition, ToolResult } from "../protocol/tool.ts";
 import { type Caller, type EventStreamFormat, type SessionCalls, SOCKET_HEADERS } from "../session-calls.ts";
 import { ClientSocket } from "./clients/client-socket.ts";
 import { openEventStream } from "./clients/http-stream.ts";
@@ -22,6 +23,8 @@ import type { ExecutionRecord } from "./store/execution-table.ts";
 /** Close codes that only the platform may use. */
 const UNSENDABLE_CLOSE_CODES = [1005, 1006, 1015];
 const CLOSE_NORMAL = 1000;
+/** What a frame or body has beside a tool's value. */
+const TOOL_FRAME_EXTRA_BYTES = 64 * 1024;
 
 export class ClientSession extends DurableObject<Bindings> implements SessionCalls {
   #stores: ClientStores;
@@ -38,6 +41,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     this.#rate = new RateLimit(settings.RATE_LIMIT_PER_SECOND, settings.RATE_LIMIT_BURST, Date.now());
     this.#messages = new SocketMessages({
       maxFrameBytes: settings.MAX_FRAME_BYTES,
+      maxToolFrameBytes: settings.MAX_TOOL_VALUE_BYTES + TOOL_FRAME_EXTRA_BYTES,
       takeMessage: () => this.#rate.take(Date.now()),
       claim: (session) => this.#book.claim(session),
       waitUntil: (work) => ctx.waitUntil(work),
@@ -113,9 +117,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
   async waitForExecution(caller: Caller, executionId: ExecutionId, seconds: number) {
     return this.#call(caller, async () => {
       const { session } = await this.#find(executionId);
-      const isRunning = this.#stores.executions.find(executionId)?.status === "running";
-      const isWaiting = session.context.pendingInputs.of(executionId) !== null;
-      if (isRunning && !isWaiting) await session.submissions.waitFor(executionId, seconds);
+      await session.submissions.waitFor(executionId, seconds);
       const { record } = await this.#find(executionId);
       return viewOf(record, session);
     });
@@ -160,6 +162,23 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
       await actions.answerInput(session, inputId, value, executionId);
       return null;
     });
+  }
+
+  async answerTools(caller: Caller, executionId: ExecutionId, results: readonly ToolResult[], waitSeconds: number) {
+    return this.#call(caller, async () => {
+      const { session } = await this.#find(executionId);
+      await session.tools.answerAll(results, executionId);
+      if (waitSeconds > 0) await session.submissions.waitFor(executionId, waitSeconds);
+      return viewOf((await this.#find(executionId)).record, session);
+    });
+  }
+
+  async getTools(caller: Caller, name: SessionName) {
+    return this.#call(caller, () => this.#book.find(name)?.tools.bindings ?? { tools: [] });
+  }
+
+  async setTools(caller: Caller, name: SessionName, tools: readonly ToolDefinition[]) {
+    return this.#call(caller, () => this.#book.open(name).tools.define(tools));
   }
 
   async createCheckpoint(caller: Caller, name: SessionName, checkpointName?: string) {

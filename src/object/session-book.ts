@@ -65,7 +65,7 @@ export class SessionBook {
     return this.all().filter(
       (session) =>
         session.context.isInUse ||
-        session.context.journal.firstSeq > 0 ||
+        !session.context.journal.isEmpty ||
         this.#stores.checkpoints.count(session.context.record.name) > 0,
     );
   }

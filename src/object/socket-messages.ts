@@ -1,5 +1,6 @@
 /** Owns the handling of each message that a client sends over its WebSocket: parsed once, delegated, answered with its id. */
 import { isLongerThan } from "../byte-length.ts";
+import { fieldMessage } from "../field-message.ts";
 import { fieldErrors, type ProblemInit, toProblem } from "../problem.ts";
 import { ClientMessage } from "../protocol/client-message.ts";
 import { MessageId } from "../protocol/identity.ts";
@@ -12,6 +13,8 @@ import { checkpointOf } from "./store/checkpoint-store.ts";
 
 export interface SocketMessagesOptions {
   maxFrameBytes: number;
+  /** The longest frame that answers a tool call. */
+  maxToolFrameBytes: number;
   /** @returns 0, or the seconds to wait if there are too many messages. */
   takeMessage(): number;
   /** Counts the session against the client's limit. @throws ProblemError `session_limit`. */
@@ -39,7 +42,7 @@ export class SocketMessages {
 
   /** Handles one frame. An invalid frame is answered with a `problem`; the socket stays open. */
   receive(session: NamedSession, socket: ClientSocket, frame: string | ArrayBuffer): void {
-    const message = this.#parse(socket, frame);
+    const message = this.#parse(session, socket, frame);
     if (message?.type !== "attach") session.release(socket);
     if (message === null) return;
     try {
@@ -52,15 +55,17 @@ export class SocketMessages {
     }
   }
 
-  #parse(socket: ClientSocket, frame: string | ArrayBuffer): ClientMessage | null {
-    const { maxFrameBytes } = this.#options;
+  #parse(session: NamedSession, socket: ClientSocket, frame: string | ArrayBuffer): ClientMessage | null {
+    const { maxFrameBytes, maxToolFrameBytes } = this.#options;
     if (typeof frame !== "string") {
       if (!this.#isWithinRate(socket, undefined)) return null;
       sendProblem(socket, { code: "invalid_request", detail: "A message is JSON text, not binary." });
       return null;
     }
-    if (isLongerThan(frame, maxFrameBytes)) {
-      sendProblem(socket, { code: "payload_too_large", detail: `A frame has at most ${maxFrameBytes} bytes.` });
+    const isLong = isLongerThan(frame, maxFrameBytes);
+    const tooLarge = { code: "payload_too_large", detail: `A frame has at most ${maxFrameBytes} bytes.` } as const;
+    if (isLong && isLongerThan(frame, maxToolFrameBytes)) {
+      sendProblem(socket, tooLarge);
       return null;
     }
     let value: unknown;
@@ -73,10 +78,13 @@ export class SocketMessages {
       }
       return null;
     }
-    const parsed = ClientMessage.safeParse(value);
-    // Acknowledgements are not limited: clients should send them often.
-    if (parsed.success && parsed.data.type === "ack") return parsed.data;
+    const parsed = ClientMessage.safeParse(value, { error: fieldMessage });
     const id = idOf(value);
+    if (isLong && !(parsed.success && parsed.data.type === "tool_result")) {
+      sendProblem(socket, tooLarge, id);
+      return null;
+    }
+    if (parsed.success && isUnlimited(session, parsed.data)) return parsed.data;
     if (!this.#isWithinRate(socket, id)) return null;
     if (parsed.success) return parsed.data;
     const errors = fieldErrors(parsed.error);
@@ -146,6 +154,11 @@ export class SocketMessages {
         return actions.isComplete(session, message.code).then((data) => {
           socket.send(frameOf({ type: "completeness", id: message.id, data }));
         });
+      case "tools":
+        socket.send(frameOf({ type: "tools", id: message.id, data: session.tools.define(message.tools) }));
+        return null;
+      case "tool_result":
+        return session.tools.answer(message);
       case "ping":
         socket.send(frameOf({ type: "pong", id: message.id, data: {} }));
         return null;
@@ -196,6 +209,12 @@ export class SocketMessages {
 /** Answers the message with this id with a problem. */
 export function sendProblem(socket: ClientSocket, init: ProblemInit, id?: string): void {
   socket.send(frameOf({ type: "problem", id, data: toProblem(init, socket.state.requestId) }));
+}
+
+/** Acknowledgements are not limited, since clients should send them often; nor are answers, of which there are no more than calls. */
+function isUnlimited({ context }: NamedSession, message: ClientMessage): boolean {
+  if (message.type === "tool_result") return context.pendingTools.find(message.call_id) !== undefined;
+  return message.type === "ack";
 }
 
 /** The id of a message that is otherwise wrong, for the problem that answers it. */

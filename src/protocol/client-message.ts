@@ -1,7 +1,7 @@
 /** Owns every message that a client sends over the WebSocket (protocol, section 4). */
 import { z } from "zod";
 import { CheckpointId, ExecutionId, MessageId } from "./identity.ts";
-import { ToolDefinitions, ToolOptions } from "./tool.ts";
+import { ToolDefinitions, ToolOptions, ToolResultMessage } from "./tool.ts";
 
 /** What happens to the session's state when an execution ends. */
 export const TransactionPolicy = z.enum(["commit_always", "rollback_on_failure", "rollback_always"]);
@@ -87,6 +87,8 @@ export const ClientMessage = z.discriminatedUnion("type", [
   AckMessage,
   CompleteMessage,
   IsCompleteMessage,
+  ToolsMessage,
+  ToolResultMessage,
   PingMessage,
 ]);
 export type ClientMessage = z.infer<typeof ClientMessage>;

@@ -48,6 +48,8 @@ export const LinkRequest = z.discriminatedUnion("type", [
     type: z.literal("keep_output"),
     limit: z.object({ head_bytes: z.int().nonnegative(), tail_bytes: z.int().nonnegative() }).nullable(),
   }),
+  /** The session does not give way: a client uses it, or its state cannot be stored. */
+  z.object({ type: z.literal("stay") }),
   z.object({
     type: z.literal("execute"),
     execution_id: ExecutionId,
@@ -148,6 +150,8 @@ export const LinkReply = z.discriminatedUnion("type", [
     limit_bytes: z.int().nullable(),
     snapshots: z.int().nonnegative(),
   }),
+  /** Every place is taken and another session needs one: the edge should store this session and end it on the runner. */
+  z.object({ type: z.literal("give_way") }),
   /** The runner will stop: the edge should checkpoint and hand over. */
   z.object({ type: z.literal("draining") }),
 ]);
@@ -229,6 +233,8 @@ export const Heartbeat = z.object({
   capabilities: RunnerCapabilities,
   /** Sessions that it can take now, by count and by memory; absent: `capacity - sessions`. */
   free: z.int().nonnegative().optional(),
+  /** A full runner may be asked for a place all the same: it makes room by having an idle session stored. */
+  gives_way: z.boolean().optional(),
   /** Names of its Python environments; absent: `default` alone. */
   environments: z.array(z.string().max(64)).max(64).optional(),
   /** Where it runs; a session prefers the region that it asks for. */

@@ -52,7 +52,7 @@ export const Execution = z.object({
   /** What it waits for now; null: nothing, or it has ended. */
   waiting_for: WaitingFor.nullable(),
   pending_input: PendingInput.nullable(),
-  pending_tool_calls: z.array(PendingToolCall).optional(),
+  pending_tool_calls: z.array(PendingToolCall),
   /** How the session was brought back, if this was its first execution afterwards. */
   restored: Restored.nullable(),
   first_seq: Seq.nullable(),

@@ -32,7 +32,7 @@ export const AttachedMessage = z.object({
     last_seq: Seq,
     first_seq: Seq,
     pending_input: PendingInput.nullable(),
-    pending_tool_calls: z.array(PendingToolCall).optional(),
+    pending_tool_calls: z.array(PendingToolCall),
     running: ExecutionId.nullable(),
   }),
 });

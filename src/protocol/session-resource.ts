@@ -16,7 +16,7 @@ const SANDBOX_NAMES = /^(?:HOME$|PATH$|LD_|PYTHON|PYREPL)/;
 export const EnvName = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "must be 1 to 128 letters, digits or underscores, and begin with no digit")
-  .refine((name) => !SANDBOX_NAMES.test(name), "is a name that the sandbox sets itself");
+  .refine((name) => !SANDBOX_NAMES.test(name), "must not be a name that the sandbox sets itself");
 
 /** Variables to set; null removes one. */
 export const EnvPatch = z.record(
@@ -50,7 +50,7 @@ export const SessionOverview = z.object({
   /** How it was brought back the last time; null: it never was, or it has been reset since. */
   restored: Restored.nullable(),
   pending_input: PendingInput.nullable(),
-  pending_tool_calls: z.array(PendingToolCall).optional(),
+  pending_tool_calls: z.array(PendingToolCall),
   executions: z.int().nonnegative(),
   checkpoints: z.int().nonnegative(),
   sockets: z.int().nonnegative(),
@@ -60,6 +60,8 @@ export const SessionOverview = z.object({
   environment: z.string().optional(),
   /** Names of its environment variables; their values are in no answer. */
   env_names: z.array(z.string()).optional(),
+  /** The state could not be stored, so the session keeps its interpreter. Absent after a success. */
+  save_failed: z.object({ attempts: z.int().positive(), at: Timestamp, next_attempt_at: Timestamp }).optional(),
   /** The newest state in the store, and whether nothing has changed since. */
   saved: z.object({ at: Timestamp, is_current: z.boolean() }).nullable().optional(),
   /** Executions whose state before can be brought back, newest first. */

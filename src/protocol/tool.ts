@@ -91,6 +91,15 @@ export const ToolOptions = z.object({
   max_parallel_tool_calls: z.int().positive().optional(),
 });
 
+/** What a request says about tools. */
+export function toolOptionsOf({
+  tools,
+  max_tool_calls,
+  max_parallel_tool_calls,
+}: z.output<typeof ToolOptions>): z.output<typeof ToolOptions> {
+  return { tools, max_tool_calls, max_parallel_tool_calls };
+}
+
 /** How Python names a tool. */
 export const ToolBinding = z.object({ name: z.string(), python_name: z.string() });
 export type ToolBinding = z.infer<typeof ToolBinding>;
@@ -111,7 +120,7 @@ export type ToolFailure = z.infer<typeof ToolFailure>;
 const answer = { call_id: CallId, value: z.unknown().optional(), error: ToolFailure.optional() };
 const hasOneAnswer = (result: { value?: unknown; error?: unknown }) =>
   (result.value === undefined) !== (result.error === undefined);
-const ONE_ANSWER = { message: "must have either value or error" };
+const ONE_ANSWER = { path: ["value"], message: "must be given, or error, but not both" };
 
 /** The answer to one call. */
 export const ToolResult = z.object(answer).refine(hasOneAnswer, ONE_ANSWER);

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import * as branch from "../../src/protocol/branch.ts";
 import { Capabilities } from "../../src/protocol/capabilities.ts";
-import { ClientMessage as BuiltClientMessage, ToolsMessage } from "../../src/protocol/client-message.ts";
+import { ClientMessage as BuiltClientMessage } from "../../src/protocol/client-message.ts";
 import { ErrorReason, StateAfterError } from "../../src/protocol/event.ts";
 import * as file from "../../src/protocol/file.ts";
 import * as link from "../../src/protocol/link.ts";
@@ -18,7 +18,7 @@ import {
   ServerMessage,
 } from "../../src/protocol/server-message.ts";
 import * as resource from "../../src/protocol/session-resource.ts";
-import { ToolBindings, ToolResultMessage } from "../../src/protocol/tool.ts";
+import { ToolBindings } from "../../src/protocol/tool.ts";
 import { ToolResultsBody, ToolsBody } from "../../src/protocol/tool-body.ts";
 import client from "./golden/client.json" with { type: "json" };
 import links from "./golden/link.json" with { type: "json" };
@@ -28,8 +28,6 @@ import server from "./golden/server.json" with { type: "json" };
 
 const ClientMessage = z.discriminatedUnion("type", [
   ...BuiltClientMessage.options,
-  ToolsMessage,
-  ToolResultMessage,
   resource.VariablesMessage,
   branch.UndoMessage,
   branch.BranchMessage,

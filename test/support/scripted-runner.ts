@@ -25,6 +25,7 @@ class ScriptedSession {
   blobs = new Map<string, Buffer>();
   ring: LinkEvent[] = [];
   frameLimit = 0;
+  stays = 0;
   keptOutput: { head_bytes: number; tail_bytes: number } | null = null;
   seq: number;
   link: WebSocket | null = null;
@@ -41,6 +42,8 @@ class ScriptedSession {
   calls = new Map<string, { call_id: string; name: string; arguments: object; batch: string; timeout: number }>();
   offered: readonly { name: string; python_name: string }[] = [];
   toolResults: { call_id: string; value?: unknown; error?: unknown }[] = [];
+  /** Takes no answers to tool calls, as if they were lost on the way. */
+  isDeaf = false;
   #inputs = 0;
   #calls = 0;
 
@@ -269,6 +272,7 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
         session.pump();
         return;
       case "tool_result":
+        if (session.isDeaf) return;
         if (session.answerTool(request)) tell({ type: "done", ref: request.ref });
         else tell({ type: "failed", ref: request.ref, code: "not_found", detail: "nothing waits" });
         return;
@@ -342,6 +346,9 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
         tell({ type: "restored", ref: request.ref, checkpoint_id: request.checkpoint_id, source, missing: [] });
         return;
       }
+      case "stay":
+        session.stays += 1;
+        return;
       case "keep_output":
         session.keptOutput = request.limit;
         return;
@@ -403,8 +410,10 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
     const meant = [...sessions.values()].filter((session) => session.object === body || session.key === body);
     switch (command) {
       case "sessions":
-        return meant.map(({ key, links, durable, ran, ring, state, credit, link }) => ({
+        return meant.map(({ key, links, durable, ran, ring, state, credit, link, offered, toolResults }) => ({
           key,
+          offered,
+          toolResults,
           links,
           durable,
           ran,
@@ -418,6 +427,10 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
           session.step();
           session.next();
         }
+        return null;
+      case "deafen":
+      case "hear":
+        for (const session of meant) session.isDeaf = command === "deafen";
         return null;
       case "cut":
         for (const session of meant) session.link?.terminate();

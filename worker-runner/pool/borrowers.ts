@@ -4,6 +4,8 @@ import { SessionError } from "../session/session-error.ts";
 export interface AcquireOptions {
   signal?: AbortSignal;
   deadlineMs?: number;
+  /** Waits as long for a lent session to be released as for one to be started. */
+  isRoomComing?: boolean;
 }
 
 interface Borrower<T> {

@@ -109,6 +109,12 @@ export class SessionPool {
     return this.#lent.size;
   }
 
+  /** How many waiting callers can only be served if a lent session is released. */
+  get missing(): number {
+    const free = Math.max(0, this.#maxSessions - this.#lent.size - this.#idle.length - this.#starting);
+    return Math.max(0, this.#borrowers.count - this.#idle.length - this.#starting - free);
+  }
+
   /** Whether `acquire` can be expected to succeed. */
   get isReady(): boolean {
     return this.#state === "open" && (this.#idle.length > 0 || (this.#hasRoom && this.#backoff.failures === 0));
@@ -119,7 +125,11 @@ export class SessionPool {
    *
    * @throws SessionError `pool_exhausted`, `draining`, `aborted`, `interpreter_failed` (the last start failed, too).
    */
-  async acquire({ signal, deadlineMs = this.#patienceMs }: AcquireOptions = {}): Promise<Session> {
+  async acquire({
+    signal,
+    isRoomComing = false,
+    deadlineMs = this.#patienceMs(isRoomComing),
+  }: AcquireOptions = {}): Promise<Session> {
     if (this.#state !== "open") throw new SessionError("draining", `the pool is ${this.#state}`);
     const startedAt = performance.now();
     const borrowed = this.#borrowers.wait({ signal, deadlineMs });
@@ -177,10 +187,10 @@ export class SessionPool {
     while (this.#underWay.size > 0) await Promise.all(this.#underWay);
   }
 
-  get #patienceMs(): number {
+  #patienceMs(isRoomComing: boolean): number {
     const { acquireDeadlineMs = 30_000, fullDeadlineMs = 3_000 } = this.#options;
     const isFull = this.#lent.size + this.#borrowers.count >= this.#maxSessions;
-    return isFull ? Math.min(fullDeadlineMs, acquireDeadlineMs) : acquireDeadlineMs;
+    return isFull && !isRoomComing ? Math.min(fullDeadlineMs, acquireDeadlineMs) : acquireDeadlineMs;
   }
 
   get #hasRoom(): boolean {

@@ -37,6 +37,8 @@ const Variables = z.object({
   POOL_MAX_SESSIONS: count(100),
   /** How long a new session may wait for a free interpreter. */
   POOL_ACQUIRE_SECONDS: number().positive().default(30),
+  /** A session that was idle for this long is stored if another one needs its place. */
+  GIVE_WAY_SECONDS: seconds(0.5),
   PYTHON: z.string().default("python3"),
   /** Modules that are imported in advance, separated by commas. */
   PRELOAD: list,

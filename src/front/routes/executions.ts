@@ -59,7 +59,7 @@ function streamFormatOf(context: FrontContext): EventStreamFormat | null {
   return asked.includes(MEDIA_TYPES.sse) ? "sse" : null;
 }
 
-/** The execution that the path names; a name that no execution can have is one that does not exist. */
+/** The execution that the path names. A name that no execution can have is answered with `not_found`. */
 function executionOfPath(context: FrontContext): ExecutionId {
   const parsed = ExecutionId.safeParse(context.req.param("id"));
   if (parsed.success) return parsed.data;
@@ -96,7 +96,7 @@ function idOfExecute(context: FrontContext, bodyId: MessageId | undefined): Mess
   throw new ProblemError({
     code: "invalid_request",
     detail: "The body's id and the Idempotency-Key header differ.",
-    errors: [{ path: "id", message: "differs from the Idempotency-Key header" }],
+    errors: [{ path: "id", message: "must equal the Idempotency-Key header" }],
   });
 }
 

@@ -31,8 +31,8 @@ export interface StreamConsumer {
 export interface DeliveryOptions {
   journal: Journal;
   unackedOutputBytes: number;
-  /** Characters of one session's events that the journal keeps. */
-  journalMaxChars: number;
+  /** Bytes of one session's events that the journal keeps. */
+  journalMaxBytes: number;
   /** The answer to an `attach`. */
   attachedFrame(socket: ClientSocket, id: MessageId | undefined): string;
   /** A consumer made progress, so the runner may be due for credit. */
@@ -158,9 +158,9 @@ export class Delivery {
     return nowMs - this.#stalledSinceMs >= STALLED_MS ? this.#freeCredit : 0;
   }
 
-  /** Nobody sets the pace, so the disk does: other objects get their turn while it writes. */
+  /** No client sets the pace, so the disk does: other objects get their turn while it writes. */
   get #freeCredit(): number {
-    return Math.max(0, FREE_CREDIT_BYTES - this.#options.journal.unsafeChars);
+    return Math.max(0, FREE_CREDIT_BYTES - this.#options.journal.unsafeBytes);
   }
 
   /** Whether a client acknowledges, or reads a stream. */
@@ -171,13 +171,13 @@ export class Delivery {
   }
 
   /**
-   * How much of an execution's output is of use: what a client that does not acknowledge may get, and what the journal keeps in the end;
-   * null: all of it, because a client acknowledges.
+   * How much of an execution's output is of use: the part that a client without acknowledgements may get, and the part that
+   * the journal keeps in the end; null: all of it, because a client acknowledges.
    */
   outputLimit(nowMs: number): { head_bytes: number; tail_bytes: number } | null {
     const isStalled = this.stallEndsAtMs !== null && this.stallEndsAtMs <= nowMs;
     if (this.hasReader && !isStalled) return null;
-    return { head_bytes: this.#options.unackedOutputBytes, tail_bytes: this.#options.journalMaxChars };
+    return { head_bytes: this.#options.unackedOutputBytes, tail_bytes: this.#options.journalMaxBytes };
   }
 
   /**
@@ -269,7 +269,7 @@ export class Delivery {
     }
     if (
       event.type === "output_truncated" &&
-      budget.used + this.#options.journalMaxChars > this.#options.unackedOutputBytes
+      budget.used + this.#options.journalMaxBytes > this.#options.unackedOutputBytes
     ) {
       // The runner left out the middle. Of the end that follows this socket gets nothing either, so one notice tells of both.
       budget.dropped += droppedBytesOf(event);

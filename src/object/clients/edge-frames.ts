@@ -5,6 +5,8 @@ import { byteLength } from "../../byte-length.ts";
 import type { ErrorEvent } from "../../protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../protocol/identity.ts";
 import type { ServerMessage } from "../../protocol/server-message.ts";
+import type { PendingToolCall } from "../../protocol/session-state.ts";
+import type { EndedToolCall } from "../../protocol/tool.ts";
 import type { ExecutionRecord } from "../store/execution-table.ts";
 import { bytesOf, type JournalEvent } from "../store/journal-row.ts";
 
@@ -65,7 +67,12 @@ export interface EdgeEnding {
 }
 
 /** The terminal event of an execution whose runner is gone, or whose session was ended. */
-export function endingEvent(record: ExecutionRecord, seq: number, ending: EdgeEnding): JournalEvent {
+export function endingEvent(
+  record: ExecutionRecord,
+  seq: number,
+  ending: EdgeEnding,
+  toolCalls: EndedToolCall[],
+): JournalEvent {
   const now = Date.now() / 1000;
   const frame = frameOf({
     type: "error",
@@ -85,7 +92,30 @@ export function endingEvent(record: ExecutionRecord, seq: number, ending: EdgeEn
       state: ending.state,
       ...(ending.checkpointId === null ? {} : { state_checkpoint_id: ending.checkpointId }),
       ...(ending.lostExecutions.length === 0 ? {} : { lost_executions: ending.lostExecutions }),
+      ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls }),
     },
   });
   return { kind: "event", seq, type: "error", executionId: record.executionId, frame };
+}
+
+/** The end of a tool call whose runner is gone, or whose session was ended. */
+export function toolDoneEvent(call: PendingToolCall, seq: number, status: "lost" | "cancelled"): JournalEvent {
+  const { execution_id: executionId, call_id, name } = call;
+  const frame = frameOf({
+    type: "tool_done",
+    seq,
+    id: executionId,
+    data: {
+      id: crypto.randomUUID(),
+      timestamp: Date.now() / 1000,
+      type: "tool_done",
+      execution_id: executionId,
+      call_id,
+      name,
+      status,
+      // When the call began only the runner knew.
+      duration: 0,
+    },
+  });
+  return { kind: "event", seq, type: "tool_done", executionId, frame };
 }

@@ -7,6 +7,7 @@ import type { CheckpointId, ExecutionId } from "../../protocol/identity.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import type { ExecuteBody } from "../../protocol/rest.ts";
 import type { Completeness, Completions, RestoreOutcome } from "../../protocol/server-message.ts";
+import { type ToolOptions, toolOptionsOf } from "../../protocol/tool.ts";
 import { newExecutionId } from "../../session-calls.ts";
 import type { Answer } from "../runner/runner-link.ts";
 import type { CheckpointRecord } from "../store/checkpoint-store.ts";
@@ -24,6 +25,7 @@ export interface ExecuteRequest {
   code: string;
   policy: TransactionPolicy;
   timeout: number;
+  tools: z.output<typeof ToolOptions>;
 }
 
 /** The request that a message or a body makes. */
@@ -34,6 +36,7 @@ export function requestOf(asked: z.output<typeof ExecuteBody>, maxTimeoutSeconds
     code: asked.code,
     policy: asked.transaction_policy,
     timeout: asked.timeout ?? Math.min(DEFAULT_LIMITS.timeoutSeconds, maxTimeoutSeconds),
+    tools: toolOptionsOf(asked),
   };
 }
 
@@ -83,6 +86,8 @@ export function execute(
     });
   }
   const record = executions.add({ executionId, session: context.record.name, policy, timeout, code });
+  const tools = session.tools.forExecution(request.tools);
+  if (tools !== null) context.stores.tools.setOfExecution(context.record.name, executionId, tools);
   context.noteChange();
   context.noteActivity();
   return { known: false, record, sent: session.submissions.submit(record, onRefused) };

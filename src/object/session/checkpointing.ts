@@ -106,6 +106,7 @@ export class Checkpointing {
     const former = record.recoveryId;
     record.recoveryId = null;
     record.recoveryOrdinal = stores.executions.lastOrdinal;
+    record.saveFailure = undefined;
     record.isDirty = isDirty;
     this.#context.save();
     await this.#dropFormer(former);

@@ -8,6 +8,7 @@ import { CheckpointStore, type Owner } from "../store/checkpoint-store.ts";
 import { ExecutionTable } from "../store/execution-table.ts";
 import { createTables } from "../store/schema.ts";
 import { SessionTable } from "../store/session-table.ts";
+import { ToolStore } from "../store/tool-store.ts";
 
 /** The code of all executions may take this many times the size of one journal. */
 const CODE_SHARE = 4;
@@ -19,6 +20,7 @@ export class ClientStores {
   readonly table: SessionTable;
   readonly executions: ExecutionTable;
   readonly checkpoints: CheckpointStore;
+  readonly tools: ToolStore;
   readonly runnerCalls: RunnerCalls;
   #owner: Owner | null;
   /** When the object's alarm rings; undefined: not looked up since the object started. */
@@ -38,6 +40,7 @@ export class ClientStores {
       prefix: ctx.id.toString(),
       secret: this.settings.CHECKPOINT_KEY,
     });
+    this.tools = new ToolStore(sql);
     this.runnerCalls = new RunnerCalls(this.settings.RUNNER_TOKEN);
     const row = sql.exec<{ tenant: string; client_id: string }>("SELECT tenant, client_id FROM owner").toArray()[0];
     this.#owner = row === undefined ? null : { tenant: row.tenant, clientId: row.client_id as ClientId };

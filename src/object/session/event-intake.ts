@@ -1,7 +1,7 @@
 /** Owns the path of every event: into the journal's memory, out to the clients, to disk a little later, then out of the runner's ring. */
 
 import { byteLength } from "../../byte-length.ts";
-import { isTerminal } from "../../protocol/event.ts";
+import { type EventType, isTerminal } from "../../protocol/event.ts";
 import type { ExecutionId } from "../../protocol/identity.ts";
 import { type Delivery, FREE_CREDIT_BYTES } from "../clients/delivery.ts";
 import type { Journal } from "../store/journal.ts";
@@ -11,14 +11,19 @@ import type { Incarnations } from "./incarnations.ts";
 import type { SessionContext } from "./session-context.ts";
 
 /** A quarter of what the runner's ring holds: fewer writes take less time for the same output. */
-const WRITE_AT_CHARS = 1024 * 1024;
+const WRITE_AT_BYTES = 1024 * 1024;
 /** Share of a small journal: unwritten events must not displace events that a client is about to read. */
 const WRITE_AT_SHARE = 1 / 4;
 const WRITE_AFTER_MS = 250;
 /** After a terminal event the client may disconnect, so the write comes soon. Several short executions still share one write. */
 const WRITE_SOON_MS = 20;
 
+/** Events with which code waits for an answer of its client. */
+const ASKING: ReadonlySet<EventType> = new Set(["input", "tool_call"]);
+
 export interface IntakeHandlers {
+  /** An event was sent out. */
+  onEvent(event: JournalEvent): void;
   /** An execution's terminal event was sent out. */
   onExecutionEnded(id: ExecutionId): void;
   /** An execution waits for an answer of its client. */
@@ -34,13 +39,13 @@ export class EventIntake {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #isSoon = false;
   #toldSeq = 0;
-  readonly #writeAtChars: number;
+  readonly #writeAtBytes: number;
 
   constructor(context: SessionContext, incarnations: Incarnations, handlers: IntakeHandlers) {
     this.#context = context;
     this.#incarnations = incarnations;
     this.#handlers = handlers;
-    this.#writeAtChars = Math.min(WRITE_AT_CHARS, context.stores.settings.JOURNAL_MAX_BYTES * WRITE_AT_SHARE);
+    this.#writeAtBytes = Math.min(WRITE_AT_BYTES, context.stores.settings.JOURNAL_MAX_BYTES * WRITE_AT_SHARE);
   }
 
   /**
@@ -59,12 +64,13 @@ export class EventIntake {
     journal.append(event);
     delivery.broadcast(event);
     pendingInputs.noteEvent(event);
+    this.#handlers.onEvent(event);
     stores.executions.noteEvent(record.name, event, startedAt);
     const hasEnded = isTerminal(event.type);
     if (hasEnded) this.#handlers.onExecutionEnded(event.executionId);
-    else if (event.type === "input") this.#handlers.onWaiting(event.executionId);
-    if (journal.bufferedChars >= this.#writeAtChars || isAtFreeLimit(journal, delivery)) this.flush();
-    else this.#writeLater(hasEnded || event.type === "input");
+    else if (ASKING.has(event.type)) this.#handlers.onWaiting(event.executionId);
+    if (journal.bufferedBytes >= this.#writeAtBytes || isAtFreeLimit(journal, delivery)) this.flush();
+    else this.#writeLater(hasEnded || ASKING.has(event.type));
   }
 
   /** An execution has started; its first event may come much later. */
@@ -91,10 +97,10 @@ export class EventIntake {
   async tellDurable(): Promise<void> {
     const { journal, stores, delivery } = this.#context;
     const seq = journal.writtenSeq;
-    const { writtenChars } = journal;
+    const { writtenBytes } = journal;
     this.#toldSeq = seq;
     await stores.ctx.storage.sync();
-    const hasMoved = journal.noteSafe(writtenChars);
+    const hasMoved = journal.noteSafe(writtenBytes);
     if (seq > 0) this.#incarnations.ready?.tell({ type: "durable", seq });
     if (hasMoved) delivery.onProgress();
   }
@@ -120,5 +126,5 @@ export class EventIntake {
 
 /** Without a client that acknowledges, the runner waits for the disk; a small write soon lets it go on. */
 function isAtFreeLimit(journal: Journal, delivery: Delivery): boolean {
-  return journal.bufferedChars >= FREE_CREDIT_BYTES / 2 && !delivery.hasReader;
+  return journal.bufferedBytes >= FREE_CREDIT_BYTES / 2 && !delivery.hasReader;
 }

@@ -10,9 +10,10 @@ import type { ExecutionRecord, ExecutionTable } from "../store/execution-table.t
 import { bytesOf } from "../store/journal-row.ts";
 import { cutToSize, jsonBytesOf, transferBytesOf, withoutContent } from "./execution-size.ts";
 import type { NamedSession } from "./named-session.ts";
+import type { SessionContext } from "./session-context.ts";
 
 const MIB = 1024 * 1024;
-const READ_BYTES = MIB;
+const READ_CHARS = MIB;
 /** Of each event while its execution is put together: row, frame, parsed. */
 const COPIES = 3;
 /** One page of executions, as JSON. */
@@ -42,10 +43,9 @@ export function viewOf(record: ExecutionRecord, session: NamedSession): Executio
 }
 
 function wholeViewOf(record: ExecutionRecord, session: NamedSession): Execution {
-  const { pendingInputs, record: sessionRecord } = session.context;
+  const { record: sessionRecord } = session.context;
   const { executionId } = record;
   const { ending, ...collected } = collect(record, session);
-  const pendingInput = pendingInputs.of(executionId);
   const { restored } = sessionRecord;
   return {
     execution_id: executionId,
@@ -65,12 +65,22 @@ function wholeViewOf(record: ExecutionRecord, session: NamedSession): Execution 
     result: ending?.type === "result" ? ending : null,
     error: ending?.type === "error" ? ending : null,
     output_truncated: collected.isTruncated,
-    waiting_for: pendingInput === null ? null : "input",
-    pending_input: pendingInput,
+    ...waitingOf(record, session.context),
     restored: ending?.restored ?? (restored?.executionId === executionId ? restored.note : null),
     first_seq: record.firstSeq,
     last_seq: record.lastSeq,
   };
+}
+
+/** What the code waits for, if it waits. */
+function waitingOf(
+  { executionId }: ExecutionRecord,
+  { pendingInputs, pendingTools }: SessionContext,
+): Pick<Execution, "pending_input" | "pending_tool_calls" | "waiting_for"> {
+  const pending_input = pendingInputs.of(executionId);
+  const pending_tool_calls = pendingTools.of(executionId);
+  const waiting_for = pending_input !== null ? "input" : pending_tool_calls.length > 0 ? "tool" : null;
+  return { pending_input, pending_tool_calls, waiting_for };
 }
 
 /**
@@ -116,7 +126,7 @@ function collect(record: ExecutionRecord, { context: { journal } }: NamedSession
   if (record.firstSeq === null || record.lastSeq === null) return collected;
   let after = record.firstSeq - 1;
   while (after < record.lastSeq) {
-    const { entries, upTo } = journal.read(after, READ_BYTES, record.executionId, record.lastSeq);
+    const { entries, upTo } = journal.read(after, READ_CHARS, record.executionId, record.lastSeq);
     for (const entry of entries) {
       if (entry.kind === "event") notePassed(COPIES * entry.frame.length);
       if (entry.kind === "gap") {

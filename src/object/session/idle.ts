@@ -6,6 +6,7 @@ import { logFailure } from "./client-stores.ts";
 import type { EventIntake } from "./event-intake.ts";
 import type { Incarnations } from "./incarnations.ts";
 import type { Loss } from "./loss.ts";
+import { isSaveDue, noteSaved, noteSaveFailed } from "./save-backoff.ts";
 import type { SessionContext } from "./session-context.ts";
 
 /** A runner with unfinished work and no link is contacted after this time, in case it can no longer ring. */
@@ -17,7 +18,6 @@ const OVERDUE_MS = 10_000;
 const GIVE_UP_AFTER_MS = 120_000;
 /** Automatic checkpoints take at most this share of a session's time. */
 const CHECKPOINT_SHARE = 20;
-const RETRY_CHECKPOINT_MS = 60_000;
 
 interface Collaborators {
   incarnations: Incarnations;
@@ -59,7 +59,8 @@ export class IdleWatch {
     }
     const isRunning = record.phase === "live" || record.phase === "starting";
     const seconds = isRunning ? stores.settings.SESSION_IDLE_SECONDS : stores.settings.SESSION_TTL_SECONDS;
-    return record.lastActiveAt * 1000 + seconds * 1000;
+    const dueAtMs = record.lastActiveAt * 1000 + seconds * 1000;
+    return isRunning ? Math.max(dueAtMs, (record.saveFailure?.nextAttemptAt ?? 0) * 1000) : dueAtMs;
   }
 
   /** Makes sure that the alarm comes in time. */
@@ -74,7 +75,8 @@ export class IdleWatch {
     if (unfinishedCount > 0) {
       await this.#lookAfterWork();
     } else if (record.phase === "live" || record.phase === "starting") {
-      if (idleMs >= stores.settings.SESSION_IDLE_SECONDS * 1000 && !(await this.#suspendIfPossible())) {
+      const isDue = idleMs >= stores.settings.SESSION_IDLE_SECONDS * 1000 && isSaveDue(record);
+      if (isDue && !(await this.#suspendIfPossible("idle"))) {
         // Tried again after another idle time.
         this.#context.touch();
       }
@@ -92,7 +94,8 @@ export class IdleWatch {
     // The runner holds output back until a client acknowledges. Without a link it would ring for nothing.
     if (this.#isAnsweringSilence || (isBusy && link.credit <= 0)) return;
     this.#isAnsweringSilence = true;
-    const needsCheckpoint = !isBusy && record.isDirty && Date.now() >= this.#noCheckpointBeforeMs;
+    const isDue = Date.now() >= this.#noCheckpointBeforeMs && isSaveDue(record);
+    const needsCheckpoint = !isBusy && record.isDirty && isDue;
     const work = needsCheckpoint ? this.#checkpoint(link) : this.#closeLink(link);
     stores.inBackground(
       work.finally(() => {
@@ -107,6 +110,11 @@ export class IdleWatch {
     this.onExecutionEnded();
   }
 
+  /** The runner needs this session's place for another one. */
+  onGiveWay(): void {
+    this.#context.stores.inBackground(this.#giveWay());
+  }
+
   onExecutionEnded(): void {
     if (!this.#isDraining || this.#context.unfinishedCount > 0) return;
     this.#context.stores.inBackground(this.suspend("draining"));
@@ -119,7 +127,9 @@ export class IdleWatch {
     if (link === null) return true;
     if (this.#context.unfinishedCount > 0) return false;
     const hasLeft = await this.#incarnations.leave("suspended", async () => {
-      if (record.isDirty && !(await this.#checkpointing.take(link, "automatic", null)).durable) return false;
+      // A session that was used meanwhile stays where it is, unless its runner stops.
+      if (reason === "room_needed" && this.#context.unfinishedCount > 0) return false;
+      if (record.isDirty && !(await this.#save(link))) return false;
       this.#intake.flush();
       await stores.ctx.storage.sync();
       record.returning = { reason, lostExecutions: [] };
@@ -150,8 +160,10 @@ export class IdleWatch {
     record.restored = null;
     context.unclaim();
     if (purge) {
-      context.journal.clear();
+      context.journal.purge();
       context.pendingInputs.clear();
+      context.pendingTools.clear();
+      stores.tools.clear(record.name);
       stores.executions.clear(record.name);
       await stores.checkpoints.clear(record.name);
     }
@@ -164,12 +176,20 @@ export class IdleWatch {
   async expire(): Promise<void> {
     const { record, stores } = this.#context;
     await this.end(true, "expired");
+    this.#context.journal.delete();
     stores.table.delete(record.name);
   }
 
-  async #suspendIfPossible(): Promise<boolean> {
+  async #giveWay(): Promise<void> {
+    const { record, unfinishedCount } = this.#context;
+    const mayLeave = unfinishedCount === 0 && isSaveDue(record);
+    if (mayLeave && (await this.#suspendIfPossible("room_needed"))) return;
+    this.#incarnations.ready?.tell({ type: "stay" });
+  }
+
+  async #suspendIfPossible(reason: string): Promise<boolean> {
     try {
-      return await this.suspend("idle");
+      return await this.suspend(reason);
     } catch (error) {
       logFailure(error);
       return false;
@@ -178,14 +198,26 @@ export class IdleWatch {
 
   async #checkpoint(link: RunnerLink): Promise<void> {
     const startedMs = Date.now();
-    try {
-      const { durable } = await this.#checkpointing.take(link, "automatic", null);
-      const tookMs = Date.now() - startedMs;
-      this.#noCheckpointBeforeMs = Date.now() + (durable ? tookMs * CHECKPOINT_SHARE : RETRY_CHECKPOINT_MS);
-    } catch (error) {
-      this.#noCheckpointBeforeMs = Date.now() + RETRY_CHECKPOINT_MS;
-      throw error;
+    if (await this.#save(link)) {
+      this.#noCheckpointBeforeMs = Date.now() + (Date.now() - startedMs) * CHECKPOINT_SHARE;
     }
+  }
+
+  /** Stores the state. @returns false if that failed; the next attempt comes later each time. */
+  async #save(link: RunnerLink): Promise<boolean> {
+    const { record } = this.#context;
+    let isSaved = false;
+    try {
+      isSaved = (await this.#checkpointing.take(link, "automatic", null)).durable;
+    } catch (error) {
+      // Without a link nothing is known about the state; the loss of the runner is handled elsewhere.
+      if (!link.isOpen) throw error;
+      logFailure(error);
+    }
+    if (isSaved) noteSaved(record);
+    else noteSaveFailed(record);
+    this.#context.save();
+    return isSaved;
   }
 
   async #closeLink(link: RunnerLink): Promise<void> {

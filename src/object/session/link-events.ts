@@ -28,7 +28,9 @@ export interface LinkHandlers {
   onIdle(link: RunnerLink): void;
   /** The runner will stop soon. */
   onDrain(): void;
-  onReady(): void;
+  /** Another session needs the place of this one. */
+  onGiveWay(): void;
+  onReady(link: RunnerLink, isNew: boolean): void;
 }
 
 export class LinkEvents implements SessionLinkListener {
@@ -55,12 +57,13 @@ export class LinkEvents implements SessionLinkListener {
   }
 
   onOpened(_link: RunnerLink, opened: Opened): void {
-    const { record, journal, pendingInputs } = this.#context;
+    const { record, journal, pendingInputs, pendingTools, stores } = this.#context;
     if (record.incarnation !== null) {
       record.incarnation.runnerId = opened.runner_id;
       record.incarnation.runnerVersion = opened.version;
     }
     pendingInputs.replace(opened.pending_input);
+    pendingTools.replace(opened.pending_tool_calls.filter((call) => !stores.tools.isAnswered(call.call_id)));
     if (opened.running !== null && opened.running_since !== null) {
       this.#intake.noteStarted(opened.running, opened.running_since);
     }
@@ -90,6 +93,9 @@ export class LinkEvents implements SessionLinkListener {
         return;
       case "draining":
         this.#handlers.onDrain();
+        return;
+      case "give_way":
+        this.#handlers.onGiveWay();
         return;
       case "failed":
         this.#submissions.onRefused(reply.ref as ExecutionId, { code: reply.code, detail: reply.detail });
@@ -126,7 +132,7 @@ export class LinkEvents implements SessionLinkListener {
     this.#submissions.sendAll(link, this.#known);
     this.#context.noteActivity();
     this.updateCredit();
-    this.#handlers.onReady();
+    this.#handlers.onReady(link, isNew);
   }
 
   openingCredit(): number {

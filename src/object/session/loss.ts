@@ -1,11 +1,12 @@
 /** Owns what happens when an interpreter is lost with work unfinished, and how the next one gets the session's state. */
 import type { CheckpointId, ExecutionId } from "../../protocol/identity.ts";
 import type { Missing } from "../../protocol/restored.ts";
-import { type EdgeEnding, endingEvent } from "../clients/edge-frames.ts";
+import { type EdgeEnding, endingEvent, toolDoneEvent } from "../clients/edge-frames.ts";
 import type { RunnerLink } from "../runner/runner-link.ts";
 import type { Incarnation } from "../store/session-table.ts";
 import type { Checkpointing } from "./checkpointing.ts";
 import { logFailure } from "./client-stores.ts";
+import { endedToolCalls } from "./ended-tool-calls.ts";
 import type { EventIntake } from "./event-intake.ts";
 import type { SessionContext } from "./session-context.ts";
 import type { Submissions } from "./submissions.ts";
@@ -63,12 +64,22 @@ export class Loss {
 
   /** Gives each execution that a runner had its one ending. Executions that no runner had yet still run. */
   endUnfinished(ending: EdgeEnding): void {
-    const { record, journal, unfinished } = this.#context;
+    const { record, journal, unfinished, pendingTools, stores } = this.#context;
+    // Greater than every seq that the lost runner may have used.
+    const nextSeq = () => {
+      record.reservedSeq = Math.max(record.reservedSeq, journal.lastSeq) + 1;
+      return record.reservedSeq;
+    };
     for (const execution of unfinished) {
       if (this.#submissions.isUnsent(execution.executionId)) continue;
-      // Greater than every seq that the lost runner may have used.
-      record.reservedSeq = Math.max(record.reservedSeq, journal.lastSeq) + 1;
-      this.#intake.take(endingEvent(execution, record.reservedSeq, ending));
+      const status = ending.reason === "runner_lost" ? "lost" : "cancelled";
+      const { executionId } = execution;
+      const lost = stores.tools.answersOf(record.name).filter((answer) => answer.executionId === executionId);
+      const calls = [...pendingTools.of(executionId)];
+      for (const call of calls) this.#intake.take(toolDoneEvent(call, nextSeq(), status));
+      for (const { result } of lost) stores.tools.forgetAnswer(result.call_id);
+      const ended = endedToolCalls(execution, journal);
+      this.#intake.take(endingEvent(execution, nextSeq(), ending, ended));
     }
     this.#context.save();
     this.#intake.flush();

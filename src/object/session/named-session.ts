@@ -11,6 +11,7 @@ import { LinkEvents } from "./link-events.ts";
 import { Loss } from "./loss.ts";
 import { SessionContext } from "./session-context.ts";
 import { Submissions } from "./submissions.ts";
+import { Tools } from "./tools.ts";
 
 /** How long a new socket's first message is waited for. */
 const FIRST_MESSAGE_MS = 500;
@@ -19,6 +20,7 @@ export class NamedSession {
   readonly context: SessionContext;
   readonly incarnations: Incarnations;
   readonly submissions: Submissions;
+  readonly tools: Tools;
   readonly intake: EventIntake;
   readonly checkpointing: Checkpointing;
   readonly idle: IdleWatch;
@@ -39,7 +41,10 @@ export class NamedSession {
     const { incarnations } = this;
     this.submissions = new Submissions(context, incarnations);
     const { submissions } = this;
+    this.tools = new Tools(context, incarnations);
+    const { tools } = this;
     this.intake = new EventIntake(context, incarnations, {
+      onEvent: (event) => tools.noteEvent(event),
       onExecutionEnded: (id) => {
         context.touch();
         submissions.onEnded(id);
@@ -59,7 +64,15 @@ export class NamedSession {
     this.#linkEvents = new LinkEvents(
       context,
       { incarnations, intake, submissions },
-      { onIdle: (link) => idle.onLinkIdle(link), onDrain: () => idle.onDrain(), onReady: () => idle.schedule() },
+      {
+        onIdle: (link) => idle.onLinkIdle(link),
+        onDrain: () => idle.onDrain(),
+        onGiveWay: () => idle.onGiveWay(),
+        onReady: (link, isNew) => {
+          tools.onReady(link, isNew);
+          idle.schedule();
+        },
+      },
     );
   }
 

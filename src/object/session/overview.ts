@@ -11,7 +11,7 @@ const NO_MEMORY = { resident_bytes: null, limit_bytes: null };
 
 /** The session as it is now. Never starts an interpreter. */
 export async function overviewOf(session: NamedSession): Promise<SessionOverview> {
-  const { record, stores, journal, delivery, pendingInputs } = session.context;
+  const { record, stores, journal, delivery, pendingInputs, pendingTools } = session.context;
   await session.catchUp();
   const memory = await memoryOf(session);
   session.intake.flush();
@@ -29,6 +29,7 @@ export async function overviewOf(session: NamedSession): Promise<SessionOverview
     queued: Math.max(0, unfinished.length - 1),
     restored: record.restored?.note ?? null,
     pending_input: pendingInputs.current,
+    pending_tool_calls: pendingTools.current,
     executions: stores.executions.count(record.name),
     checkpoints: stores.checkpoints.count(record.name),
     sockets: delivery.sockets.size,
@@ -37,6 +38,15 @@ export async function overviewOf(session: NamedSession): Promise<SessionOverview
       record.incarnation === null
         ? null
         : { id: record.incarnation.runnerId, version: record.incarnation.runnerVersion },
+    ...(record.saveFailure === undefined
+      ? {}
+      : {
+          save_failed: {
+            attempts: record.saveFailure.attempts,
+            at: record.saveFailure.at,
+            next_attempt_at: record.saveFailure.nextAttemptAt,
+          },
+        }),
   };
 }
 
@@ -54,6 +64,7 @@ export function overviewOfUnused(stores: ClientStores, name: SessionName): Sessi
     queued: 0,
     restored: null,
     pending_input: null,
+    pending_tool_calls: [],
     executions: 0,
     checkpoints: 0,
     sockets: 0,

@@ -10,6 +10,7 @@ import { Journal } from "../store/journal.ts";
 import type { SessionRecord } from "../store/session-table.ts";
 import type { ClientStores } from "./client-stores.ts";
 import { PendingInputs } from "./pending-inputs.ts";
+import { PendingToolCalls } from "./pending-tool-calls.ts";
 
 /** Beyond an execution's own timeout, for starting and stopping it. */
 const OVERHEAD_MS = 5000;
@@ -28,6 +29,7 @@ export class SessionContext {
   readonly journal: Journal;
   readonly delivery: Delivery;
   readonly pendingInputs = new PendingInputs();
+  readonly pendingTools = new PendingToolCalls();
   #changes = 0;
   /** What the attached clients were told last. */
   #wasBusy: boolean;
@@ -42,7 +44,7 @@ export class SessionContext {
     this.journal = new Journal(ctx.storage.sql, record.name, settings.JOURNAL_MAX_BYTES);
     this.delivery = new Delivery({
       journal: this.journal,
-      journalMaxChars: settings.JOURNAL_MAX_BYTES,
+      journalMaxBytes: settings.JOURNAL_MAX_BYTES,
       unackedOutputBytes: settings.UNACKED_OUTPUT_BYTES,
       attachedFrame: (socket, id) => this.#attachedFrame(socket, id),
       onProgress,
@@ -90,6 +92,11 @@ export class SessionContext {
 
   get unfinishedCount(): number {
     return this.stores.executions.unfinishedCount(this.record.name);
+  }
+
+  /** True while the code of an execution waits for an answer. */
+  isWaiting(id: ExecutionId): boolean {
+    return this.pendingInputs.of(id) !== null || this.pendingTools.of(id).length > 0;
   }
 
   /** Milliseconds that the running and waiting executions may still take. */
@@ -187,6 +194,7 @@ export class SessionContext {
         last_seq: this.journal.lastSeq,
         first_seq: this.journal.firstSeq,
         pending_input: this.pendingInputs.current,
+        pending_tool_calls: this.pendingTools.current,
         running: this.unfinished[0]?.executionId ?? null,
       },
     });

@@ -1,12 +1,15 @@
 /** Owns how executions reach the runner: which wait for a link, who is told of a refusal, and who waits for an ending. */
 
-import { waitAtMost } from "../../deadline.ts";
+import { sleep, waitAtMost } from "../../deadline.ts";
 import type { ProblemInit } from "../../problem.ts";
 import type { ExecutionId } from "../../protocol/identity.ts";
 import type { RunnerLink } from "../runner/runner-link.ts";
 import type { ExecutionRecord } from "../store/execution-table.ts";
 import type { Incarnations } from "./incarnations.ts";
 import type { SessionContext } from "./session-context.ts";
+
+/** Calls that code makes together arrive within this time. */
+const TOGETHER_MS = 10;
 
 export class Submissions {
   readonly #context: SessionContext;
@@ -15,6 +18,8 @@ export class Submissions {
   readonly #unsent = new Set<ExecutionId>();
   readonly #refusals = new Map<ExecutionId, (problem: ProblemInit) => void>();
   readonly #waiters = new Map<ExecutionId, Set<() => void>>();
+  /** Executions that wait for an answer, and whose waiters are told in a moment. */
+  readonly #stopping = new Set<ExecutionId>();
 
   constructor(context: SessionContext, incarnations: Incarnations) {
     this.#context = context;
@@ -69,13 +74,23 @@ export class Submissions {
     for (const wake of this.#waiters.get(id) ?? []) wake();
   }
 
-  /** An execution waits for an answer of its client. */
+  /** The code waits for an answer: who waits for its next stop is told, once the calls that it makes together are all here. */
   onWaiting(id: ExecutionId): void {
-    for (const wake of this.#waiters.get(id) ?? []) wake();
+    if (!this.#waiters.has(id) || this.#stopping.has(id)) return;
+    this.#stopping.add(id);
+    setTimeout(() => {
+      this.#stopping.delete(id);
+      for (const wake of this.#waiters.get(id) ?? []) wake();
+    }, TOGETHER_MS);
   }
 
   /** Resolves when the execution has ended or waits for an answer, or after `seconds`. */
   async waitFor(id: ExecutionId, seconds: number): Promise<void> {
+    if (this.#context.stores.executions.find(id)?.status !== "running") return;
+    if (this.#context.isWaiting(id)) {
+      await sleep(Math.min(TOGETHER_MS, seconds * 1000));
+      return;
+    }
     const ended = Promise.withResolvers<void>();
     const waiters = this.#waiters.get(id) ?? new Set();
     this.#waiters.set(id, waiters.add(ended.resolve));
@@ -93,6 +108,7 @@ export class Submissions {
       code: record.code ?? "",
       transaction_policy: record.policy,
       timeout: record.timeout,
+      ...this.#context.stores.tools.ofExecution(record.executionId),
     });
   }
 
@@ -109,6 +125,7 @@ export class Submissions {
     const { restored } = this.#context.record;
     if (restored?.executionId === record.executionId) restored.executionId = null;
     this.#context.stores.executions.remove(record);
+    this.#context.stores.tools.forgetExecution(record.executionId);
     this.onEnded(record.executionId);
     this.#context.noteActivity();
   }

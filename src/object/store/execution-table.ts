@@ -1,5 +1,6 @@
 /** Owns the rows of a client's executions: code, status and times. The journal owns their events. */
 
+import { byteLength } from "../../byte-length.ts";
 import type { TransactionPolicy } from "../../protocol/client-message.ts";
 import { ErrorReason, isTerminal } from "../../protocol/event.ts";
 import type { ExecutionId, SessionName } from "../../protocol/identity.ts";
@@ -74,18 +75,18 @@ export class ExecutionTable {
   /** Every id in SQLite; null if there are too many, or if they were not read yet. */
   #written: Set<string> | null = null;
   #writtenCount: number;
-  readonly #maxCodeChars: number;
-  #codeChars: number;
+  readonly #maxCodeBytes: number;
+  #codeBytes: number;
   #nextOrdinal: number;
 
-  /** @param maxCodeChars what the code of all executions may come to before the oldest are forgotten. */
-  constructor(sql: SqlStorage, maxCodeChars: number) {
+  /** @param maxCodeBytes what the code of all executions may come to before the oldest are forgotten. */
+  constructor(sql: SqlStorage, maxCodeBytes: number) {
     this.#sql = sql;
-    this.#maxCodeChars = maxCodeChars;
+    this.#maxCodeBytes = maxCodeBytes;
     const { n, count } = sql
-      .exec<{ n: number | null; count: number }>("SELECT SUM(code_chars) AS n, COUNT(*) AS count FROM execution")
+      .exec<{ n: number | null; count: number }>("SELECT SUM(code_bytes) AS n, COUNT(*) AS count FROM execution")
       .one();
-    this.#codeChars = n ?? 0;
+    this.#codeBytes = n ?? 0;
     this.#writtenCount = count;
     const last = sql.exec<{ last: number | null }>("SELECT MAX(ordinal) AS last FROM execution").one().last;
     this.#nextOrdinal = (last ?? 0) + 1;
@@ -179,8 +180,9 @@ export class ExecutionTable {
   /** Writes what changed, and drops ended executions from memory. */
   flush(): void {
     for (const record of this.#unwritten) {
+      const codeBytes = record.code === null ? 0 : byteLength(record.code);
       this.#sql.exec(
-        "INSERT OR REPLACE INTO execution (execution_id, ordinal, session, status, transaction_policy, timeout, submitted_at, started_at, finished_at, first_seq, last_seq, code_chars, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO execution (execution_id, ordinal, session, status, transaction_policy, timeout, submitted_at, started_at, finished_at, first_seq, last_seq, code_bytes, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         record.executionId,
         record.ordinal,
         record.session,
@@ -192,12 +194,12 @@ export class ExecutionTable {
         record.finishedAt,
         record.firstSeq,
         record.lastSeq,
-        record.code?.length ?? 0,
+        codeBytes,
         record.code,
       );
       if (record.status !== "running") this.#held.delete(record.executionId);
       if (this.#counted.delete(record)) {
-        this.#codeChars += record.code?.length ?? 0;
+        this.#codeBytes += codeBytes;
         this.#writtenCount += 1;
         this.#written?.add(record.executionId);
       }
@@ -247,7 +249,7 @@ export class ExecutionTable {
 
   /** Deletes the oldest ended executions, so that code alone cannot fill the storage. */
   #prune(): void {
-    while (this.#codeChars > this.#maxCodeChars) {
+    while (this.#codeBytes > this.#maxCodeBytes) {
       const oldest = "SELECT ordinal FROM execution WHERE status <> 'running' ORDER BY ordinal LIMIT 16";
       if (this.#dropRows(`ordinal IN (${oldest})`) === 0) return;
     }
@@ -255,13 +257,13 @@ export class ExecutionTable {
 
   #dropRows(where: string, ...values: string[]): number {
     const gone = this.#sql
-      .exec<Pick<Row, "execution_id"> & { code_chars: number }>(
-        `DELETE FROM execution WHERE ${where} RETURNING execution_id, code_chars`,
+      .exec<Pick<Row, "execution_id"> & { code_bytes: number }>(
+        `DELETE FROM execution WHERE ${where} RETURNING execution_id, code_bytes`,
         ...values,
       )
       .toArray();
     for (const row of gone) {
-      this.#codeChars -= row.code_chars;
+      this.#codeBytes -= row.code_bytes;
       this.#written?.delete(row.execution_id);
     }
     this.#writtenCount -= gone.length;

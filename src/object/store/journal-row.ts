@@ -1,4 +1,4 @@
-/** Owns how events lie packed in one row of the journal, and how they come out of it again. */
+/** Owns how events are packed into one row of the journal, and unpacked again. */
 import { byteLength } from "../../byte-length.ts";
 import { EventType, isTerminal } from "../../protocol/event.ts";
 import type { ExecutionId } from "../../protocol/identity.ts";
@@ -10,9 +10,9 @@ export interface JournalEvent {
   type: EventType;
   executionId: ExecutionId;
   frame: string;
-  /** Of `frame` in UTF-8, where that is known. */
+  /** Of `frame` in UTF-8, if they were counted. */
   bytes?: number;
-  /** Bytes of what an output event carries, once somebody asked. */
+  /** Bytes of the text of an output event, if they were counted. */
   textBytes?: number;
 }
 
@@ -22,7 +22,7 @@ export function bytesOf(event: JournalEvent): number {
   return event.bytes;
 }
 
-/** Events that are no longer kept; `size` is what their frames had, in characters. */
+/** Events that are no longer kept; `size` is the length of their frames in characters. */
 export interface JournalGap {
   kind: "gap";
   from: number;
@@ -108,7 +108,7 @@ export function unpackRow(firstSeq: number, headsText: string, frames: string, a
   return entries;
 }
 
-/** What is left of a row without any terminal message once it is pruned; null where it has one. Needs no frames. */
+/** What pruning leaves of a row without terminal events; null if it has one. Needs no frames. */
 export function gapOfRow(firstSeq: number, headsText: string): JournalGap | null {
   const { e } = JSON.parse(headsText) as Heads;
   const gap: JournalGap = { kind: "gap", from: firstSeq, to: firstSeq - 1, size: 0 };
@@ -122,7 +122,7 @@ export function gapOfRow(firstSeq: number, headsText: string): JournalGap | null
   return gap;
 }
 
-/** Makes neighbouring gaps one. */
+/** Joins neighbouring gaps. */
 export function joinGaps(entries: readonly JournalEntry[]): JournalEntry[] {
   const joined: JournalEntry[] = [];
   for (const entry of entries) {
@@ -137,7 +137,7 @@ export function joinGaps(entries: readonly JournalEntry[]): JournalEntry[] {
   return joined;
 }
 
-/** Turns what is not worth keeping into gaps: everything, or everything but terminal messages. */
+/** Turns events into gaps: all of them, or all but terminal events. */
 export function pruneEntries(entries: readonly JournalEntry[], keepTerminals: boolean): JournalEntry[] {
   return joinGaps(
     entries.map((entry) =>
@@ -148,7 +148,7 @@ export function pruneEntries(entries: readonly JournalEntry[], keepTerminals: bo
   );
 }
 
-/** Cuts a text into pieces that SQLite takes, never between the halves of a character. */
+/** Cuts a text into pieces that fit into a row of SQLite, never between the two halves of a character. */
 export function cutText(text: string, maxChars = PART_MAX_CHARS): string[] {
   const parts: string[] = [];
   for (let at = 0; at < text.length; ) {

@@ -15,7 +15,7 @@ import {
   unpackRow,
 } from "./journal-row.ts";
 
-/** A last row shorter than this is taken up again by the next write, so that small executions share rows. */
+/** The next write extends a last row shorter than this, so that small executions share rows. */
 const MERGE_BELOW_CHARS = 2 * 1024;
 
 type Row = { first_seq: number; last_seq: number; part: number; size: number; heads: string; frames: string };
@@ -27,26 +27,26 @@ export interface JournalRead {
   upTo: number;
 }
 
-/** In memory are only the events that are not written yet; `flush` is for the caller to call in time. */
+/** Only unwritten events are in memory; the caller calls `flush` in time. */
 export class Journal {
   readonly #sql: SqlStorage;
   readonly #session: SessionName;
-  readonly #maxChars: number;
+  readonly #maxBytes: number;
   #buffer: JournalEvent[] = [];
-  #bufferChars = 0;
-  /** Characters of all events since this object woke, and of those of them that are safe on disk. */
-  #takenChars = 0;
-  #safeChars = 0;
+  #bufferBytes = 0;
+  /** Bytes of all events since this object started, and of those events that are safe on disk. */
+  #takenBytes = 0;
+  #safeBytes = 0;
   #writtenSeq: number;
   #lastSeq: number;
-  #storedChars: number;
-  /** The last row, while it may be taken up again. */
+  #storedBytes: number;
+  /** The last row, while the next write may extend it. */
   #tail: { firstSeq: number; lastSeq: number; chars: number } | null = null;
 
-  constructor(sql: SqlStorage, session: SessionName, maxChars: number) {
+  constructor(sql: SqlStorage, session: SessionName, maxBytes: number) {
     this.#sql = sql;
     this.#session = session;
-    this.#maxChars = maxChars;
+    this.#maxBytes = maxBytes;
     const totals = sql
       .exec<{ last: number | null; size: number | null }>(
         "SELECT MAX(last_seq) AS last, SUM(size) AS size FROM journal WHERE session = ?",
@@ -55,41 +55,41 @@ export class Journal {
       .one();
     this.#writtenSeq = totals.last ?? 0;
     this.#lastSeq = this.#writtenSeq;
-    this.#storedChars = totals.size ?? 0;
+    this.#storedBytes = totals.size ?? 0;
   }
 
-  /** The newest event, written or not; 0 where there never was one. */
+  /** The seq of the newest event, written or not; 0 if there never was one. */
   get lastSeq(): number {
     return this.#lastSeq;
   }
 
-  /** The newest event in SQLite. */
+  /** The seq of the newest event in SQLite. */
   get writtenSeq(): number {
     return this.#writtenSeq;
   }
 
-  get bufferedChars(): number {
-    return this.#bufferChars;
+  get bufferedBytes(): number {
+    return this.#bufferBytes;
   }
 
-  /** Characters of the events that were written since this object woke. */
-  get writtenChars(): number {
-    return this.#takenChars - this.#bufferChars;
+  /** Bytes of the events that were written since this object started. */
+  get writtenBytes(): number {
+    return this.#takenBytes - this.#bufferBytes;
   }
 
-  /** Characters of events that are not safe on disk yet, so that the runner still keeps them. */
-  get unsafeChars(): number {
-    return this.#takenChars - this.#safeChars;
+  /** Bytes of events that are not safe on disk yet, so that the runner still keeps them. */
+  get unsafeBytes(): number {
+    return this.#takenBytes - this.#safeBytes;
   }
 
-  /** Everything up to `writtenChars` is safe on disk. @returns false if that was known. */
-  noteSafe(writtenChars: number): boolean {
-    if (writtenChars <= this.#safeChars) return false;
-    this.#safeChars = writtenChars;
+  /** Everything up to `writtenBytes` is safe on disk. @returns false if that was known. */
+  noteSafe(writtenBytes: number): boolean {
+    if (writtenBytes <= this.#safeBytes) return false;
+    this.#safeBytes = writtenBytes;
     return true;
   }
 
-  /** From this seq on every event is still kept; `lastSeq + 1` where none is, 0 where there never was one. */
+  /** From this seq on every event is still kept; `lastSeq + 1` if none is, 0 if there never was one. */
   get firstSeq(): number {
     const pruned = this.#sql.exec<Row>(
       "SELECT first_seq, heads FROM journal WHERE session = ? AND is_pruned = 1 ORDER BY first_seq DESC",
@@ -108,24 +108,24 @@ export class Journal {
   /** Takes an event; the caller has made sure that its seq is greater than `lastSeq`. */
   append(event: JournalEvent): void {
     this.#buffer.push(event);
-    this.#bufferChars += event.frame.length;
-    this.#takenChars += event.frame.length;
+    this.#bufferBytes += bytesOf(event);
+    this.#takenBytes += bytesOf(event);
     this.#lastSeq = event.seq;
   }
 
-  /** Writes what is in memory. @returns the executions whose last trace was given up for room. */
+  /** Writes the events in memory. @returns the executions of which nothing is left, because they made room. */
   flush(): ExecutionId[] {
     if (this.#buffer.length === 0) return [];
     const entries: JournalEntry[] = [...this.#takeTail(), ...this.#buffer];
     this.#writtenSeq = this.#lastSeq;
     this.#buffer = [];
-    this.#bufferChars = 0;
+    this.#bufferBytes = 0;
     this.#writeRows(entries);
     return this.#prune();
   }
 
   /**
-   * Reads on from `after`, about `maxChars` at a time; an answer without entries means that there is nothing more.
+   * Reads on from `after`, about `maxChars` characters at a time. An answer without entries means that there is nothing more.
    *
    * @param executionId only this execution's events (and gaps); other events are passed over.
    * @param until no further than this seq.
@@ -172,13 +172,25 @@ export class Journal {
     return size;
   }
 
-  /** Forgets every event; the numbering goes on. */
-  clear(): void {
+  /** True if no event is kept. */
+  get isEmpty(): boolean {
+    return this.#lastSeq === 0 || this.firstSeq > this.#lastSeq;
+  }
+
+  /** Forgets every event. The numbering goes on: a gap stays in their place, which tells clients that there were some. */
+  purge(): void {
+    this.delete();
+    if (this.#lastSeq === 0) return;
+    this.#insert([{ kind: "gap", from: 1, to: this.#lastSeq, size: 0 }], true);
+  }
+
+  /** Deletes everything; a later journal of this session starts at the beginning. */
+  delete(): void {
     this.#sql.exec("DELETE FROM journal WHERE session = ?", this.#session);
     this.#buffer = [];
-    this.#bufferChars = 0;
-    this.#safeChars = this.#takenChars;
-    this.#storedChars = 0;
+    this.#bufferBytes = 0;
+    this.#safeBytes = this.#takenBytes;
+    this.#storedBytes = 0;
     this.#tail = null;
     this.#writtenSeq = this.#lastSeq;
   }
@@ -214,7 +226,7 @@ export class Journal {
       )
       .toArray()[0];
     if (row === undefined) return [];
-    this.#storedChars -= row.size;
+    this.#storedBytes -= row.size;
     return unpackRow(row.first_seq, row.heads, row.frames);
   }
 
@@ -241,10 +253,12 @@ export class Journal {
 
   #insert(entries: readonly JournalEntry[], isPruned: boolean): void {
     const row = packRow(entries);
+    const bytes = entries.reduce((sum, entry) => sum + (entry.kind === "gap" ? 0 : bytesOf(entry)), row.heads.length);
     const parts = row.frames.length > PART_MAX_CHARS ? cutText(row.frames) : [row.frames];
     parts.forEach((frames, part) => {
-      const size = frames.length + (part === 0 ? row.heads.length : 0);
-      this.#storedChars += size;
+      // The first part counts for all: they are deleted together.
+      const size = part === 0 ? bytes : 0;
+      this.#storedBytes += size;
       this.#sql.exec(
         "INSERT INTO journal (session, first_seq, part, last_seq, is_pruned, size, heads, frames) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         this.#session,
@@ -259,10 +273,10 @@ export class Journal {
     });
   }
 
-  /** Gives up the oldest output first, row by row; when only terminal messages are left, the oldest of them. */
+  /** Deletes the oldest output first, row by row; when only terminal events are left, the oldest of them. */
   #prune(): ExecutionId[] {
     const forgotten: ExecutionId[] = [];
-    while (this.#storedChars > this.#maxChars) {
+    while (this.#storedBytes > this.#maxBytes) {
       const oldest = this.#take("is_pruned = 0 ORDER BY first_seq LIMIT 1");
       const keepTerminals = oldest.length > 0;
       const entries = keepTerminals ? oldest : this.#take("is_pruned = 1 AND frames <> '' ORDER BY first_seq LIMIT 1");
@@ -272,7 +286,7 @@ export class Journal {
       if (!keepTerminals) {
         for (const entry of entries) if (entry.kind === "event") forgotten.push(entry.executionId);
       }
-      // Neighbours that were pruned before share a row with these, lest a million prints leave a thousand rows of gaps.
+      // Merged with the pruned row before, so that gaps share a row instead of piling up as rows.
       const from = first.kind === "gap" ? first.from : first.seq;
       const before = this.#take(`is_pruned = 1 AND last_seq = ${from - 1} AND size < ${ROW_MAX_CHARS / 2}`);
       this.#insert(joinGaps([...before, ...pruned]), true);
@@ -280,7 +294,7 @@ export class Journal {
     return forgotten;
   }
 
-  /** Removes a row with all its parts, and gives what pruning leaves of it or more; output that nobody will read is not read here either. */
+  /** Removes a row with all its parts. @returns its entries, or one gap if pruning would leave only that: then its text is not read. */
   #take(where: string): JournalEntry[] {
     const head = this.#sql
       .exec<Row>(
@@ -298,7 +312,7 @@ export class Journal {
       )
       .toArray()
       .sort((one, other) => one.part - other.part);
-    for (const row of rows) this.#storedChars -= row.size;
+    for (const row of rows) this.#storedBytes -= row.size;
     return gap === null ? unpackRow(head.first_seq, head.heads, rows.map((row) => row.frames).join("")) : [gap];
   }
 }

@@ -1,4 +1,4 @@
-/** Owns the tables of a client's Durable Object; what each row means and how long it lives is told in docs/storage.md. */
+/** Owns the tables of a client's Durable Object. docs/storage.md says what each row means and how long it is kept. */
 
 const TABLES = `
 CREATE TABLE IF NOT EXISTS owner (
@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS execution (
   finished_at REAL,
   first_seq INTEGER,
   last_seq INTEGER,
-  code_chars INTEGER NOT NULL,
+  code_bytes INTEGER NOT NULL,
   code TEXT
 );
 CREATE UNIQUE INDEX IF NOT EXISTS execution_by_ordinal ON execution (ordinal);
@@ -55,10 +55,32 @@ CREATE TABLE IF NOT EXISTS checkpoint (
   signature TEXT NOT NULL,
   incarnation TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS session_tools (
+  session TEXT PRIMARY KEY,
+  tools TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS execution_tools (
+  execution_id TEXT PRIMARY KEY,
+  session TEXT NOT NULL,
+  tools TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS tool_answer (
+  call_id TEXT NOT NULL,
+  part INTEGER NOT NULL,
+  session TEXT NOT NULL,
+  execution_id TEXT NOT NULL,
+  answer TEXT NOT NULL,
+  PRIMARY KEY (call_id, part)
+);
 CREATE INDEX IF NOT EXISTS checkpoint_by_session ON checkpoint (session, ordinal);
 `;
 
-/** Creates what is missing; called whenever the object wakes, and again after everything was deleted. */
+/** Creates missing tables. Called when the object starts, and again after everything was deleted. */
 export function createTables(sql: SqlStorage): void {
+  // Objects of version 0.3 have the column under its former name.
+  const columns = sql.exec<{ name: string }>("PRAGMA table_info(execution)").toArray();
+  if (columns.some(({ name }) => name === "code_chars")) {
+    sql.exec("ALTER TABLE execution RENAME COLUMN code_chars TO code_bytes");
+  }
   sql.exec(TABLES);
 }

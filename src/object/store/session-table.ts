@@ -38,6 +38,15 @@ export interface SessionRecord {
   returning: { reason: string; lostExecutions: ExecutionId[] } | null;
   /** How the session was brought back the last time, and its first execution afterwards (null: none yet). */
   restored: { note: Restored; executionId: ExecutionId | null } | null;
+  /** Attempts in a row to store the state that failed; absent: the last one succeeded. */
+  saveFailure?: SaveFailure | undefined;
+}
+
+export interface SaveFailure {
+  attempts: number;
+  /** Unix seconds of the last attempt and of the next one. */
+  at: number;
+  nextAttemptAt: number;
 }
 
 /** Seqs that one write reserves, and how few may be left before the next write. */

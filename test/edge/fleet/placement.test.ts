@@ -1,6 +1,6 @@
 /** The choice among runners and shards: shares, bounds and stability. */
 import { describe, expect, it } from "vitest";
-import { chooseRunner, orderShards, shardOf } from "../../../src/fleet/placement.ts";
+import { chooseFullRunner, chooseRunner, orderShards, shardOf } from "../../../src/fleet/placement.ts";
 
 describe("the choice among runners", () => {
   const runner = (id: string, sessions = 0, draining = false) => ({
@@ -8,6 +8,21 @@ describe("the choice among runners", () => {
     capacity: 10,
     sessions,
     draining,
+  });
+
+  it("falls back to a full runner only if it makes room, does not drain and was not asked already", () => {
+    const full = (id: string, more = {}) => ({ ...runner(id, 10), gives_way: true, ...more });
+    expect(chooseRunner([full("a")], "client", [])).toBeNull();
+    expect(chooseFullRunner([full("a")], "client", [])?.id).toBe("a");
+    expect(chooseFullRunner([full("a")], "client", ["a"])).toBeNull();
+    expect(chooseFullRunner([full("a", { draining: true })], "client", [])).toBeNull();
+    expect(chooseFullRunner([full("a", { gives_way: false }), runner("b", 10)], "client", [])).toBeNull();
+    expect(chooseFullRunner([full("a")], "client", [], { environment: "other" })).toBeNull();
+    const spread = Array.from(
+      { length: 200 },
+      (_, n) => chooseFullRunner([full("a"), full("b")], `client-${n}`, [])?.id,
+    );
+    expect(new Set(spread)).toEqual(new Set(["a", "b"]));
   });
 
   it("keeps one affinity with one runner, also when another runner comes", () => {

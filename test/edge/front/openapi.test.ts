@@ -17,6 +17,7 @@ const CALLS = [
   "GET /api/v1/executions/{id}",
   "GET /api/v1/executions/{id}/events",
   "GET /api/v1/session",
+  "GET /api/v1/session/tools",
   "GET /api/v1/sessions",
   "GET /health",
   "GET /ready",
@@ -26,10 +27,12 @@ const CALLS = [
   "POST /api/v1/execute",
   "POST /api/v1/executions/{id}/cancel",
   "POST /api/v1/executions/{id}/input",
+  "POST /api/v1/executions/{id}/tool-results",
   "POST /api/v1/is-complete",
   "POST /api/v1/restore/{checkpoint_id}",
   "POST /api/v1/session/interrupt",
   "POST /api/v1/session/reset",
+  "PUT /api/v1/session/tools",
 ];
 
 interface Media {

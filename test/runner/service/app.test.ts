@@ -51,11 +51,13 @@ it("ends a session whose pool had not handed it out yet", async () => {
   else expect(status).toBe(404);
 });
 
-it("is not ready when every session is in use", async () => {
-  const { url, link } = await startService({ POOL_MAX_SESSIONS: "1", POOL_MIN_IDLE: "0" });
+it("is not ready when every session is busy; an idle one would give way", async () => {
+  const { url, link, pool } = await startService({ POOL_MAX_SESSIONS: "1", POOL_MIN_IDLE: "0" });
   const edge = await link();
   edge.open();
   await edge.reply("opened");
+  expect((await fetch(`${url}/ready`)).status).toBe(200);
+  pool.only.emitBusy(true);
   expect((await fetch(`${url}/ready`)).status).toBe(503);
 });
 

@@ -44,6 +44,10 @@ export class ScriptedSession implements SessionContract {
     for (const listener of this.#listeners) listener.state?.(state, reason);
   }
 
+  emitBusy(isBusy: boolean): void {
+    for (const listener of this.#listeners) listener.busy?.(isBusy);
+  }
+
   emitStarted(executionId: string): void {
     for (const listener of this.#listeners) listener.started?.(executionId as ExecutionId, 1);
   }

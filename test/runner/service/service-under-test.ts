@@ -31,6 +31,7 @@ export class ScriptedPool implements ServicePool {
   isShutDown = false;
   readonly idle = 5;
   readonly starting = 1;
+  missing = 0;
   readonly isReady = true;
   readonly capabilities = {
     version: "0.3.0",

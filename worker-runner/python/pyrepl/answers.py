@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import contextlib
 import os
 import select
 
@@ -78,11 +77,6 @@ class Answers:
         """Begin anew on `connection`, in a process that was just forked."""
         self._reset()
         self._connection = connection
-        for descriptor in (self._cancel_read, self._cancel_write):
-            if descriptor >= 0:
-                with contextlib.suppress(OSError):
-                    os.close(descriptor)
-        self._cancel_read = self._cancel_write = -1
 
     def detach(self) -> None:
         """Expect nothing, in a process that user code forked."""
@@ -104,14 +98,15 @@ class Answers:
         for waiter in list(self._waiting.values()):
             waiter.settle(None)
         self._waiting.clear()
-        if self._reading.acquire(False):
-            return
-        # The thread that reads sleeps in `poll`, or is about to.
-        if self._cancel_write >= 0:
-            os.write(self._cancel_write, b"!")
-        self._reading.acquire()
+        if not self._reading.acquire(False):
+            # The thread that reads sleeps in `poll`, or is about to.
+            if self._cancel_write >= 0:
+                os.write(self._cancel_write, b"!")
+            self._reading.acquire()
         if self._cancel_read >= 0:
-            os.read(self._cancel_read, 64)
+            os.close(self._cancel_read)
+            os.close(self._cancel_write)
+            self._cancel_read = self._cancel_write = -1
 
     def expect(self, answer_id: str, waiter: Waiter) -> None:
         """Have the answer of that id settle `waiter`."""
@@ -170,7 +165,8 @@ class Answers:
     def _make_wait(self) -> Callable[[], Any]:
         """Return the wait of a thread other than the main thread, which `close` can end."""
         if self._cancel_read < 0:
-            self._cancel_read, self._cancel_write = os.pipe()
+            read, self._cancel_write = os.pipe()
+            self._cancel_read = read
         poll = select.poll()
         poll.register(self._connection.fd, _POLLIN)
         poll.register(self._cancel_read, _POLLIN)

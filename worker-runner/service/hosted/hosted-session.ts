@@ -41,12 +41,17 @@ export interface HostedSessionOptions {
   edge: EdgeCalls | null;
   metrics: Metrics;
   log: Logger;
+  /** Called when the session has become idle, or is not giving way any more. */
+  onIdle: () => void;
   /** Called once, when the session has to be forgotten. */
   onRemoved: (hosted: HostedSession) => void;
 }
 
 /** After a link has ended while the runner stops, the edge has this long to send the session's DELETE. */
 const DRAINED_RING_MS = 1000;
+
+/** If the edge has not stored a session within this time, another one is asked to give way. */
+const GIVE_WAY_DEADLINE_MS = 10_000;
 
 /** `live` → `ending` (on request) → `ended` (no interpreter; the last events wait for the edge) → `removed`. */
 type Phase = "live" | "ending" | "ended" | "removed";
@@ -64,6 +69,10 @@ export class HostedSession {
   #phase: Phase = "live";
   #isPaused = false;
   #isDraining = false;
+  #isBusy = false;
+  #usedAt = performance.now();
+  /** Runs while the edge is asked to store the session to make room. */
+  #givingWay: NodeJS.Timeout | null = null;
   #wantedAt = performance.now();
   #orphanTimer: NodeJS.Timeout | null = null;
 
@@ -80,6 +89,7 @@ export class HostedSession {
     });
     this.#unsubscribe = options.session.subscribe({
       event: (event) => this.#take(event),
+      busy: (isBusy) => this.#noteBusy(isBusy),
       started: (executionId, startedAt) =>
         this.#link?.tell({ type: "started", execution_id: executionId, started_at: startedAt }),
       state: (state, reason) => {
@@ -88,6 +98,16 @@ export class HostedSession {
       },
     });
     this.#watchForOrphan();
+  }
+
+  /** Milliseconds since the session was last used; null while it is in use or about to leave. */
+  get idleMs(): number | null {
+    if (this.#phase !== "live" || this.#isBusy || this.#isDraining || this.#givingWay !== null) return null;
+    return performance.now() - this.#usedAt;
+  }
+
+  get isGivingWay(): boolean {
+    return this.#givingWay !== null;
   }
 
   get hasLink(): boolean {
@@ -105,6 +125,7 @@ export class HostedSession {
     this.#wantedAt = performance.now();
     this.#doorbell.stop();
     former?.onReplaced();
+    if (this.#givingWay !== null) link.tell({ type: "give_way" });
   }
 
   /** The link has closed. If it was replaced before, nothing changes. */
@@ -115,6 +136,33 @@ export class HostedSession {
     if (this.#phase === "ended" && this.ring.size === 0) this.#remove();
     // After storing a session, the edge closes the link first and sends DELETE a moment later.
     else this.#ringIfNeeded(this.#isDraining ? DRAINED_RING_MS : 0);
+  }
+
+  /** A client uses the session: it does not give way now. */
+  noteUse(): void {
+    this.#usedAt = performance.now();
+    this.#stay();
+  }
+
+  /** Asks the edge to store the session and end it here, because another one needs its place. */
+  giveWay(): void {
+    if (this.idleMs === null) return;
+    this.#givingWay = setTimeout(() => this.noteUse(), GIVE_WAY_DEADLINE_MS);
+    if (this.#link !== null) this.#link.tell({ type: "give_way" });
+    else this.#ringIfNeeded();
+  }
+
+  #stay(): void {
+    if (this.#givingWay === null) return;
+    clearTimeout(this.#givingWay);
+    this.#givingWay = null;
+    this.#options.onIdle();
+  }
+
+  #noteBusy(isBusy: boolean): void {
+    this.#isBusy = isBusy;
+    this.#usedAt = performance.now();
+    if (!isBusy) this.#options.onIdle();
   }
 
   /** The edge has stored all events up to `seq`. */
@@ -170,6 +218,7 @@ export class HostedSession {
   #remove(): void {
     if (this.#phase === "removed") return;
     this.#phase = "removed";
+    if (this.#givingWay !== null) clearTimeout(this.#givingWay);
     this.#doorbell.stop();
     this.#unsubscribe();
     if (this.#orphanTimer !== null) clearTimeout(this.#orphanTimer);
@@ -180,7 +229,9 @@ export class HostedSession {
   }
 
   get #needsLink(): boolean {
-    return this.#phase !== "removed" && this.#link === null && (this.ring.size > 0 || this.#isDraining);
+    return (
+      this.#phase !== "removed" && this.#link === null && (this.ring.size > 0 || this.#isDraining || this.isGivingWay)
+    );
   }
 
   #ringIfNeeded(afterMs = 0): void {

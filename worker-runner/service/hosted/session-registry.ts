@@ -6,13 +6,19 @@ import type { EdgeCalls } from "../edge-calls.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import { HostedSession, type OpenOutcome, type OpenRequest } from "./hosted-session.ts";
+import { RoomMaker } from "./room-maker.ts";
 import { describeFailure } from "./session-problem.ts";
 import { describeStatus } from "./session-status.ts";
 
 /** Where sessions come from; `SessionPool` implements it. */
 export interface SessionSource {
-  /** @throws SessionError `pool_exhausted`, `draining`, `interpreter_failed`. */
-  acquire(): Promise<SessionContract>;
+  /** How many waiting callers can only be served if a session is released. */
+  readonly missing: number;
+  /**
+   * @param options.isRoomComing a full house is worth waiting for.
+   * @throws SessionError `pool_exhausted`, `draining`, `interpreter_failed`.
+   */
+  acquire(options: { isRoomComing: boolean }): Promise<SessionContract>;
 }
 
 export interface SessionRegistryOptions {
@@ -21,6 +27,8 @@ export interface SessionRegistryOptions {
   version: string;
   ringMaxBytes: number;
   orphanMs: number;
+  /** A session that was idle for this long may be stored to make room for another. */
+  giveWayMs: number;
   spoolDir: string;
   edge: EdgeCalls | null;
   metrics: Metrics;
@@ -40,11 +48,22 @@ export class SessionRegistry {
   readonly #hosted = new Map<SessionKey, HostedSession>();
   /** Sessions that are being fetched from the pool. A second link for the same key waits for the same session. */
   readonly #opening = new Map<SessionKey, Promise<HostedSession>>();
+  readonly #room: RoomMaker;
   #isDraining = false;
   #onEmpty: (() => void) | null = null;
 
   constructor(options: SessionRegistryOptions) {
     this.#options = options;
+    this.#room = new RoomMaker({
+      sessions: () => this.#hosted.values(),
+      missing: () => options.source.missing,
+      idleMs: options.giveWayMs,
+    });
+  }
+
+  /** Whether a full house could still take a session, because an idle one can be stored. */
+  get canMakeRoom(): boolean {
+    return this.#room.canMakeRoom;
   }
 
   get size(): number {
@@ -124,7 +143,8 @@ export class SessionRegistry {
 
   async #create(key: SessionKey, request: OpenRequest): Promise<HostedSession> {
     const { source, log } = this.#options;
-    const session = await source.acquire();
+    const acquiring = source.acquire({ isRoomComing: this.#room.canMakeRoom });
+    const session = await this.#room.whileWaiting(acquiring);
     session.numberFrom(request.base);
     const hosted = new HostedSession({
       ...this.#options,
@@ -133,8 +153,10 @@ export class SessionRegistry {
       object: request.object,
       session,
       log: log.child({ session: session.id }),
+      onIdle: () => this.#room.pulse(),
       onRemoved: () => {
         this.#hosted.delete(key);
+        this.#room.pulse();
         this.#noteIfEmpty();
       },
     });

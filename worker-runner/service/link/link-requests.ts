@@ -8,7 +8,7 @@ import type { Logger } from "../log.ts";
 
 export type SessionRequest = Exclude<
   LinkRequest,
-  { type: "open" | "durable" | "credit" | "frame_limit" | "keep_output" }
+  { type: "open" | "durable" | "credit" | "frame_limit" | "keep_output" | "stay" }
 >;
 type RestoreRequest = Extract<LinkRequest, { type: "restore" }>;
 type Reply = (reply: LinkReply) => void;

@@ -127,9 +127,12 @@ export class SessionLink implements LinkPort {
     } else if (request.type === "keep_output") {
       const { head_bytes: headBytes, tail_bytes: tailBytes } = request.limit ?? {};
       hosted.session.keepOutput(headBytes === undefined || tailBytes === undefined ? null : { headBytes, tailBytes });
+    } else if (request.type === "stay") {
+      hosted.noteUse();
     } else if (request.type === "durable") {
       hosted.markDurable(request.seq);
     } else {
+      if (isUse(request)) hosted.noteUse();
       answerRequest(hosted, request, this.#options.log, (reply) => this.tell(reply));
     }
   }
@@ -189,6 +192,11 @@ export class SessionLink implements LinkPort {
     this.#ws.resume();
     this.#ws.close(CLOSE.violation, what);
   }
+}
+
+/** Requests by which the edge looks at a session or stores it are no use of it. */
+function isUse({ type }: LinkRequest): boolean {
+  return type !== "checkpoint" && type !== "drop_checkpoint" && type !== "status";
 }
 
 function parseRequest(message: RawData): LinkRequest | null {

@@ -108,6 +108,11 @@ it("ends a session for good, and with purge leaves only its numbering", async ()
   expect((await client.untilType("error", "cut")).data.reason).toBe("cancelled");
   expect((await call("GET", "/api/v1/executions/cut", { clientId })).status).toBe(404);
   expect((await call("GET", "/api/v1/sessions", { clientId })).body.sessions).toEqual([]);
+  const late = await EdgeClient.open(clientId);
+  late.send({ type: "attach", after: 0 });
+  const { last_seq, first_seq } = (await late.untilType("attached")).data;
+  expect(late.frames[0]).toMatchObject({ type: "gap", data: { from: 1, to: last_seq } });
+  expect(first_seq).toBe(last_seq + 1);
   const events = await client.run("state");
   expect(events.at(-1)?.data.value).toEqual([]);
   expect(events.at(-1)?.seq).toBeGreaterThan(3);

@@ -30,6 +30,8 @@ function readAll(journal: Journal, after = 0, executionId?: ExecutionId): Journa
   }
 }
 
+/** Without the byte counts, which the journal notes on the way. */
+const contentOf = (entries: readonly JournalEntry[]) => entries.map((entry) => ({ ...entry, bytes: undefined }));
 const seqsOf = (entries: readonly JournalEntry[]) =>
   entries.map((entry) => (entry.kind === "gap" ? `${entry.from}-${entry.to}` : entry.seq));
 
@@ -45,7 +47,9 @@ describe("the journal", () => {
       const woken = new Journal(sql, SESSION, 16 * MIB);
       expect(woken.lastSeq).toBe(2499);
       for (const one of events.slice(2499)) woken.append(one);
-      for (const after of [0, 1, 1234, 2499, 2500, 2999]) expect(readAll(woken, after)).toEqual(events.slice(after));
+      for (const after of [0, 1, 1234, 2499, 2500, 2999]) {
+        expect(contentOf(readAll(woken, after))).toEqual(contentOf(events.slice(after)));
+      }
       expect(readAll(woken, 3000)).toEqual([]);
       expect([woken.firstSeq, woken.lastSeq]).toEqual([1, 3000]);
     });
@@ -69,7 +73,7 @@ describe("the journal", () => {
       const large: JournalEvent = { ...event(2, "display"), frame: "é😀x".repeat(MIB) };
       for (const one of [event(1), large, event(3)]) journal.append(one);
       journal.flush();
-      expect(readAll(new Journal(sql, SESSION, 64 * MIB))).toEqual([event(1), large, event(3)]);
+      expect(contentOf(readAll(new Journal(sql, SESSION, 64 * MIB)))).toEqual(contentOf([event(1), large, event(3)]));
       expect(cutText("a😀b", 2)).toEqual(["a", "😀", "b"]);
     });
   });
@@ -94,11 +98,45 @@ describe("the journal", () => {
       }
       expect(next).toBe(4001);
       const { size } = sql
-        .exec<{ size: number }>("SELECT SUM(LENGTH(heads) + LENGTH(frames)) AS size FROM journal")
+        .exec<{ size: number }>(
+          "SELECT SUM(LENGTH(CAST(heads AS BLOB)) + LENGTH(CAST(frames AS BLOB))) AS size FROM journal",
+        )
         .one();
       expect(size).toBeLessThanOrEqual(300_000);
       expect(readAll(new Journal(sql, SESSION, 300_000))).toEqual(entries);
       expect(journal.firstSeq).toBeGreaterThan(3000);
+    });
+  });
+
+  it("counts bytes, not characters", async () => {
+    await withSql((sql) => {
+      const maxBytes = 100_000;
+      const journal = new Journal(sql, SESSION, maxBytes);
+      for (let seq = 1; seq <= 200; seq += 1) {
+        journal.append({ ...event(seq), frame: "漢".repeat(1000) });
+        journal.flush();
+      }
+      const events = readAll(journal).filter((entry) => entry.kind === "event");
+      expect(events.length).toBeGreaterThan(20);
+      expect(events.length).toBeLessThanOrEqual(maxBytes / 3000);
+    });
+  });
+
+  it("leaves a gap in the place of everything that was purged, also for a later object", async () => {
+    await withSql((sql) => {
+      const journal = new Journal(sql, SESSION, MIB);
+      for (const one of [event(1), event(2)]) journal.append(one);
+      journal.flush();
+      journal.append(event(3));
+      journal.purge();
+      for (const one of [journal, new Journal(sql, SESSION, MIB)]) {
+        expect(seqsOf(readAll(one))).toEqual(["1-3"]);
+        expect([one.firstSeq, one.lastSeq, one.isEmpty]).toEqual([4, 3, true]);
+      }
+      journal.append(event(4));
+      expect([journal.firstSeq, journal.isEmpty]).toEqual([4, false]);
+      journal.delete();
+      expect(new Journal(sql, SESSION, MIB).lastSeq).toBe(0);
     });
   });
 

@@ -26,6 +26,7 @@ it("registers at once, with what the Fleet needs", async () => {
     capacity: 100,
     sessions: 0,
     free: 100,
+    gives_way: true,
     draining: false,
     version: "0.3.0",
     capabilities: pool.capabilities,
