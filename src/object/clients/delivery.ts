@@ -143,9 +143,9 @@ export class Delivery {
     let best = Number.NEGATIVE_INFINITY;
     let others = 0;
     for (const socket of this.sockets) {
-      const { window } = socket.state;
-      if (window === null) others += 1;
-      else best = Math.max(best, window - socket.inFlightBytes - socket.lag);
+      const { window, isAttached, own } = socket.state;
+      if (window !== null) best = Math.max(best, window - socket.inFlightBytes - socket.lag);
+      else if (isAttached || own.length > 0) others += 1;
     }
     for (const stream of this.#streams) best = Math.max(best, -stream.lag);
     if (best === Number.NEGATIVE_INFINITY) return this.#freeCredit;
