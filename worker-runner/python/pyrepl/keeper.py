@@ -32,22 +32,23 @@ _MOMENT_MS = 2
 class Keeper:
     """One session's keeper."""
 
-    def __init__(self, channel_path: str) -> None:
+    def __init__(self, state: SessionState, live: Live, channel_path: str) -> None:
         self._workspace = "."
-        self._ring = Ring()
         self._log = os.dup(2)
-        self._pipes = Pipes()
-        self._forker = Forker()
-        self._state = SessionState(channel_path, self._ring, self._pipes, self._forker)
+        state.open(channel_path)
+        self._state = state
+        self._live = live
+        self._ring = state.ring
+        self._pipes = state.pipes
+        self._forker = state.forker
         self._child_read, self._child_write = os.pipe()
         os.set_blocking(self._child_read, False)
         os.set_blocking(self._child_write, False)
         self._channel_path = channel_path
 
-    def run(self, token: str, preload: list[str], workspace: str, own_imports: frozenset[str]) -> NoReturn:
+    def run(self, token: str, preload: list[str], workspace: str) -> NoReturn:
         """Serve the runner until the connection ends; then kill every other process, and exit."""
         self._workspace = workspace
-        environment.set_up(self._state, own_imports)
         for name in preload:
             import_ahead(name, self._log)
         signal.signal(signal.SIGCHLD, _on_child)
@@ -112,12 +113,12 @@ class Keeper:
             self._ring.register(pid)
             return
         try:
-            live = self._become_live()
+            self._become_live()
         except BaseException:
             os._exit(70)
-        live.run(token)
+        self._live.run(token)
 
-    def _become_live(self) -> Live:
+    def _become_live(self) -> None:
         self._connection.close()
         os.close(self._log)
         signal.set_wakeup_fd(-1)
@@ -127,9 +128,8 @@ class Keeper:
         linux.die_with_parent(signal.SIGKILL)
         prepare_process()
         environment.activate(self._state, self._workspace)
-        live = make_live(self._state)
+        self._live.warm_up()
         gc.enable()
-        return live
 
     def _reap(self) -> None:
         """Report our processes that have ended; the unsent output of a live process goes first."""
@@ -281,17 +281,24 @@ def _read_token() -> str:
 def main(at_start: frozenset[str]) -> NoReturn:
     """Run the keeper as docs/channel.md describes; never returns. `at_start` names the modules that a bare Python imports."""
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # Descriptors inherited from the runner are not for user code.
-    own_imports = environment.prepare(at_start)
+    state, live = make_session(environment.prepare(at_start))
     preload = [name for name in os.environ.get("PYREPL_PRELOAD", "").split(",") if name]
-    _serve(preload, own_imports)
+    _serve(preload, state, live)
 
 
-def serve_warm(own_imports: frozenset[str]) -> NoReturn:
-    """Run the keeper in a process forked from the zygote, which has prepared the program and imported the modules already."""
-    _serve([], own_imports)
+def make_session(own_imports: frozenset[str]) -> tuple[SessionState, Live]:
+    """Return a session's state and loop, complete but for what its keeper makes."""
+    state = SessionState(Ring(), Pipes(), Forker())
+    environment.set_up(state, own_imports)
+    return state, make_live(state)
 
 
-def _serve(preload: list[str], own_imports: frozenset[str]) -> NoReturn:
+def serve_warm(state: SessionState, live: Live) -> NoReturn:
+    """Run the keeper in a process forked from the zygote, which has made the session and imported the modules already."""
+    _serve([], state, live)
+
+
+def _serve(preload: list[str], state: SessionState, live: Live) -> NoReturn:
     linux.set_dumpable(False)
     linux.forbid_core_dumps()
     linux.adopt_orphans()
@@ -306,4 +313,4 @@ def _serve(preload: list[str], own_imports: frozenset[str]) -> NoReturn:
     gc.disable()
     environ = os.environ
     workspace = os.path.realpath(environ.get("PYREPL_WORKSPACE", "."))
-    Keeper(environ["PYREPL_CHANNEL"]).run(token, preload, workspace, own_imports)
+    Keeper(state, live, environ["PYREPL_CHANNEL"]).run(token, preload, workspace)

@@ -33,6 +33,11 @@ class Live:
         self._state = state
         self._rehearsal = rehearsal
 
+    def warm_up(self) -> None:
+        """Rehearse in this process, a fresh fork of the keeper: then its first execution finds the pages written."""
+        if self._rehearsal is not None:
+            self._rehearsal.run()
+
     def run(self, token: str) -> None:
         """Serve the runner until the connection ends; never returns."""
         state = self._state
@@ -121,7 +126,7 @@ class Live:
 
 
 def make_live(state: SessionState) -> Live:
-    """Return the loop of a live process, rehearsed once; in a fresh fork of the keeper, before user code exists."""
+    """Return the loop of a live process, rehearsed once; before the keeper's first fork, or ahead of it in the zygote."""
     stand_in = stand_in_for(state)
     rehearsal = Rehearsal(state, stand_in, Live(stand_in).serve_one)
     rehearsal.run()

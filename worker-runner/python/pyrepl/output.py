@@ -50,8 +50,6 @@ class Output:
 
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
-        self._words = ring.words
-        self._data = ring.data
         self._plain = PlainOutput()
         self._state = _CLOSED
         self.is_armed = False
@@ -65,6 +63,8 @@ class Output:
     def start(self, connection: Connection, reader: PipeReader, pump: Pump) -> None:
         """Begin anew on `connection`, in a process that was just forked."""
         self.connection = connection
+        self._words = self._ring.words
+        self._data = self._ring.data
         self._ring.start(_getpid())
         self._used = 0
         self._base = 0

@@ -23,6 +23,9 @@ class Pipes:
 
     def __init__(self) -> None:
         self.ends: list[tuple[int, int]] = []
+
+    def open(self) -> None:
+        """Make the pipes, in the keeper before its first fork."""
         for stream in (1, 2):
             reading, writing = os.pipe()
             os.set_blocking(reading, False)

@@ -121,13 +121,15 @@ class Rehearsal:
         finally:
             near.close()
             far.close()
-        _touch(self._state)
+        if self._state.is_started:
+            _touch(self._state)
         return _clock() - started
 
     def _serve_on(self, near: Any, far: Any, timer: Timer) -> None:
         stand_in = self._stand_in
         connection = Connection(near)
-        stand_in.resume_on(connection, _IdleReader(self._state.output.reader), _IdlePump(timer))
+        reader = self._state.output.reader if self._state.is_started else None
+        stand_in.resume_on(connection, _IdleReader(reader), _IdlePump(timer))
         stand_in.executor.book = SourceBook()
         far.send(self._request)
         self._serve_one()
@@ -135,7 +137,10 @@ class Rehearsal:
 
 def stand_in_for(state: SessionState) -> SessionState:
     """Return a session state that shares nothing with `state` that an execution changes."""
-    stand_in = SessionState(state.channel_path, Ring(), state.pipes, state.forker)
+    ring = Ring()
+    # Not shared: the sessions of a zygote inherit it.
+    ring.open(is_shared=False)
+    stand_in = SessionState(ring, state.pipes, state.forker)
     stand_in_builtins = ModuleType("builtins")
     vars(stand_in_builtins).update(vars(builtins))
     stand_in.executor = Executor(stand_in.namespace, stand_in_builtins, stand_in.guard)

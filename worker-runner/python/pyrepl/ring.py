@@ -33,10 +33,16 @@ class Ring:
     __slots__ = ("_map", "data", "words")
 
     def __init__(self) -> None:
-        self._map = mmap.mmap(-1, _HEADER_BYTES + CAPACITY)
+        self.words = memoryview(b"")
+        self.data = memoryview(b"")
+
+    def open(self, *, is_shared: bool = True) -> None:
+        """Map the memory, in the keeper before its first fork."""
+        sharing = mmap.MAP_SHARED if is_shared else mmap.MAP_PRIVATE
+        self._map = mmap.mmap(-1, _HEADER_BYTES + CAPACITY, flags=sharing | mmap.MAP_ANONYMOUS)
         view = memoryview(self._map)
-        self.words: memoryview = view[:_HEADER_BYTES].cast("Q")
-        self.data: memoryview = view[_HEADER_BYTES:]
+        self.words = view[:_HEADER_BYTES].cast("Q")
+        self.data = view[_HEADER_BYTES:]
 
     def start(self, pid: int) -> None:
         """Empty the ring for the live process `pid`."""

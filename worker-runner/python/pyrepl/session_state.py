@@ -33,11 +33,14 @@ _getpid = os.getpid
 
 
 class SessionState:
-    """Made by the keeper; `start` is called in a live process, which is a fork of the keeper or a former snapshot."""
+    """Made by the keeper, or ahead of it by the zygote.
 
-    def __init__(self, channel_path: str, ring: Ring, pipes: Pipes, forker: Forker) -> None:
-        self.channel_path = channel_path
-        self.keeper_pid = _getpid()
+    `open` is called in the keeper, and `start` in a live process, which is a fork of the keeper or a former snapshot.
+    """
+
+    def __init__(self, ring: Ring, pipes: Pipes, forker: Forker) -> None:
+        self.channel_path = ""
+        self.keeper_pid = 0
         self.ring = ring
         self.forker = forker
         self.guard = Guard(ring.note_interrupts)
@@ -59,6 +62,18 @@ class SessionState:
         self.rehearsal_seconds = 0.0
         self.own_imports: frozenset[str] = frozenset()
         self._connection: Connection | None = None
+
+    def open(self, channel_path: str) -> None:
+        """Make what all processes of the session inherit, in the keeper."""
+        self.channel_path = channel_path
+        self.keeper_pid = _getpid()
+        self.ring.open()
+        self.pipes.open()
+
+    @property
+    def is_started(self) -> bool:
+        """Say whether this is a live process that has connected."""
+        return self._connection is not None
 
     @property
     def connection(self) -> Connection:

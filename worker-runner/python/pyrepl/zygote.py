@@ -21,7 +21,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from .live import Live
     from .sandbox_entry import Entry
+    from .session_state import SessionState
 
 _MAX_REQUEST_BYTES = 1 << 20
 _ENDED = 3
@@ -67,8 +69,9 @@ def main(at_start: frozenset[str]) -> NoReturn:
     signal.signal(signal.SIGCHLD, _on_child)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     seccomp_filter = bytes.fromhex(settings["filter"])
-    gc.collect()
     gc.disable()
+    session = keeper.make_session(own_imports)
+    gc.collect()
     gc.freeze()
     reports.send(ready=True, files=_source_files())
     poll = select.poll()
@@ -79,15 +82,15 @@ def main(at_start: frozenset[str]) -> NoReturn:
         if wake_read in events:
             _drain(wake_read)
         if 0 in events:
-            _fork_one(reports, seccomp_filter, own_imports)
+            _fork_one(reports, seccomp_filter, session)
         _report_ended(reports)
 
 
-def _fork_one(reports: _Reports, seccomp_filter: bytes, own_imports: frozenset[str]) -> None:
+def _fork_one(reports: _Reports, seccomp_filter: bytes, session: tuple[SessionState, Live]) -> None:
     pid = os.fork()
     if pid == 0:
         try:
-            _enter(reports, seccomp_filter, own_imports)
+            _enter(reports, seccomp_filter, session)
         finally:
             os._exit(1)
     _, status = os.waitpid(pid, 0)
@@ -97,7 +100,7 @@ def _fork_one(reports: _Reports, seccomp_filter: bytes, own_imports: frozenset[s
     reports.send(entered=code)
 
 
-def _enter(reports: _Reports, seccomp_filter: bytes, own_imports: frozenset[str]) -> None:
+def _enter(reports: _Reports, seccomp_filter: bytes, session: tuple[SessionState, Live]) -> None:
     """Read the request, join the sandbox, and fork the keeper there; never returns."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -120,7 +123,7 @@ def _enter(reports: _Reports, seccomp_filter: bytes, own_imports: frozenset[str]
     except BaseException as error:
         os.write(log, f"{type(error).__name__}: {error}\n".encode("utf-8", "replace"))
         os._exit(70)
-    keeper.serve_warm(own_imports)
+    keeper.serve_warm(*session)
 
 
 def _read_request() -> Any:
