@@ -122,6 +122,8 @@ class Resources(SessionCase):
 
     def test_leaves_no_descriptor_behind(self) -> None:
         count = "import os; len(os.listdir('/proc/self/fd'))"
+        # The first question of a thread opens a pipe that stays.
+        self.run_code("import threading\nt = threading.Thread(target=input); t.start(); t.join()", "x")
         before = self.run_code(count).value
         for _ in range(30):
             self.run_code("import threading\nt = threading.Thread(target=input); t.start(); t.join()", "x")
