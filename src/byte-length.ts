@@ -1,4 +1,4 @@
-/** Owns how long a text is in UTF-8, without making the bytes. */
+/** Owns the length of a text in UTF-8, counted without encoding the text. */
 
 /** Bytes of `text` in UTF-8; a lone surrogate counts as the three bytes of its replacement. */
 export function byteLength(text: string): number {
@@ -6,7 +6,7 @@ export function byteLength(text: string): number {
   for (let at = 0; at < text.length; at += 1) {
     const unit = text.charCodeAt(at);
     if (unit < 0x80) continue;
-    // Two units of a pair make four bytes together: two each.
+    // The two units of a surrogate pair make four bytes: two each.
     bytes += unit < 0x800 || (unit >= 0xd800 && unit <= 0xdfff && isPaired(text, at, unit)) ? 1 : 2;
   }
   return bytes;
@@ -19,7 +19,7 @@ function isPaired(text: string, at: number, unit: number): boolean {
   return isHigh ? other >= 0xdc00 && other <= 0xdfff : other >= 0xd800 && other < 0xdc00;
 }
 
-/** Whether `text` has more than `maxBytes` bytes; looks at its characters only where that can make a difference. */
+/** Whether `text` has more than `maxBytes` bytes. Counts its bytes only if its length does not decide. */
 export function isLongerThan(text: string, maxBytes: number): boolean {
   if (text.length > maxBytes) return true;
   return text.length * 3 > maxBytes && byteLength(text) > maxBytes;

@@ -67,18 +67,18 @@ export interface SessionCalls {
     cursor: number,
   ): Promise<Outcome<z.infer<typeof Completions>>>;
   isComplete(caller: Caller, session: SessionName, code: string): Promise<Outcome<z.infer<typeof Completeness>>>;
-  /** A runner says that there is news and no link. `unknown`: the object has given that incarnation up, and so should the runner. */
+  /** A runner has news and no link. `unknown`: the object no longer uses that incarnation, so the runner should end it. */
   ring(session: SessionName, key: string): Promise<"taken" | "unknown">;
 }
 
-/** Headers by which the front tells the object who opens a WebSocket; the front overwrites whatever the client sent. */
+/** Headers by which the front tells the object who opens a WebSocket. The front overwrites such headers of the client. */
 export const SOCKET_HEADERS = {
   /** As `encodeURIComponent` writes it, since a header holds Latin-1 only. */
   tenant: "x-pyrepl-tenant",
   clientId: "x-pyrepl-client-id",
   session: "x-pyrepl-session",
   requestId: "x-pyrepl-request-id",
-  /** The subprotocol that the object selects, where the client offered one. */
+  /** The subprotocol that the object selects, if the client offered one. */
   subprotocol: "x-pyrepl-subprotocol",
 } as const;
 

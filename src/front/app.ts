@@ -1,4 +1,4 @@
-/** Owns the route table, and what every answer of the front has in common: request id, origin, caller, problems. */
+/** Owns the route table, and the parts that every answer of the front has: request id, origin, caller, problems. */
 
 import { settingsOf } from "../env.ts";
 import { ProblemError } from "../problem.ts";

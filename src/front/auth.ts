@@ -11,7 +11,7 @@ import {
 import type { Settings } from "../env.ts";
 import { ProblemError } from "../problem.ts";
 
-/** The tenant of every caller where authentication is off. */
+/** The tenant of every caller if authentication is off. */
 const ANONYMOUS = "anonymous";
 export const SUBPROTOCOL = "pyrepl.v1";
 const BEARER_SUBPROTOCOL = "pyrepl.bearer.";
@@ -69,7 +69,7 @@ function isAboutToken(error: unknown): boolean {
   return error instanceof errors.JOSEError && !KEY_SET_FAILURES.includes(error.code);
 }
 
-/** The algorithm that the token asks for. @throws ProblemError for a token that is none, or that brings its own key. */
+/** The algorithm that the token names. @throws ProblemError if the text is not a token, or if the token brings its own key. */
 function algorithmOf(token: string): string | undefined {
   let header: ReturnType<typeof decodeProtectedHeader>;
   try {
@@ -120,7 +120,7 @@ export function asksForToken({ JWT_SECRET, JWKS_URL }: Settings): boolean {
 }
 
 /**
- * Establishes the tenant of a request: the token's `sub`, or `anonymous` where authentication is off.
+ * Establishes the tenant of a request: the token's `sub`, or `anonymous` if authentication is off.
  *
  * @throws ProblemError `unauthorized`; any other error means that the key set could not be fetched.
  */

@@ -1,4 +1,4 @@
-/** Owns what every route of the front knows about the request in hand: bindings, settings, request id and tenant. */
+/** Owns the context of a request in the front: bindings, settings, request id and tenant. */
 import type { Context } from "hono";
 import type { Bindings, Settings } from "../env.ts";
 

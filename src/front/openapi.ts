@@ -1,4 +1,4 @@
-/** Owns the document at /openapi.json: what the routes declare of themselves, under one head. */
+/** Owns the document at /openapi.json: the declarations of all routes, under one head. */
 import packageJson from "../../package.json" with { type: "json" };
 import type { FrontApp } from "./route.ts";
 
@@ -23,7 +23,7 @@ export function describeApi(app: FrontApp): ReturnType<FrontApp["getOpenAPI31Doc
       { name: "WebSocket", description: "All of it over one connection" },
       { name: "Service", description: "The service itself" },
     ],
-    // Needed where the edge is configured to authenticate, and ignored elsewhere.
+    // Needed if the edge is configured to authenticate; ignored otherwise.
     security: [{}, { [SCHEME]: [] }],
   });
 }

@@ -1,18 +1,18 @@
 /** Owns which web pages may call the API: the edge's own, and those of ALLOWED_ORIGINS; it also speaks CORS for them. */
 import { ProblemError } from "../problem.ts";
 
-const ALLOWED_METHODS = "GET, POST, DELETE, OPTIONS";
+const ALLOWED_METHODS = "GET, POST, PUT, DELETE, OPTIONS";
 const ALLOWED_HEADERS = "authorization, client-id, content-type, idempotency-key, last-event-id";
 const EXPOSED_HEADERS = "client-id, location, retry-after, x-request-id";
 const LOOPBACK = /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/;
 const PREFLIGHT_MAX_AGE_SECONDS = "600";
 
 /**
- * The origin of the page that calls, or null for a caller that is no web page.
+ * The origin of the calling page; null for a caller that is not a web page.
  *
  * @param allowed ALLOWED_ORIGINS, comma separated.
- * @param isLocal the edge serves this machine only, and asks for no token: a page that has reached it by a name which is not this
- *   machine's own was led here by its DNS, and is foreign although its origin seems to be ours.
+ * @param isLocal the edge serves this machine only, without tokens. A page that reached it under a foreign host name did so by
+ *   DNS rebinding, so the page is foreign although its origin equals the edge's own.
  * @throws ProblemError `origin_not_allowed`.
  */
 export function checkOrigin(
@@ -25,7 +25,7 @@ export function checkOrigin(
   const origins = allowed.split(",").map((entry) => entry.trim().replace(/\/+$/, ""));
   const isLedHere = isLocal && !LOOPBACK.test(own.hostname);
   if (origin === null) {
-    // A page's GET to its own origin says nothing of where it comes from.
+    // Browsers send no `Origin` header with a GET to the page's own origin.
     if (isLedHere && !origins.some((entry) => hostOf(entry) === own.host)) {
       throw new ProblemError({
         code: "origin_not_allowed",
@@ -35,7 +35,7 @@ export function checkOrigin(
     return null;
   }
   if (origin === own.origin && !isLedHere) return { origin, isForeign: false };
-  // A page without an origin of its own says `null`; an empty entry of the list must not match an empty header.
+  // A sandboxed page sends `null`. An empty entry of the list must not match an empty header.
   if (origin !== "null" && origin !== "" && origins.includes(origin)) return { origin, isForeign: true };
   throw new ProblemError({ code: "origin_not_allowed", detail: "Pages of this origin may not call this API." });
 }

@@ -19,7 +19,7 @@ export function problemResponse(
   return new Response(JSON.stringify(problem), { status: problem.status, headers });
 }
 
-/** The value of a call on the session object. @throws ProblemError with what the object answered. */
+/** The value of a call on the session object. @throws ProblemError if the object answered with a problem. */
 export function unwrap<T>(outcome: Outcome<T>): T {
   if (outcome.ok) return outcome.value;
   throw new ProblemError(outcome.problem);

@@ -50,7 +50,7 @@ export function addRoute(
   const route = createRoute(description);
   app.openAPIRegistry.registerPath(route);
   app.on(route.method.toUpperCase(), route.getRoutingPath(), (context) => {
-    // Who calls is looked at before what they say.
+    // The caller is checked before the request's content.
     if (route.path.startsWith(CLIENTS_PATHS)) clientOfRest(context.req.raw);
     return handler(context);
   });
@@ -118,5 +118,5 @@ export const COMMON_PROBLEMS: ProblemCode[] = [
   "internal",
 ];
 
-/** What can go wrong where the call needs the session's interpreter. */
+/** The problems of a call that needs the session's interpreter. */
 export const INTERPRETER_PROBLEMS: ProblemCode[] = ["session_limit", "runner_error", "no_runner", "pool_exhausted"];

@@ -25,7 +25,7 @@ async function askRunner(
       signal: AbortSignal.timeout(timeoutMs),
     });
   } catch {
-    // Whatever went wrong on the way, to the caller it means the same: no runner.
+    // Every failure means the same to the caller: no runner.
     return null;
   }
 }
@@ -63,7 +63,7 @@ export async function canTakeSession(env: Bindings): Promise<boolean> {
 }
 
 /**
- * What a runner says about itself, or null where there is none.
+ * What a runner says about itself; null if there is no runner.
  *
  * @throws ProblemError `runner_error`.
  */

@@ -1,6 +1,6 @@
 /** Owns the comparison of the secret that edge and runners share. */
 
-/** True where the request carries `secret` as its bearer token; takes the same time whatever the token is. */
+/** True if the request carries `secret` as its bearer token. The comparison takes the same time for every token. */
 export async function hasBearer(request: Request, secret: string): Promise<boolean> {
   const authorization = request.headers.get("authorization") ?? "";
   const given = /^Bearer +(\S+)$/i.exec(authorization)?.[1] ?? "";

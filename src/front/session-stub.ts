@@ -1,4 +1,4 @@
-/** Owns how the front reaches a client's Durable Object: its name, its calls, and what becomes of a call that breaks on the way. */
+/** Owns how the front reaches a client's Durable Object: the object's name, the calls on it, and the retry of a call that broke. */
 import { type Bindings, settingsOf } from "../env.ts";
 import type { Outcome } from "../problem.ts";
 import type { ClientId } from "../protocol/identity.ts";
@@ -7,7 +7,7 @@ import { clientOfRest } from "./client-of-request.ts";
 import type { FrontContext } from "./context.ts";
 import { unwrap } from "./problem-response.ts";
 
-/** The object may be evicted or replaced under a call; a new stub reaches its successor. */
+/** The object may be evicted or replaced during a call. A new stub reaches its successor. */
 const MAX_ATTEMPTS = 3;
 
 /** What a stub offers: the RPC methods and `fetch` (for WebSockets). */
@@ -19,7 +19,7 @@ export function sessionStub(env: Bindings, tenant: string, clientId: ClientId): 
   return env.CLIENT_SESSIONS.get(id) as unknown as SessionStub;
 }
 
-/** True where the platform says that the call may be made again: it broke before or while the object was replaced. */
+/** True if the platform says that the call may be repeated: it broke before or while the object was replaced. */
 function isRetryable(error: unknown): boolean {
   const flags = error as { retryable?: boolean; overloaded?: boolean } | null;
   return flags?.retryable === true && flags.overloaded !== true;
@@ -28,7 +28,7 @@ function isRetryable(error: unknown): boolean {
 /**
  * Makes one call on the caller's object. `call` may run more than once, so it must be safe to repeat.
  *
- * @throws ProblemError for what the object, or the caller's identity, is refused with.
+ * @throws ProblemError if the object answers with a problem, or if the request names no valid client.
  */
 export async function callSession<T>(
   context: FrontContext,

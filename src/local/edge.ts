@@ -37,7 +37,7 @@ const V8_FLAGS = "--expose-gc --max-old-space-size=512 --max-semi-space-size=2";
 /**
  * Builds and starts the edge, and waits until it answers.
  *
- * @throws StartError where it cannot be built or its configuration is wrong.
+ * @throws StartError if it cannot be built or its configuration is wrong.
  */
 export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const { port, stateDir, variables, log } = options;

@@ -16,7 +16,7 @@ export interface PortWish {
  * Makes sure that every port is free, and that no two are the same.
  *
  * @returns the ports, in the order of the wishes.
- * @throws StartError where one is taken.
+ * @throws StartError if one is in use.
  */
 export async function claimPorts(wishes: readonly PortWish[]): Promise<number[]> {
   const servers: Server[] = [];

@@ -41,7 +41,7 @@ export class RunnerProcess {
   /**
    * Starts it and waits until the edge knows it.
    *
-   * @throws StartError where it ends before that.
+   * @throws StartError if it ends before that.
    */
   start(): Promise<void> {
     this.#spawn();

@@ -23,7 +23,7 @@ const Variables = z.object({
 
 export type StartSettings = z.infer<typeof Variables>;
 
-/** A reason not to start that the user can do something about: what is wrong, and what to do. */
+/** A reason not to start that the user can fix: the message names the fault and the fix. */
 export class StartError extends Error {
   override name = "StartError";
 }

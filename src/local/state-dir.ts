@@ -11,7 +11,7 @@ export type Secrets = z.infer<typeof Secrets>;
 
 const FILE = "secrets.json";
 
-/** Makes the folder where it is missing and takes it for this process; the lock ends with the process, however that ends. */
+/** Creates the folder if it is missing, and locks it for this process. The lock ends with the process, however that ends. */
 export async function takeStateDir(path: string): Promise<void> {
   await mkdir(path, { recursive: true });
   // A socket in Linux's abstract namespace is no file: nothing is left behind that a later start would trip over.

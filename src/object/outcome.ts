@@ -2,7 +2,7 @@
 import { type Outcome, ProblemError, type ProblemInit } from "../problem.ts";
 import { LinkError, RequestFailed } from "./runner/runner-link.ts";
 
-/** What a caller learns of a failure; anything unforeseen is logged here, and told as `internal`. */
+/** The problem that a caller gets for an error. An unexpected error is logged here and answered as `internal`. */
 export function problemOf(error: unknown): ProblemInit {
   if (error instanceof ProblemError) return error.init;
   if (error instanceof RequestFailed) return { code: error.code, detail: error.message };
@@ -10,7 +10,7 @@ export function problemOf(error: unknown): ProblemInit {
     const retryAfter = error.retryAfter === undefined ? {} : { retryAfter: error.retryAfter };
     switch (error.fault) {
       case "pool_exhausted":
-        return { code: "pool_exhausted", detail: "Every interpreter is in use.", ...retryAfter };
+        return { code: "pool_exhausted", detail: "No interpreter became free in time.", ...retryAfter };
       case "unreachable":
       case "draining":
       case "not_found":
@@ -23,7 +23,7 @@ export function problemOf(error: unknown): ProblemInit {
         error.fault satisfies never;
     }
   }
-  console.error("unforeseen", error);
+  console.error("unexpected error", error);
   return { code: "internal", detail: "Something went wrong on our side." };
 }
 

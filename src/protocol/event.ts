@@ -5,7 +5,7 @@ import { CheckpointId, ExecutionId, Seq, Timestamp } from "./identity.ts";
 import { Restored } from "./restored.ts";
 import { CallId, EndedToolCall, ToolStatus } from "./tool.ts";
 
-/** In every event's `data`: the seed's message fields, and the execution that it belongs to. */
+/** In every event's `data`: the fields of every message, and the execution that the event belongs to. */
 const common = { id: z.string(), timestamp: Timestamp, execution_id: ExecutionId };
 
 export const MimeBundle = z.record(z.string(), z.string());
@@ -97,7 +97,7 @@ export const OutputTruncatedData = z.object({
 const ending = {
   /** In the first execution's ending after the session was brought back. */
   restored: Restored.optional(),
-  /** The files that the execution changed, where `report_files` asked for them; at most 200. */
+  /** The files that the execution changed, if `report_files` asked for them; at most 200. */
   files: z.array(FileChange).optional(),
   files_truncated: z.boolean().optional(),
   /** The tool calls that it made; at most 100. */

@@ -38,7 +38,7 @@ export const LinkRequest = z.discriminatedUnion("type", [
   LinkOpen,
   z.object({ type: z.literal("durable"), seq: Seq }),
   z.object({ type: z.literal("credit"), bytes: z.int().positive() }),
-  /** Output comes in frames of at most so many bytes from here on, as far as that can be done; 0 lifts the limit. */
+  /** From here on output frames have at most `bytes` bytes, as far as that is possible; 0 lifts the limit. */
   z.object({ type: z.literal("frame_limit"), bytes: z.int().nonnegative() }),
   /**
    * How much of each execution's output is of use while no client acknowledges: its first and its last bytes. The runner leaves out the
@@ -96,7 +96,7 @@ const status = {
   state: RunnerSessionState,
   last_seq: Seq,
   running: ExecutionId.nullable(),
-  /** When that began; null where nothing runs. */
+  /** When that began; null if nothing runs. */
   running_since: Timestamp.nullable(),
   queued: z.array(ExecutionId),
   pending_input: PendingInput.nullable(),
@@ -139,7 +139,7 @@ export const LinkReply = z.discriminatedUnion("type", [
     source: z.enum(["snapshot", "stored"]),
     missing: z.array(Missing),
   }),
-  /** `restore` with `blob: false` where the snapshot is gone. */
+  /** The answer to `restore` with `blob: false` if the snapshot is gone. */
   z.object({ type: z.literal("blob_required"), ref, checkpoint_id: CheckpointId }),
   z.object({ type: z.literal("failed"), ref, code: ProblemCode, detail: z.string() }),
   z.object({
@@ -198,7 +198,7 @@ export function encodeEventFrame(event: LinkEvent): string {
  * Takes an event frame of the link apart without parsing the client's part.
  *
  * @returns null for a frame that is no event (a `LinkReply`).
- * @throws SyntaxError where the header is malformed.
+ * @throws SyntaxError if the header is malformed.
  */
 export function decodeEventFrame(text: string): LinkEvent | null {
   if (text.charCodeAt(0) !== 0x5b) return null;

@@ -100,7 +100,7 @@ export const CancelledMessage = z.object({
 export const InterruptedMessage = z.object({
   type: z.literal("interrupted"),
   id,
-  /** The execution that got the signal; null where nothing ran. */
+  /** The execution that got the signal; null if nothing ran. */
   data: z.object({ execution_id: ExecutionId.nullable() }),
 });
 
@@ -113,7 +113,7 @@ export const CompletionsMessage = z.object({ type: z.literal("completions"), id,
 
 export const Completeness = z.object({
   status: z.enum(["complete", "incomplete", "invalid"]),
-  /** What the next line should begin with, where the code is incomplete. */
+  /** The indent of the next line, if the code is incomplete. */
   indent: z.string().optional(),
 });
 export const CompletenessMessage = z.object({ type: z.literal("completeness"), id, data: Completeness });

@@ -219,6 +219,7 @@ export interface ScriptedRunner {
 export async function startScriptedRunner(): Promise<ScriptedRunner> {
   const sessions = new Map<string, ScriptedSession>();
   const refusals = new Set<string>();
+  const singleRefusals = new Set<string>();
   const server: Server = createServer((request, response) => {
     answer(request, response).catch((error: unknown) => response.writeHead(500).end(String(error)));
   });
@@ -240,7 +241,7 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
         return;
       }
       const known = sessions.get(key);
-      const isRefused = refusals.has(request.object);
+      const isRefused = singleRefusals.delete(request.object) || refusals.has(request.object);
       if (isRefused || (known === undefined && !request.create)) {
         tell({ type: "refused", code: isRefused ? "pool_exhausted" : "not_found", detail: "scripted" });
         ws.close(1000);
@@ -446,6 +447,9 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
         return null;
       case "forget-snapshots":
         for (const session of meant) session.snapshots.clear();
+        return null;
+      case "refuse-once":
+        singleRefusals.add(body);
         return null;
       case "refuse":
         refusals.add(body);

@@ -25,7 +25,7 @@ const checkpointInPath = z.string().meta({ example: CHECKPOINT.checkpoint_id });
 const CheckpointPath = z.object({ id: checkpointInPath });
 const RestorePath = z.object({ checkpoint_id: checkpointInPath });
 
-/** The checkpoint that the path names; a name that none can have is one that does not exist. */
+/** The checkpoint that the path names. A name that no checkpoint can have is answered with `not_found`. */
 function checkpointOfPath(context: FrontContext, parameter: "id" | "checkpoint_id" = "id"): CheckpointId {
   const parsed = CheckpointId.safeParse(context.req.param(parameter));
   if (parsed.success) return parsed.data;

@@ -51,7 +51,7 @@ const eventStreams = {
   "application/x-ndjson": { schema: z.string(), example: EVENT_LINES },
 };
 
-/** The stream that the caller asks for, or null for plain JSON. */
+/** The format of the stream that the caller accepts; null for plain JSON. */
 function streamFormatOf(context: FrontContext): EventStreamFormat | null {
   const accept = (context.req.header("accept") ?? "").toLowerCase();
   const asked = accept.split(",").map((entry) => entry.split(";")[0]?.trim());
@@ -104,7 +104,7 @@ async function execute(context: FrontContext): Promise<Response> {
   const { wait } = readQuery(context.req.raw, WaitQuery);
   const { session: sessionOfQuery } = readQuery(context.req.raw, SessionQuery);
   const body = await readBody(context.req.raw, ExecuteBody, maxBodyBytes(context));
-  // The id is settled here, so that a call repeated after a broken one does not run the code twice.
+  // The id is fixed here, so that a call that is repeated after a broken one does not run the code twice.
   const id = newExecutionId(idOfExecute(context, body.id));
   const session = body.session ?? sessionOfQuery;
   const submitted = { ...body, id, ...(session === undefined ? {} : { session }) };

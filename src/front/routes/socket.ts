@@ -1,4 +1,4 @@
-/** Owns the WebSocket's entrance: it establishes who opens it and hands the socket to the client's object. */
+/** Owns the WebSocket endpoint: it identifies the client and passes the socket to the client's object. */
 import { z } from "@hono/zod-openapi";
 import { ProblemError } from "../../problem.ts";
 import { DEFAULT_SESSION } from "../../protocol/identity.ts";

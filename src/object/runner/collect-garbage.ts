@@ -1,10 +1,10 @@
-/** Owns when output that passed through is collected: workerd keeps what came over a WebSocket until a full collection, which Cloudflare's own limit brings about in time and a machine with much memory does not. */
+/** Owns when passed output is garbage collected. workerd keeps WebSocket messages until a full collection, which comes too late on a machine with much memory. */
 
 const COLLECT_EVERY_CHARS = 16 * 1024 * 1024;
 
 let passedChars = 0;
 
-/** Counts what a link brought, or was read to be put together; asks for a collection where the platform takes requests (`--expose-gc`, as `npm start` sets it). */
+/** Counts characters that a link brought or a view was made of. Starts a collection if the platform allows that (`npm start` sets `--expose-gc`). */
 export function notePassed(chars: number): void {
   passedChars += chars;
   if (passedChars < COLLECT_EVERY_CHARS) return;

@@ -211,11 +211,16 @@ export class Incarnations {
     const former = record.phase;
     const refusedBy: string[] = [];
     let refusal: LinkError | null = null;
+    let hasRetried = false;
     for (let placement = 0; placement < MAX_PLACEMENTS; placement += 1) {
       const placed = await placeRunner(stores.env, `${stores.ctx.id}:${record.name}`, refusedBy);
       if (typeof placed === "string") {
         if (placed === "full") refusal ??= new LinkError("pool_exhausted", "Every runner is full.");
-        break;
+        if (hasRetried || refusedBy.length === 0 || refusal?.fault !== "pool_exhausted") break;
+        // Many sessions that start at once can take longer than a runner lets one wait, though it has room for all of them.
+        hasRetried = true;
+        refusedBy.length = 0;
+        continue;
       }
       refusedBy.push(placed.id);
       const incarnation: Incarnation = {

@@ -45,7 +45,7 @@ export class Tools {
     return this.bindings;
   }
 
-  /** The tools of an execution: the session's, and its own, which come first where two have one Python name. */
+  /** The tools of an execution: the session's, and its own, which come first if two have one Python name. */
   forExecution({ tools: own = [], ...limits }: z.output<typeof ToolOptions>): ExecutionTools | null {
     const { stores, record } = this.#context;
     const tools = own.map(offeredTool);

@@ -82,7 +82,7 @@ export class CheckpointStore {
     await Promise.all([stored, piped]);
   }
 
-  /** The stored blob, once its signature is found to be right; null where it is gone, forged or another's. */
+  /** The stored blob, after its signature was checked; null if it is gone, forged or of another client. */
   async getBlob(owner: Owner, record: CheckpointRecord): Promise<ReadableStream | null> {
     if (!(await this.#isAuthentic(owner, record))) return null;
     const stored = await this.#options.bucket.get(this.#blobKey(record.session, record.id));

@@ -79,7 +79,7 @@ export class ExecutionTable {
   #codeBytes: number;
   #nextOrdinal: number;
 
-  /** @param maxCodeBytes what the code of all executions may come to before the oldest are forgotten. */
+  /** @param maxCodeBytes limits the code of all executions together; past it the oldest are deleted. */
   constructor(sql: SqlStorage, maxCodeBytes: number) {
     this.#sql = sql;
     this.#maxCodeBytes = maxCodeBytes;

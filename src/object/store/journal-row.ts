@@ -41,7 +41,7 @@ const GAP = -1;
 
 /**
  * Names of executions, then three numbers for each entry in order of seq: type, execution and length of the frame;
- * or -1, the number of missing events and what they had in characters. Seqs within a row have no hole.
+ * or -1, the number of missing events and their length in characters. Seqs within a row have no hole.
  */
 interface Heads {
   x: ExecutionId[];

@@ -46,7 +46,9 @@ export function openSocket(stores: ClientStores, cursor = 0): Ends {
   const { 0: client, 1: server } = new WebSocketPair();
   stores.ctx.acceptWebSocket(server);
   const texts: string[] = [];
-  client.addEventListener("message", (message) => texts.push(message.data as string));
+  client.addEventListener("message", (message) => {
+    texts.push(message.data as string);
+  });
   client.accept();
   const who = { tenant: "anonymous", clientId: "c" as ClientId, session: SESSION, requestId: "r", cursor };
   return {

@@ -146,6 +146,14 @@ describe("incarnations", () => {
       expect(calls).toEqual(["prepare", "new"]);
     }));
 
+  it("ask a runner that has room a second time after it refused", () =>
+    run(async (stores) => {
+      await control("refuse-once", clientId);
+      const { incarnations, calls } = setUp(stores);
+      expect((await incarnations.ensure()).isOpen).toBe(true);
+      expect(calls).toEqual(["prepare", "new"]);
+    }));
+
   it("say that every interpreter is in use if the only runner refuses", () =>
     run(async (stores) => {
       await control("refuse", clientId);
