@@ -8,6 +8,7 @@ import { FILTER_FD, NETWORK_FD, STATUS_FD } from "./descriptors.ts";
 import { killTree, residentBytesOf, sendSignal } from "./process-tree.ts";
 import type { Sandbox, SandboxExit, SandboxMemory } from "./sandbox-contract.ts";
 import { signalName } from "./signal-name.ts";
+import { markForSweeper } from "./sweeper.ts";
 
 export interface KeeperLaunch {
   command: string;
@@ -55,7 +56,7 @@ export class KeeperProcess implements Sandbox {
     this.#launch = launch;
     const child = spawn(launch.command, launch.args, {
       cwd: "/",
-      env: launch.env,
+      env: { ...launch.env, ...markForSweeper() },
       detached: true,
       stdio: descriptorsOf(launch),
     });
