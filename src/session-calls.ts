@@ -4,7 +4,7 @@ import type { Outcome } from "./problem.ts";
 import type { CheckpointId, ClientId, ExecutionId, MessageId, SessionName } from "./protocol/identity.ts";
 import type { ExecuteAccepted, ExecuteBody, Execution, ExecutionList } from "./protocol/rest.ts";
 import type { Checkpoint, Completeness, Completions, RestoreOutcome } from "./protocol/server-message.ts";
-import type { SessionList, SessionOverview } from "./protocol/session-resource.ts";
+import type { SessionBody, SessionList, SessionOverview, VariableList } from "./protocol/session-resource.ts";
 import type { ToolBindings, ToolDefinition, ToolResult } from "./protocol/tool.ts";
 
 /** Who is calling, established by the front; the object trusts it. */
@@ -56,6 +56,15 @@ export interface SessionCalls {
     clearExisting: boolean,
   ): Promise<Outcome<z.infer<typeof RestoreOutcome>>>;
   getSession(caller: Caller, session: SessionName): Promise<Outcome<SessionOverview>>;
+  /** Makes a session, or changes one. */
+  putSession(
+    caller: Caller,
+    session: SessionName,
+    body: SessionBody,
+  ): Promise<Outcome<{ isNew: boolean; overview: SessionOverview }>>;
+  /** `not_found` if the client has neither made nor used it. */
+  findSession(caller: Caller, session: SessionName): Promise<Outcome<SessionOverview>>;
+  listVariables(caller: Caller, session: SessionName): Promise<Outcome<VariableList>>;
   listSessions(caller: Caller): Promise<Outcome<z.infer<typeof SessionList>>>;
   interruptSession(caller: Caller, session: SessionName): Promise<Outcome<SessionOverview>>;
   resetSession(caller: Caller, session: SessionName): Promise<Outcome<SessionOverview>>;

@@ -18,13 +18,13 @@ async function run(config: RunnerConfig, log: Logger): Promise<void> {
   const left = await removeLeftFolders();
   if (left > 0) log.info({ folders: left }, "removed the folders of a killed runner");
   const prepared = await startServicePool(config, packageJson.version, metrics.hooks, (message) => log.warn(message));
-  const { pool, choice, capabilities, close } = prepared;
+  const { pool, environments, choice, capabilities, close } = prepared;
   if (choice.isWarning) log.warn(choice.detail);
   if (choice.zygoteProblem !== null) log.warn(`each interpreter starts by itself: ${choice.zygoteProblem}`);
   let service: RunnerService;
   try {
     const onRegistered = () => process.send?.("registered");
-    service = await startRunnerService({ config, pool, capabilities, metrics, log, onRegistered });
+    service = await startRunnerService({ config, pool, capabilities, environments, metrics, log, onRegistered });
   } catch (error) {
     await close();
     throw error;

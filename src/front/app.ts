@@ -13,6 +13,7 @@ import { addExecutionRoutes } from "./routes/executions.ts";
 import { addInternalRoutes } from "./routes/internal.ts";
 import { addPageRoutes } from "./routes/pages.ts";
 import { addServiceRoutes } from "./routes/service.ts";
+import { addSessionResourceRoutes } from "./routes/session-resources.ts";
 import { addSessionRoutes } from "./routes/sessions.ts";
 import { addSocketRoute } from "./routes/socket.ts";
 import { addToolRoutes } from "./routes/tools.ts";
@@ -98,6 +99,7 @@ export function buildApp(): FrontApp {
   addSessionRoutes(app);
   addCheckpointRoutes(app);
   addToolRoutes(app);
+  addSessionResourceRoutes(app);
   addSocketRoute(app);
   addServiceRoutes(app);
   addInternalRoutes(app);

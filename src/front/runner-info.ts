@@ -13,7 +13,7 @@ const READY_TIMEOUT_MS = 1000;
 const MAX_ASKED = 2;
 
 /** The answer of a runner, or null if it does not answer. */
-async function askRunner(
+export async function askRunner(
   url: string,
   path: string,
   token: string,

@@ -4,6 +4,7 @@ import type { Bindings } from "../env.ts";
 import { notFound, ProblemError } from "../problem.ts";
 import type { CheckpointId, ClientId, ExecutionId, SessionName } from "../protocol/identity.ts";
 import { DEFAULT_SESSION } from "../protocol/identity.ts";
+import type { SessionBody } from "../protocol/session-resource.ts";
 import type { ToolDefinition, ToolResult } from "../protocol/tool.ts";
 import { type Caller, type EventStreamFormat, type SessionCalls, SOCKET_HEADERS } from "../session-calls.ts";
 import { ClientSocket } from "./clients/client-socket.ts";
@@ -15,6 +16,7 @@ import { ClientStores } from "./session/client-stores.ts";
 import { pageOf, viewOf } from "./session/execution-view.ts";
 import type { NamedSession } from "./session/named-session.ts";
 import { overviewOf, overviewOfUnused } from "./session/overview.ts";
+import { exists, putSession } from "./session/session-resource.ts";
 import { SessionBook } from "./session-book.ts";
 import { SocketMessages } from "./socket-messages.ts";
 import { checkpointOf, isListed } from "./store/checkpoint-store.ts";
@@ -217,6 +219,26 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
 
   async getSession(caller: Caller, name: SessionName) {
     return this.#call(caller, () => this.#overviewOf(name));
+  }
+
+  async putSession(caller: Caller, name: SessionName, body: SessionBody) {
+    return this.#call(caller, async () => {
+      const session = this.#book.use(name);
+      const isNew = await putSession(session, body).finally(() => session.context.unclaim());
+      return { isNew, overview: await overviewOf(session) };
+    });
+  }
+
+  async findSession(caller: Caller, name: SessionName) {
+    return this.#call(caller, () => {
+      const session = this.#book.find(name);
+      if (session === null || !exists(session)) throw notFound("session");
+      return overviewOf(session);
+    });
+  }
+
+  async listVariables(caller: Caller, name: SessionName) {
+    return this.#call(caller, () => actions.listVariables(this.#book.use(name)));
   }
 
   async listSessions(caller: Caller) {

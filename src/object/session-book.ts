@@ -5,6 +5,7 @@ import type { SessionName } from "../protocol/identity.ts";
 import { ClientSocket } from "./clients/client-socket.ts";
 import { type ClientStores, logFailure } from "./session/client-stores.ts";
 import { NamedSession } from "./session/named-session.ts";
+import { exists } from "./session/session-resource.ts";
 import { newSession } from "./store/session-table.ts";
 
 const RETRY_MS = 60_000;
@@ -101,7 +102,7 @@ export class SessionBook {
       try {
         const lives = session.idle.dueAtMs > Date.now() || (await session.idle.lookAfter());
         if (!lives) this.#replace(session);
-        else if (session.context.record.phase !== "new") lookAgainAt(session.idle.dueAtMs);
+        else if (exists(session)) lookAgainAt(session.idle.dueAtMs);
       } catch (error) {
         // A failure of one session must not keep the others from being looked after.
         logFailure(error);

@@ -29,6 +29,7 @@ const USING: ReadonlySet<ClientMessage["type"]> = new Set([
   "restore",
   "complete",
   "is_complete",
+  "variables",
 ]);
 
 type Message<T extends ClientMessage["type"]> = Extract<ClientMessage, { type: T }>;
@@ -153,6 +154,10 @@ export class SocketMessages {
       case "is_complete":
         return actions.isComplete(session, message.code).then((data) => {
           socket.send(frameOf({ type: "completeness", id: message.id, data }));
+        });
+      case "variables":
+        return actions.listVariables(session).then((data) => {
+          socket.send(frameOf({ type: "variables", id: message.id, data }));
         });
       case "tools":
         socket.send(frameOf({ type: "tools", id: message.id, data: session.tools.define(message.tools) }));

@@ -1,6 +1,7 @@
 /** Owns every message that a client sends over the WebSocket (protocol, section 4). */
 import { z } from "zod";
 import { CheckpointId, ExecutionId, MessageId } from "./identity.ts";
+import { VariablesMessage } from "./session-resource.ts";
 import { ToolDefinitions, ToolOptions, ToolResultMessage } from "./tool.ts";
 
 /** What happens to the session's state when an execution ends. */
@@ -89,6 +90,7 @@ export const ClientMessage = z.discriminatedUnion("type", [
   IsCompleteMessage,
   ToolsMessage,
   ToolResultMessage,
+  VariablesMessage,
   PingMessage,
 ]);
 export type ClientMessage = z.infer<typeof ClientMessage>;

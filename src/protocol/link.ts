@@ -6,6 +6,7 @@ import { EventType } from "./event.ts";
 import { CheckpointId, ExecutionId, Seq, SessionName, Timestamp } from "./identity.ts";
 import { ProblemCode } from "./problem.ts";
 import { Completeness, Completions } from "./server-message.ts";
+import { VariableList } from "./session-resource.ts";
 import { Missing, PendingInput, PendingToolCall } from "./session-state.ts";
 import { CallId, OfferedTool, ToolFailure } from "./tool.ts";
 
@@ -30,6 +31,8 @@ export const LinkOpen = z.object({
   create: z.boolean(),
   /** Bytes of event frames that the runner may send at first. */
   credit: z.int().nonnegative(),
+  /** Absent: `default`. */
+  environment: z.string().max(64).optional(),
   /** Where the runner rings when there is news and no link. */
   object: z.string(),
 });
@@ -74,6 +77,9 @@ export const LinkRequest = z.discriminatedUnion("type", [
   z.object({ type: z.literal("reset"), ref }),
   z.object({ type: z.literal("complete"), ref, code: z.string(), cursor: z.int().nonnegative() }),
   z.object({ type: z.literal("is_complete"), ref, code: z.string() }),
+  z.object({ type: z.literal("variables"), ref }),
+  /** All environment variables of the session; each execution that is sent later finds them. */
+  z.object({ type: z.literal("env"), values: z.record(z.string(), z.string()) }),
   /** Answered by `checkpoint_taken` once the runner holds the blob; the edge then fetches it over HTTP. */
   z.object({ type: z.literal("checkpoint"), ref, checkpoint_id: CheckpointId }),
   /** Needs the snapshot (`blob: false`) or a blob that was PUT before (`blob: true`). */
@@ -122,6 +128,7 @@ export const LinkReply = z.discriminatedUnion("type", [
   z.object({ type: z.literal("done"), ref, execution_id: ExecutionId.nullable().optional() }),
   z.object({ type: z.literal("completions"), ref, data: Completions }),
   z.object({ type: z.literal("completeness"), ref, data: Completeness }),
+  z.object({ type: z.literal("variables"), ref, data: VariableList }),
   z.object({
     type: z.literal("checkpoint_taken"),
     ref,

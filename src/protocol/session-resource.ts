@@ -18,6 +18,10 @@ export const EnvName = z
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "must be 1 to 128 letters, digits or underscores, and begin with no digit")
   .refine((name) => !SANDBOX_NAMES.test(name), "must not be a name that the sandbox sets itself");
 
+/** The environment of a session that names none, which every runner has. */
+export const DEFAULT_ENVIRONMENT = "default";
+const MAX_IDLE_SECONDS = 24 * 3600;
+
 /** Variables to set; null removes one. */
 export const EnvPatch = z.record(
   EnvName,
@@ -33,7 +37,7 @@ export const SessionBody = z.object({
   environment: EnvironmentName.optional(),
   env: EnvPatch.optional(),
   /** Seconds without a sign of life until the session is suspended. */
-  idle_seconds: z.number().positive().optional(),
+  idle_seconds: z.number().positive().max(MAX_IDLE_SECONDS).optional(),
 });
 export type SessionBody = z.infer<typeof SessionBody>;
 
@@ -57,17 +61,17 @@ export const SessionOverview = z.object({
   memory: z.object({ resident_bytes: z.int().nullable(), limit_bytes: z.int().nullable() }),
   runner: z.object({ id: z.string(), version: z.string() }).nullable(),
   /** Name of its Python environment. */
-  environment: z.string().optional(),
+  environment: z.string(),
   /** Names of its environment variables; their values are in no answer. */
-  env_names: z.array(z.string()).optional(),
+  env_names: z.array(z.string()),
   /** The state could not be stored, so the session keeps its interpreter. Absent after a success. */
   save_failed: z.object({ attempts: z.int().positive(), at: Timestamp, next_attempt_at: Timestamp }).optional(),
   /** The newest state in the store, and whether nothing has changed since. */
-  saved: z.object({ at: Timestamp, is_current: z.boolean() }).nullable().optional(),
+  saved: z.object({ at: Timestamp, is_current: z.boolean() }).nullable(),
   /** Executions whose state before can be brought back, newest first. */
-  undo: z.array(ExecutionId).optional(),
+  undo: z.array(ExecutionId),
   /** Requirements installed in it. */
-  packages: z.array(z.string()).optional(),
+  packages: z.array(z.string()),
 });
 export type SessionOverview = z.infer<typeof SessionOverview>;
 

@@ -28,7 +28,6 @@ import server from "./golden/server.json" with { type: "json" };
 
 const ClientMessage = z.discriminatedUnion("type", [
   ...BuiltClientMessage.options,
-  resource.VariablesMessage,
   branch.UndoMessage,
   branch.BranchMessage,
 ]);

@@ -149,11 +149,11 @@ overview = record(
     memory=record(resident_bytes=maybe(integer(0)), limit_bytes=maybe(integer(0))),
     runner=maybe(record(id=text, version=text)),
     pending_tool_calls=many(tool.pending_call),
-    environment=(text,),
-    env_names=(many(text),),
-    saved=(maybe(resource.saved),),
-    undo=(many(identifier),),
-    packages=(many(text),),
+    environment=text,
+    env_names=many(text),
+    saved=maybe(resource.saved),
+    undo=many(identifier),
+    packages=many(text),
 )
 branch_outcome = record(
     **{"session": overview, "from": session_name, "checkpoint_id": checkpoint_id, "missing": many(missing)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import resource_shapes as resource
 import tool_shapes as tool
 from contract_shapes import (
     checkpoint_id,
@@ -32,6 +33,7 @@ from shape import (
     one_of,
     record,
     sized,
+    table,
     text,
 )
 
@@ -59,7 +61,16 @@ def _event_header(value: Any, path: str) -> list[str]:
 
 REQUEST = by_type(
     {
-        "open": _frame("open", session=session_name, after=seq, base=seq, create=flag, credit=integer(0), object=text),
+        "open": _frame(
+            "open",
+            session=session_name,
+            after=seq,
+            base=seq,
+            create=flag,
+            credit=integer(0),
+            object=text,
+            environment=(text,),
+        ),
         "durable": _frame("durable", seq=seq),
         "credit": _frame("credit", bytes=integer(1)),
         "frame_limit": _frame("frame_limit", bytes=integer(0)),
@@ -76,6 +87,9 @@ REQUEST = by_type(
             _frame("tool_result", ref=ref, call_id=identifier, value=(anything,), error=(tool.failure,))
         ),
         "input_response": _frame("input_response", ref=ref, input_id=text, value=maybe(text)),
+        "stay": _frame("stay"),
+        "variables": _frame("variables", ref=ref),
+        "env": _frame("env", values=table(text)),
         "cancel": _frame("cancel", ref=ref, execution_id=identifier),
         "interrupt": _frame("interrupt", ref=ref),
         "reset": _frame("reset", ref=ref),
@@ -110,6 +124,7 @@ REPLY = by_type(
         "started": _frame("started", execution_id=identifier, started_at=number),
         "session": _frame("session", state=one_of("ready", "busy", "restored", "reset", "ended"), reason=text),
         "done": _frame("done", ref=ref, execution_id=(maybe(identifier),)),
+        "variables": _frame("variables", ref=ref, data=resource.variables),
         "completions": _frame("completions", ref=ref, data=completions),
         "completeness": _frame("completeness", ref=ref, data=completeness),
         "checkpoint_taken": _frame(

@@ -44,6 +44,7 @@ class ScriptedSession {
   toolResults: { call_id: string; value?: unknown; error?: unknown }[] = [];
   /** Takes no answers to tool calls, as if they were lost on the way. */
   isDeaf = false;
+  env: Record<string, string> = {};
   #inputs = 0;
   #calls = 0;
 
@@ -359,6 +360,12 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
       case "drop_checkpoint":
         session.snapshots.delete(request.checkpoint_id);
         return;
+      case "variables":
+        tell({ type: "variables", ref: request.ref, data: { variables: [], truncated: false } });
+        return;
+      case "env":
+        session.env = request.values;
+        return;
       case "status":
         tell({
           type: "status",
@@ -411,10 +418,11 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
     const meant = [...sessions.values()].filter((session) => session.object === body || session.key === body);
     switch (command) {
       case "sessions":
-        return meant.map(({ key, links, durable, ran, ring, state, credit, link, offered, toolResults }) => ({
+        return meant.map(({ key, links, durable, ran, ring, state, credit, link, offered, toolResults, env }) => ({
           key,
           offered,
           toolResults,
+          env,
           links,
           durable,
           ran,

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { MimeBundle, StreamName } from "../../src/protocol/event.ts";
 import { Completeness, Completions, Missing } from "../../src/protocol/server-message.ts";
+import { VariableList } from "../../src/protocol/session-resource.ts";
 import type { OfferedTool, ToolFailure } from "../../src/protocol/tool.ts";
 import { ChannelViolation } from "./framing.ts";
 import { assertCheapJson } from "./json-cost.ts";
@@ -131,6 +132,7 @@ export const LiveMessage = z.discriminatedUnion("type", [
   z.object({ type: z.literal("reaped"), id, pids: z.array(pid) }),
   Completions.extend({ type: z.literal("completions"), id }),
   Completeness.extend({ type: z.literal("completeness"), id }),
+  VariableList.extend({ type: z.literal("variables"), id }),
   z.object({ type: z.literal("loaded"), id, restored: z.array(z.string()), missing: z.array(Missing) }),
   z.object({
     type: z.literal("load_failed"),
@@ -156,6 +158,9 @@ export const SerializerMessage = z.discriminatedUnion("type", [
 ]);
 export type SerializerMessage = z.infer<typeof SerializerMessage>;
 
+/** Environment variables that the client keeps for the session; null removes one. */
+export type SessionEnv = Readonly<Record<string, string | null>>;
+
 /** The tools that an execution may call. */
 export interface OfferedTools {
   tools: readonly OfferedTool[];
@@ -176,7 +181,7 @@ export type RunnerMessage =
   | { type: "signal"; id: string; pid: number; signal: number }
   | { type: "sweep"; id: string; keep: number[] }
   | { type: "interrupts"; id: string }
-  | ({ type: "execute"; execution_id: string; code: string } & Partial<OfferedTools>)
+  | ({ type: "execute"; execution_id: string; code: string; env?: SessionEnv } & Partial<OfferedTools>)
   | { type: "input_response"; input_id: string; value: string | null }
   | ToolAnswer
   | { type: "snapshot"; id: string; token: string; drop: number[]; max_resident_bytes?: number }
@@ -184,6 +189,7 @@ export type RunnerMessage =
   | { type: "reap"; id: string; drop: number[] }
   | { type: "complete"; id: string; code: string; cursor: number }
   | { type: "is_complete"; id: string; code: string }
+  | { type: "variables"; id: string }
   | { type: "load"; id: string; clear_existing: boolean }
   | { type: "serialize"; id: string; token: string; max_blob_bytes: number; max_workspace_bytes: number }
   | { type: "exit" };

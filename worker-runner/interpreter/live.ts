@@ -9,6 +9,7 @@ import {
   type MessageOf,
   type OfferedTools,
   parseMessage,
+  type SessionEnv,
   type ToolAnswer,
 } from "../channel/message.ts";
 import type { ProcessExit } from "./keeper.ts";
@@ -81,11 +82,22 @@ export class Live {
   }
 
   /** Sends code. `listener` gets every message of it. */
-  execute(executionId: string, code: string, offered: OfferedTools | null, listener: ExecutionListener): void {
+  execute(
+    executionId: string,
+    code: string,
+    { offered, env }: { offered: OfferedTools | null; env: SessionEnv | null },
+    listener: ExecutionListener,
+  ): void {
     this.#allowance = 0;
     this.#execution = listener;
     this.executions += 1;
-    this.#connection.send({ type: "execute", execution_id: executionId, code, ...offered });
+    this.#connection.send({
+      type: "execute",
+      execution_id: executionId,
+      code,
+      ...offered,
+      ...(env === null ? {} : { env }),
+    });
   }
 
   answerTool(answer: ToolAnswer): void {
@@ -130,6 +142,12 @@ export class Live {
   isComplete(code: string, deadlineMs: number): Promise<MessageOf<"completeness">> {
     return this.#ask(["completeness"], deadlineMs, (id) => {
       this.#connection.send({ type: "is_complete", id, code });
+    });
+  }
+
+  variables(deadlineMs: number): Promise<MessageOf<"variables">> {
+    return this.#ask(["variables"], deadlineMs, (id) => {
+      this.#connection.send({ type: "variables", id });
     });
   }
 

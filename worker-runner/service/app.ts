@@ -6,6 +6,7 @@ import type { RunnerCapabilities } from "../../src/protocol/capabilities.ts";
 import { CheckpointId } from "../../src/protocol/identity.ts";
 import { SessionKey } from "../../src/protocol/link.ts";
 import { PROBLEMS, type ProblemCode } from "../../src/protocol/problem.ts";
+import type { EnvironmentList } from "./environments.ts";
 import { BlobRefused } from "./hosted/receive-blob.ts";
 import type { SessionRegistry } from "./hosted/session-registry.ts";
 import type { Logger } from "./log.ts";
@@ -19,6 +20,7 @@ export interface AppOptions {
   /** Whether a new session would be accepted. */
   isReady: () => boolean;
   capabilities: RunnerCapabilities;
+  environments: EnvironmentList;
   checkpointMaxBytes: number;
   log: Logger;
 }
@@ -40,6 +42,7 @@ export function createApp(options: AppOptions): Hono {
     return next();
   });
   app.get("/v1/capabilities", (c) => c.json(options.capabilities));
+  app.get("/v1/environments", async (c) => c.json({ environments: await options.environments.describe() }));
 
   app.delete("/v1/sessions/:key", async (c) => {
     const key = SessionKey.safeParse(c.req.param("key"));

@@ -18,6 +18,31 @@ const list = z
   .transform((text) => text.split(",").map((item) => item.trim()))
   .transform((items) => items.filter((item) => item !== ""));
 
+const ENVIRONMENT = /^(?<name>[A-Za-z0-9][A-Za-z0-9._-]{0,63})=(?<python>[^:]+)(?::(?<preload>.*))?$/;
+const environments = z
+  .string()
+  .default("")
+  .transform((text, context) => {
+    const entries = text.split(";").map((entry) => entry.trim());
+    const parsed = entries.filter((entry) => entry !== "").map((entry) => ENVIRONMENT.exec(entry)?.groups);
+    const names = ["default", ...parsed.map((entry) => entry?.name)];
+    if (parsed.includes(undefined) || new Set(names).size < names.length) {
+      context.addIssue({
+        code: "custom",
+        message: "must be name=command[:module,module];… with names apart, and none of them default",
+      });
+      return z.NEVER;
+    }
+    return parsed.map((entry) => ({
+      name: entry?.name ?? "",
+      python: entry?.python?.trim() ?? "",
+      preload: (entry?.preload ?? "")
+        .split(",")
+        .map((item) => item.trim())
+        .filter((item) => item !== ""),
+    }));
+  });
+
 const Variables = z.object({
   /** 0: any free port; the log names it. */
   RUNNER_PORT: port.default(8788),
@@ -42,6 +67,8 @@ const Variables = z.object({
   PYTHON: z.string().default("python3"),
   /** Modules that are imported in advance, separated by commas. */
   PRELOAD: list,
+  /** Further Pythons: `name=command`, or `name=command:module,module` to import modules in advance; separated by semicolons. */
+  ENVIRONMENTS: environments,
   /** Whether interpreters are forked from a process that has Python and the modules loaded; 0: each starts by itself. */
   ZYGOTE: flag.default(true),
   SANDBOX: z.enum(["auto", "bwrap", "none"], { error: "must be auto, bwrap or none" }).default("auto"),

@@ -5,6 +5,7 @@ import { makeTempFolder } from "../temp-folder.ts";
 import { createApp } from "./app.ts";
 import type { RunnerConfig } from "./config.ts";
 import { createEdgeCalls } from "./edge-calls.ts";
+import { type EnvironmentList, environmentsOf } from "./environments.ts";
 import { freePlaces } from "./free-places.ts";
 import { HeartbeatSender } from "./heartbeat.ts";
 import { SessionRegistry, type SessionSource } from "./hosted/session-registry.ts";
@@ -37,6 +38,7 @@ export interface RunnerServiceOptions {
   config: RunnerConfig;
   pool: ServicePool;
   capabilities: RunnerCapabilities;
+  environments: EnvironmentList;
   /** The pool and its sessions report to its hooks. */
   metrics: Metrics;
   log: Logger;
@@ -50,7 +52,7 @@ export interface RunnerServiceOptions {
  * @throws the server's error, for example `EADDRINUSE`.
  */
 export async function startRunnerService(options: RunnerServiceOptions): Promise<RunnerService> {
-  const { config, pool, capabilities, metrics, log, onRegistered } = options;
+  const { config, pool, capabilities, environments, metrics, log, onRegistered } = options;
   const { version } = capabilities;
   const spoolDir = await makeTempFolder("spool");
   const edge = config.EDGE_URL === undefined ? null : createEdgeCalls(config.EDGE_URL, config.RUNNER_TOKEN);
@@ -80,6 +82,7 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
     isReady: () =>
       pool.isReady && !registry.isDraining && (registry.size < config.POOL_MAX_SESSIONS || registry.canMakeRoom),
     capabilities,
+    environments,
     checkpointMaxBytes: config.CHECKPOINT_MAX_BYTES,
     log,
   });
@@ -107,6 +110,7 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
             version,
             capabilities,
             gives_way: true,
+            environments: environmentsOf(config).map((environment) => environment.name),
             free: freePlaces(config.POOL_MAX_SESSIONS - registry.size),
             ...(config.REGION === undefined ? {} : { region: config.REGION }),
           }),

@@ -1,5 +1,6 @@
 /** Owns starting the pool from the runner's settings, and describing what it can do. */
 import type { RunnerCapabilities } from "../../src/protocol/capabilities.ts";
+import { EnvironmentPools } from "../pool/environment-pools.ts";
 import { SessionPool } from "../pool/session-pool.ts";
 import { findPythonHome } from "../sandbox/python-home.ts";
 import { chooseSandbox, type SandboxChoice } from "../sandbox/sandbox-mode.ts";
@@ -8,13 +9,15 @@ import type { MetricsHooks } from "../session/metrics-hooks.ts";
 import { type SessionOptions, settleOptions } from "../session/session-options.ts";
 import { describeCapabilities } from "./capabilities.ts";
 import type { RunnerConfig } from "./config.ts";
+import { EnvironmentList, environmentsOf } from "./environments.ts";
 
 const MIB = 1024 * 1024;
 
 const OLDEST_PYTHON = [3, 11] as const;
 
 export interface PreparedPool {
-  pool: SessionPool;
+  pool: EnvironmentPools;
+  environments: EnvironmentList;
   /** How sessions are isolated, for the log. */
   choice: SandboxChoice;
   capabilities: RunnerCapabilities;
@@ -35,7 +38,7 @@ export async function startServicePool(
   metrics: MetricsHooks,
   warn: (message: string) => void = () => undefined,
 ): Promise<PreparedPool> {
-  await refuseOldPython(config.PYTHON);
+  for (const { python } of environmentsOf(config)) await refuseOldPython(python);
   const zygotes = new Zygotes((reason) => warn(`an interpreter starts by itself: ${reason}`));
   try {
     return await startPool(config, version, metrics, zygotes);
@@ -51,6 +54,7 @@ async function startPool(
   metrics: MetricsHooks,
   zygotes: Zygotes,
 ): Promise<PreparedPool> {
+  const environments = environmentsOf(config);
   const options = sessionOptions(config, metrics);
   const { sandbox } = settleOptions(options).interpreter;
   const choice = await chooseSandbox({
@@ -71,19 +75,26 @@ async function startPool(
       checkpoint_bytes: config.CHECKPOINT_MAX_BYTES,
     },
   });
-  const pool = new SessionPool({
-    ...options,
-    startSandbox: choice.startSandbox,
-    minIdle: config.POOL_MIN_IDLE,
-    maxSessions: config.POOL_MAX_SESSIONS,
-    acquireDeadlineMs: config.POOL_ACQUIRE_SECONDS * 1000,
+  const pools = environments.map(({ name, python, preload }, index) => {
+    const pool = new SessionPool({
+      ...options,
+      python,
+      preload,
+      startSandbox: choice.startSandbox,
+      // Others than the default one keep a single interpreter ready.
+      minIdle: index === 0 ? config.POOL_MIN_IDLE : Math.min(1, config.POOL_MIN_IDLE),
+      maxSessions: config.POOL_MAX_SESSIONS,
+      acquireDeadlineMs: config.POOL_ACQUIRE_SECONDS * 1000,
+    });
+    return [name, pool] as const;
   });
+  const pool = new EnvironmentPools(new Map(pools), config.POOL_MAX_SESSIONS);
   await pool.start();
   const close = async () => {
     await pool.shutdown();
     await zygotes.close();
   };
-  return { pool, choice, capabilities, close };
+  return { pool, environments: new EnvironmentList(environments), choice, capabilities, close };
 }
 
 /** Checked here, because an older Python would fail with a syntax error. */

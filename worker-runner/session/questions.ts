@@ -1,6 +1,7 @@
 /** Owns questions to the interpreter that do not change its state: completion, and whether code is complete. */
 import type { z } from "zod";
 import type { Completeness, Completions } from "../../src/protocol/server-message.ts";
+import type { VariableList } from "../../src/protocol/session-resource.ts";
 import type { Live } from "../interpreter/live.ts";
 import { SessionError } from "./session-error.ts";
 import type { SessionSettings } from "./session-options.ts";
@@ -32,6 +33,12 @@ export class Questions {
   async isComplete(code: string): Promise<z.infer<typeof Completeness>> {
     const { status, indent } = await this.#ask(code, (live, deadlineMs) => live.isComplete(code, deadlineMs));
     return indent === undefined ? { status } : { status, indent };
+  }
+
+  /** @throws SessionError `deadline`, `ended`, `queue_full`. */
+  async variables(): Promise<VariableList> {
+    const { variables, truncated } = await this.#ask("", (live, deadlineMs) => live.variables(deadlineMs));
+    return { variables, truncated };
   }
 
   async #ask<T>(code: string, question: (live: Live, deadlineMs: number) => Promise<T>): Promise<T> {

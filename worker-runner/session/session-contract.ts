@@ -5,6 +5,7 @@ import type { ExecutionEvent } from "../../src/protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../src/protocol/identity.ts";
 import type { LinkRequest, RunnerSessionState } from "../../src/protocol/link.ts";
 import type { Completeness, Completions } from "../../src/protocol/server-message.ts";
+import type { VariableList } from "../../src/protocol/session-resource.ts";
 import type { Missing, PendingInput, PendingToolCall } from "../../src/protocol/session-state.ts";
 import type { ToolResult } from "../../src/protocol/tool.ts";
 import type { NumberedEvent } from "./events/numbered-event.ts";
@@ -104,6 +105,10 @@ export interface SessionContract {
   reset(): Promise<void>;
   complete(code: string, cursor: number): Promise<z.infer<typeof Completions>>;
   isComplete(code: string): Promise<z.infer<typeof Completeness>>;
+  /** What user code has bound. Waits for its turn. */
+  variables(): Promise<VariableList>;
+  /** Replaces the environment variables that the client keeps for the session; each execution from now on finds them. */
+  setEnv(values: Readonly<Record<string, string>>): void;
   /** Waits for its turn, pauses the session for a fork, and resolves when the blob is written. */
   checkpoint(checkpointId?: CheckpointId): Promise<CheckpointTaken>;
   /**

@@ -7,6 +7,7 @@ import { ExecuteMessage } from "../../src/protocol/client-message.ts";
 import type { ExecutionEvent } from "../../src/protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../src/protocol/identity.ts";
 import type { Completeness, Completions } from "../../src/protocol/server-message.ts";
+import type { VariableList } from "../../src/protocol/session-resource.ts";
 import { offeredTool, type ToolResult } from "../../src/protocol/tool.ts";
 import type { PythonVersion } from "../channel/message.ts";
 import type { InterpreterListener } from "../interpreter/interpreter.ts";
@@ -193,6 +194,14 @@ export class Session implements SessionContract {
 
   isComplete(code: string): Promise<z.infer<typeof Completeness>> {
     return this.#questions.isComplete(code);
+  }
+
+  variables(): Promise<VariableList> {
+    return this.#questions.variables();
+  }
+
+  setEnv(values: Readonly<Record<string, string>>): void {
+    this.#executions.setEnv(values);
   }
 
   async checkpoint(checkpointId: CheckpointId = newCheckpointId()): Promise<CheckpointTaken> {

@@ -2,13 +2,20 @@
 import { z } from "@hono/zod-openapi";
 import { ProblemError } from "../../problem.ts";
 import { DEFAULT_SESSION } from "../../protocol/identity.ts";
+import { EnvironmentName } from "../../protocol/session-resource.ts";
 import { SOCKET_HEADERS } from "../../session-calls.ts";
 import { offeredSubprotocols, SUBPROTOCOL } from "../auth.ts";
 import { clientOfSocket } from "../client-of-request.ts";
 import type { FrontContext } from "../context.ts";
+import { checkEnvironment } from "../environments.ts";
+import { unwrap } from "../problem-response.ts";
 import { readQuery } from "../request-body.ts";
 import { addRoute, ClientHeader, type FrontApp, problems, SessionQuery } from "../route.ts";
 import { sessionStub } from "../session-stub.ts";
+
+const SocketQuery = SessionQuery.extend({
+  environment: EnvironmentName.optional().meta({ description: "Makes the session with it.", example: "default" }),
+});
 
 /** True for a request that asks to become a WebSocket. */
 function isUpgrade(request: Request): boolean {
@@ -24,8 +31,13 @@ async function openSocket(context: FrontContext): Promise<Response> {
     );
   }
   const clientId = clientOfSocket(request);
-  const { session = DEFAULT_SESSION } = readQuery(request, SessionQuery);
+  const { session = DEFAULT_SESSION, environment } = readQuery(request, SocketQuery);
   const tenant = context.get("tenant");
+  if (environment !== undefined) {
+    await checkEnvironment(context.env, environment);
+    const caller = { tenant, clientId, requestId: context.get("requestId") };
+    unwrap(await sessionStub(context.env, tenant, clientId).putSession(caller, session, { environment }));
+  }
   // Nothing of the client's own headers goes on: no token, and no header that the object trusts.
   const headers = new Headers({
     upgrade: "websocket",
@@ -60,7 +72,7 @@ export function addSocketRoute(app: FrontApp): void {
       tags: ["WebSocket"],
       request: {
         headers: ClientHeader.partial(),
-        query: SessionQuery.extend({
+        query: SocketQuery.extend({
           client_id: z.string().optional().meta({ description: "Who calls; wins over the header.", example: "ada" }),
         }),
       },
@@ -72,6 +84,7 @@ export function addSocketRoute(app: FrontApp): void {
           "unauthorized",
           "origin_not_allowed",
           "upgrade_required",
+          "environment_conflict",
           "session_limit",
           "internal",
         ),

@@ -7,6 +7,7 @@ import type { CheckpointId, ExecutionId } from "../../protocol/identity.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import type { ExecuteBody } from "../../protocol/rest.ts";
 import type { Completeness, Completions, RestoreOutcome } from "../../protocol/server-message.ts";
+import type { VariableList } from "../../protocol/session-resource.ts";
 import { type ToolOptions, toolOptionsOf } from "../../protocol/tool.ts";
 import { newExecutionId } from "../../session-calls.ts";
 import type { Answer } from "../runner/runner-link.ts";
@@ -185,6 +186,15 @@ export async function isComplete(session: NamedSession, code: string): Promise<z
   session.context.touch();
   const answer = await link.ask({ type: "is_complete", code }, PROMPT_DEADLINE_MS + session.context.queueMs);
   if (answer.type === "completeness") return answer.data;
+  throw unexpected(answer);
+}
+
+/** The names that user code has bound. */
+export async function listVariables(session: NamedSession): Promise<VariableList> {
+  const link = await session.incarnations.ensure();
+  session.context.touch();
+  const answer = await link.ask({ type: "variables" }, PROMPT_DEADLINE_MS + session.context.queueMs);
+  if (answer.type === "variables") return answer.data;
   throw unexpected(answer);
 }
 

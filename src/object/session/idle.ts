@@ -1,5 +1,6 @@
 /** Owns what happens to a session that nobody uses: its link is closed, its state stored, its interpreter ended, and at last everything deleted. */
 
+import { DEFAULT_ENVIRONMENT } from "../../protocol/session-resource.ts";
 import type { RunnerLink } from "../runner/runner-link.ts";
 import type { Checkpointing } from "./checkpointing.ts";
 import { logFailure } from "./client-stores.ts";
@@ -8,6 +9,7 @@ import type { Incarnations } from "./incarnations.ts";
 import type { Loss } from "./loss.ts";
 import { isSaveDue, noteSaved, noteSaveFailed } from "./save-backoff.ts";
 import type { SessionContext } from "./session-context.ts";
+import type { SessionEnv } from "./session-env.ts";
 
 /** A runner with unfinished work and no link is contacted after this time, in case it can no longer ring. */
 const LOOK_AFTER_MS = 60_000;
@@ -24,6 +26,7 @@ interface Collaborators {
   intake: EventIntake;
   checkpointing: Checkpointing;
   loss: Loss;
+  env: SessionEnv;
 }
 
 export class IdleWatch {
@@ -32,17 +35,19 @@ export class IdleWatch {
   readonly #intake: EventIntake;
   readonly #checkpointing: Checkpointing;
   readonly #loss: Loss;
+  readonly #env: SessionEnv;
   #noCheckpointBeforeMs = 0;
   #isDraining = false;
   /** True while the link's silence is being answered with a checkpoint or a close. */
   #isAnsweringSilence = false;
 
-  constructor(context: SessionContext, { incarnations, intake, checkpointing, loss }: Collaborators) {
+  constructor(context: SessionContext, { incarnations, intake, checkpointing, loss, env }: Collaborators) {
     this.#context = context;
     this.#incarnations = incarnations;
     this.#intake = intake;
     this.#checkpointing = checkpointing;
     this.#loss = loss;
+    this.#env = env;
   }
 
   /** When the alarm must look after the session, even if nobody calls. */
@@ -58,9 +63,14 @@ export class IdleWatch {
       );
     }
     const isRunning = record.phase === "live" || record.phase === "starting";
-    const seconds = isRunning ? stores.settings.SESSION_IDLE_SECONDS : stores.settings.SESSION_TTL_SECONDS;
+    const seconds = isRunning ? this.#idleSeconds : stores.settings.SESSION_TTL_SECONDS;
     const dueAtMs = record.lastActiveAt * 1000 + seconds * 1000;
     return isRunning ? Math.max(dueAtMs, (record.saveFailure?.nextAttemptAt ?? 0) * 1000) : dueAtMs;
+  }
+
+  get #idleSeconds(): number {
+    const { record, stores } = this.#context;
+    return record.idleSeconds ?? stores.settings.SESSION_IDLE_SECONDS;
   }
 
   /** Makes sure that the alarm comes in time. */
@@ -75,7 +85,7 @@ export class IdleWatch {
     if (unfinishedCount > 0) {
       await this.#lookAfterWork();
     } else if (record.phase === "live" || record.phase === "starting") {
-      const isDue = idleMs >= stores.settings.SESSION_IDLE_SECONDS * 1000 && isSaveDue(record);
+      const isDue = idleMs >= this.#idleSeconds * 1000 && isSaveDue(record);
       if (isDue && !(await this.#suspendIfPossible("idle"))) {
         // Tried again after another idle time.
         this.#context.touch();
@@ -164,6 +174,9 @@ export class IdleWatch {
       context.pendingInputs.clear();
       context.pendingTools.clear();
       stores.tools.clear(record.name);
+      this.#env.clear();
+      record.environment = DEFAULT_ENVIRONMENT;
+      record.idleSeconds = null;
       stores.executions.clear(record.name);
       await stores.checkpoints.clear(record.name);
     }

@@ -3,6 +3,7 @@ import { sleep } from "../../deadline.ts";
 import { placeRunner } from "../../fleet/fleet-calls.ts";
 import { ProblemError } from "../../problem.ts";
 import type { SessionKey } from "../../protocol/link.ts";
+import { DEFAULT_ENVIRONMENT } from "../../protocol/session-resource.ts";
 import { LinkError, type LinkListener, RunnerLink } from "../runner/runner-link.ts";
 import { type Incarnation, RESERVE_STRIDE, type SessionPhase } from "../store/session-table.ts";
 import type { SessionContext } from "./session-context.ts";
@@ -24,6 +25,8 @@ export interface SessionLinkListener extends LinkListener {
 
 export interface IncarnationHandlers {
   listener(): SessionLinkListener;
+  /** Prepares what a new link is sent first. */
+  beforeOpen(): Promise<void>;
   /** Brings a new interpreter to the state in which the session was, and tells the clients. */
   prepare(link: RunnerLink, incarnation: Incarnation): Promise<void>;
   /** The interpreter is gone with its runner. */
@@ -213,7 +216,9 @@ export class Incarnations {
     let refusal: LinkError | null = null;
     let hasRetried = false;
     for (let placement = 0; placement < MAX_PLACEMENTS; placement += 1) {
-      const placed = await placeRunner(stores.env, `${stores.ctx.id}:${record.name}`, refusedBy);
+      const placed = await placeRunner(stores.env, `${stores.ctx.id}:${record.name}`, refusedBy, {
+        environment: record.environment,
+      });
       if (typeof placed === "string") {
         if (placed === "full") refusal ??= new LinkError("pool_exhausted", "Every runner is full.");
         if (hasRetried || refusedBy.length === 0 || refusal?.fault !== "pool_exhausted") break;
@@ -265,6 +270,7 @@ export class Incarnations {
   async #open(incarnation: Incarnation, isNew: boolean, openDeadlineMs: number): Promise<RunnerLink> {
     const { record, stores, journal } = this.#context;
     const listener = this.#handlers.listener();
+    await this.#handlers.beforeOpen();
     const base = record.reservedSeq;
     if (isNew) record.reservedSeq += RESERVE_STRIDE;
     record.isLinked = true;
@@ -281,6 +287,7 @@ export class Incarnations {
         create: isNew,
         credit: listener.openingCredit(),
         object: stores.ctx.id.toString(),
+        ...(record.environment === DEFAULT_ENVIRONMENT ? {} : { environment: record.environment }),
       },
       openDeadlineMs,
       idleMs: stores.settings.LINK_IDLE_SECONDS * 1000,

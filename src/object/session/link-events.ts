@@ -7,6 +7,7 @@ import type { Opened, RunnerLink } from "../runner/runner-link.ts";
 import type { EventIntake } from "./event-intake.ts";
 import type { Incarnations, SessionLinkListener } from "./incarnations.ts";
 import type { SessionContext } from "./session-context.ts";
+import type { SessionEnv } from "./session-env.ts";
 import type { Submissions } from "./submissions.ts";
 
 /** Credit is counted anew when less than this is left. */
@@ -21,6 +22,7 @@ interface Collaborators {
   incarnations: Incarnations;
   intake: EventIntake;
   submissions: Submissions;
+  env: SessionEnv;
 }
 
 export interface LinkHandlers {
@@ -38,6 +40,7 @@ export class LinkEvents implements SessionLinkListener {
   readonly #incarnations: Incarnations;
   readonly #intake: EventIntake;
   readonly #submissions: Submissions;
+  readonly #env: SessionEnv;
   readonly #handlers: LinkHandlers;
   /** What the runner said it runs or queues when the link opened. */
   #known = new Set<ExecutionId>();
@@ -48,11 +51,16 @@ export class LinkEvents implements SessionLinkListener {
   #toldFrameLimit = 0;
   #toldOutputLimit = "null";
 
-  constructor(context: SessionContext, { incarnations, intake, submissions }: Collaborators, handlers: LinkHandlers) {
+  constructor(
+    context: SessionContext,
+    { incarnations, intake, submissions, env }: Collaborators,
+    handlers: LinkHandlers,
+  ) {
     this.#context = context;
     this.#incarnations = incarnations;
     this.#intake = intake;
     this.#submissions = submissions;
+    this.#env = env;
     this.#handlers = handlers;
   }
 
@@ -105,6 +113,7 @@ export class LinkEvents implements SessionLinkListener {
       case "done":
       case "completions":
       case "completeness":
+      case "variables":
       case "checkpoint_taken":
       case "restored":
       case "blob_required":
@@ -129,6 +138,7 @@ export class LinkEvents implements SessionLinkListener {
 
   onReady(link: RunnerLink, isNew: boolean): void {
     if (isNew) this.#known.clear();
+    this.#env.tell(link);
     this.#submissions.sendAll(link, this.#known);
     this.#context.noteActivity();
     this.updateCredit();

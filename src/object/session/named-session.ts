@@ -10,6 +10,7 @@ import { Incarnations } from "./incarnations.ts";
 import { LinkEvents } from "./link-events.ts";
 import { Loss } from "./loss.ts";
 import { SessionContext } from "./session-context.ts";
+import { SessionEnv } from "./session-env.ts";
 import { Submissions } from "./submissions.ts";
 import { Tools } from "./tools.ts";
 
@@ -21,6 +22,7 @@ export class NamedSession {
   readonly incarnations: Incarnations;
   readonly submissions: Submissions;
   readonly tools: Tools;
+  readonly env: SessionEnv;
   readonly intake: EventIntake;
   readonly checkpointing: Checkpointing;
   readonly idle: IdleWatch;
@@ -30,7 +32,10 @@ export class NamedSession {
   constructor(stores: ClientStores, record: SessionRecord) {
     const context = new SessionContext(stores, record, () => this.#linkEvents.updateCredit());
     this.context = context;
+    this.env = new SessionEnv(context);
+    const { env } = this;
     this.incarnations = new Incarnations(context, {
+      beforeOpen: () => env.load(),
       listener: () => this.#linkEvents,
       prepare: (link, incarnation) => this.#loss.prepare(link, incarnation),
       onLoss: (reason) => {
@@ -59,11 +64,11 @@ export class NamedSession {
     const { checkpointing } = this;
     this.#loss = new Loss(context, { intake, submissions, checkpointing });
     const loss = this.#loss;
-    this.idle = new IdleWatch(context, { incarnations, intake, checkpointing, loss });
+    this.idle = new IdleWatch(context, { incarnations, intake, checkpointing, loss, env });
     const { idle } = this;
     this.#linkEvents = new LinkEvents(
       context,
-      { incarnations, intake, submissions },
+      { incarnations, intake, submissions, env },
       {
         onIdle: (link) => idle.onLinkIdle(link),
         onDrain: () => idle.onDrain(),

@@ -1,7 +1,7 @@
 /** Owns the overview of a session that clients get. */
 
 import type { SessionName } from "../../protocol/identity.ts";
-import type { SessionOverview } from "../../protocol/session-resource.ts";
+import { DEFAULT_ENVIRONMENT, type SessionOverview } from "../../protocol/session-resource.ts";
 import type { ClientStores } from "./client-stores.ts";
 import type { NamedSession } from "./named-session.ts";
 
@@ -16,7 +16,7 @@ export async function overviewOf(session: NamedSession): Promise<SessionOverview
   const memory = await memoryOf(session);
   session.intake.flush();
   const { unfinished } = session.context;
-  const isNew = record.phase === "new" && journal.lastSeq === 0;
+  const isNew = record.phase === "new" && !record.isMade && journal.lastSeq === 0;
   return {
     client_id: stores.owner.clientId,
     session: record.name,
@@ -30,6 +30,11 @@ export async function overviewOf(session: NamedSession): Promise<SessionOverview
     restored: record.restored?.note ?? null,
     pending_input: pendingInputs.current,
     pending_tool_calls: pendingTools.current,
+    environment: record.environment,
+    env_names: record.env?.names ?? [],
+    saved: savedOf(session),
+    undo: [],
+    packages: [],
     executions: stores.executions.count(record.name),
     checkpoints: stores.checkpoints.count(record.name),
     sockets: delivery.sockets.size,
@@ -65,12 +70,24 @@ export function overviewOfUnused(stores: ClientStores, name: SessionName): Sessi
     restored: null,
     pending_input: null,
     pending_tool_calls: [],
+    environment: DEFAULT_ENVIRONMENT,
+    env_names: [],
+    saved: null,
+    undo: [],
+    packages: [],
     executions: 0,
     checkpoints: 0,
     sockets: 0,
     memory: NO_MEMORY,
     runner: null,
   };
+}
+
+/** The newest state in the store. */
+function savedOf({ context: { record, stores } }: NamedSession): SessionOverview["saved"] {
+  const checkpoint = record.recoveryId === null ? null : stores.checkpoints.find(record.recoveryId);
+  if (checkpoint === null || !checkpoint.durable) return null;
+  return { at: checkpoint.createdAt, is_current: !record.isDirty };
 }
 
 async function memoryOf(session: NamedSession): Promise<SessionOverview["memory"]> {

@@ -71,8 +71,13 @@ export class SessionContext {
 
   /** True if the session counts against the limit of its client. */
   get isInUse(): boolean {
-    const { phase } = this.record;
-    return this.#isClaimed || (phase !== "new" && phase !== "ended") || this.unfinishedCount > 0;
+    const { phase, isMade } = this.record;
+    return (
+      this.#isClaimed ||
+      (phase !== "new" && phase !== "ended") ||
+      (isMade && phase === "new") ||
+      this.unfinishedCount > 0
+    );
   }
 
   /** Holds the session's place while a client waits for its first interpreter. */

@@ -1,7 +1,9 @@
 /** Owns the stored facts of a session: where it runs, how far its numbers are reserved, what brings it back. */
+
 import type { CheckpointId, ExecutionId, SessionName } from "../../protocol/identity.ts";
 import type { SessionKey } from "../../protocol/link.ts";
 import type { Restored } from "../../protocol/restored.ts";
+import { DEFAULT_ENVIRONMENT } from "../../protocol/session-resource.ts";
 
 /**
  * Where a session is in its life:
@@ -20,6 +22,14 @@ export interface Incarnation {
 
 export interface SessionRecord {
   name: SessionName;
+  /** The client has made the session by `PUT`, used or not. */
+  isMade: boolean;
+  /** The Python environment that it runs in. */
+  environment: string;
+  /** How long it may rest until it is suspended; null: as the edge is configured. */
+  idleSeconds: number | null;
+  /** Its environment variables; the values are encrypted. */
+  env: { names: string[]; sealed: string } | null;
   phase: SessionPhase;
   createdAt: number;
   lastActiveAt: number;
@@ -53,6 +63,8 @@ export interface SaveFailure {
 export const RESERVE_STRIDE = 2 ** 20;
 export const RESERVE_LEFT = 2 ** 19;
 
+const UNMADE = { isMade: false, environment: DEFAULT_ENVIRONMENT, idleSeconds: null, env: null };
+
 export class SessionTable {
   readonly #sql: SqlStorage;
 
@@ -64,7 +76,7 @@ export class SessionTable {
     return this.#sql
       .exec<{ record: string }>("SELECT record FROM session ORDER BY name")
       .toArray()
-      .map((row) => Object.assign({ restored: null }, JSON.parse(row.record) as SessionRecord));
+      .map((row) => Object.assign({ restored: null, ...UNMADE }, JSON.parse(row.record) as SessionRecord));
   }
 
   save(record: SessionRecord): void {
@@ -80,6 +92,7 @@ export class SessionTable {
 export function newSession(name: SessionName): SessionRecord {
   const now = Date.now() / 1000;
   return {
+    ...UNMADE,
     name,
     phase: "new",
     createdAt: now,

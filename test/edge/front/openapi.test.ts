@@ -10,15 +10,19 @@ import { problemOf, testFront } from "../support/front.ts";
 const CALLS = [
   "DELETE /api/v1/checkpoints/{id}",
   "DELETE /api/v1/session",
+  "DELETE /api/v1/sessions/{session}",
   "GET /api/v1/capabilities",
   "GET /api/v1/checkpoints",
   "GET /api/v1/checkpoints/{id}",
+  "GET /api/v1/environments",
   "GET /api/v1/executions",
   "GET /api/v1/executions/{id}",
   "GET /api/v1/executions/{id}/events",
   "GET /api/v1/session",
   "GET /api/v1/session/tools",
+  "GET /api/v1/session/variables",
   "GET /api/v1/sessions",
+  "GET /api/v1/sessions/{session}",
   "GET /health",
   "GET /ready",
   "GET /ws/v1/session",
@@ -33,6 +37,7 @@ const CALLS = [
   "POST /api/v1/session/interrupt",
   "POST /api/v1/session/reset",
   "PUT /api/v1/session/tools",
+  "PUT /api/v1/sessions/{session}",
 ];
 
 interface Media {

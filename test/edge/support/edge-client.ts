@@ -32,7 +32,7 @@ export async function control(command: string, clientIdOrKey: string): Promise<a
 }
 
 /** Makes the scripted runner known to the Fleet; reports last 20 s. */
-export async function registerRunner(id = "scripted"): Promise<void> {
+export async function registerRunner(id = "scripted", environments?: string[]): Promise<void> {
   const answer = await call("POST", "/internal/v1/heartbeat", {
     headers: { authorization: `Bearer ${RUNNER_TOKEN}` },
     body: {
@@ -41,6 +41,7 @@ export async function registerRunner(id = "scripted"): Promise<void> {
       capacity: 1000,
       sessions: 0,
       draining: false,
+      environments,
       version: "0",
       capabilities: {
         version: "0",

@@ -1,6 +1,7 @@
 /** Stands for a session where the other side of its contract is what is tested: the test says what "Python" does. */
 import type { EventType, ExecutionEvent } from "../../../src/protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../../src/protocol/identity.ts";
+import type { VariableList } from "../../../src/protocol/session-resource.ts";
 import type { ToolResult } from "../../../src/protocol/tool.ts";
 import { NumberedEvent } from "../../../worker-runner/session/events/numbered-event.ts";
 import type {
@@ -100,6 +101,14 @@ export class ScriptedSession implements SessionContract {
   toolResult(result: ToolResult): boolean {
     this.calls.push(`tool ${JSON.stringify(result)}`);
     return result.call_id === this.waitingCall;
+  }
+
+  variables(): Promise<VariableList> {
+    return Promise.resolve({ variables: [], truncated: false });
+  }
+
+  setEnv(values: Readonly<Record<string, string>>): void {
+    this.calls.push(`env ${Object.keys(values)}`);
   }
 
   interrupt(): ExecutionId | null {

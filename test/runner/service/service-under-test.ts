@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { pino } from "pino";
 import { afterEach } from "vitest";
 import { parseConfig } from "../../../worker-runner/service/config.ts";
+import { EnvironmentList, environmentsOf } from "../../../worker-runner/service/environments.ts";
 import { Metrics } from "../../../worker-runner/service/metrics.ts";
 import {
   type RunnerService,
@@ -138,6 +139,7 @@ export async function startService(variables: Record<string, string> = {}): Prom
   const service = await startRunnerService({
     config,
     pool,
+    environments: new EnvironmentList(environmentsOf(config)),
     capabilities: pool.capabilities,
     metrics: new Metrics(),
     log: pino({ level: "silent" }),

@@ -13,6 +13,7 @@ from .mime import Bundle
 from .source import SourceBook
 from .tracebacks import describe, describe_plainly
 from .values import bounded_repr, json_text
+from .variables import Bindings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Executor:
         self._builtins = builtins
         self._guard = guard
         self.book = SourceBook()
+        self.bindings = Bindings()
         self._awaiter = Awaiter()
         self.count = 0
         self._context: Any = _contextvars.Context()
@@ -97,6 +99,7 @@ class Executor:
     def _run(self, text: str, filename: str) -> Fields:
         body, last = self.book.compile(text, filename)
         namespace = self._namespace
+        self.bindings.expect((body, last), namespace)
         if namespace.get("__builtins__") is not self._builtins:
             namespace["__builtins__"] = self._builtins
         if (body is not None and body.co_flags & _CO_COROUTINE) or (last is not None and last.co_flags & _CO_COROUTINE):

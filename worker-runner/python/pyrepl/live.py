@@ -13,6 +13,7 @@ from .library import LIBRARY
 from .messages import UnknownMessage, refuse_unknown, unsupported
 from .processes import lead_group
 from .rehearsal import Rehearsal, stand_in_for
+from .variables import list_variables
 from .wire import MAX_JSON_BYTES, ConnectionEnded, to_json
 
 TYPE_CHECKING = False
@@ -76,6 +77,10 @@ class Live:
             state.say({"type": "completions", "id": message["id"], **found})
         elif message["type"] == "is_complete":
             state.say({"type": "completeness", "id": message["id"], **completeness(message["code"])})
+        elif message["type"] == "variables":
+            names = state.executor.bindings.newest_first(state.namespace)
+            found = list_variables(state.namespace, state.toolbox.without_tools(names), state.forker)
+            state.say({"type": "variables", "id": message["id"], **found})
         elif message["type"] == "load":
             state.say(receive_and_load(state, message))
         elif message["type"] == "input_response" or message["type"] == "tool_answer":
@@ -90,6 +95,9 @@ class Live:
         state = self._state
         execution_id = message["execution_id"]
         state.prompts.execution_id = execution_id
+        environ = message.get("env")
+        if environ is not None:
+            state.baseline.apply_session(environ)
         state.toolbox.begin(message)
         state.guard.enter_user_code()
         state.output.open()

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         tools: NotRequired[list[ToolDefinition]]
         max_tool_calls: NotRequired[int]
         max_parallel_tool_calls: NotRequired[int]
+        env: NotRequired[dict[str, str | None]]
 
     class ToolDefinition(TypedDict):
         """A tool of the client."""
@@ -111,6 +112,12 @@ if TYPE_CHECKING:
         id: str
         code: str
 
+    class Variables(TypedDict):
+        """List the user's variables."""
+
+        type: Literal["variables"]
+        id: str
+
     class Load(TypedDict):
         """Load the checkpoint blob whose frames follow."""
 
@@ -134,7 +141,17 @@ if TYPE_CHECKING:
 
     KeeperRequest: TypeAlias = Spawn | Signal | Sweep | Interrupts
     LiveRequest: TypeAlias = (
-        Execute | InputResponse | ToolAnswer | TakeSnapshot | Drop | Reap | Complete | IsComplete | Load | Exit
+        Execute
+        | InputResponse
+        | ToolAnswer
+        | TakeSnapshot
+        | Drop
+        | Reap
+        | Complete
+        | IsComplete
+        | Variables
+        | Load
+        | Exit
     )
     SnapshotRequest: TypeAlias = Spawn | Serialize | Exit
 

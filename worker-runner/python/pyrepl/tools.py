@@ -88,6 +88,12 @@ class Toolbox:
                 namespace[name] = self.function(name)
         self._injected = wanted
 
+    def without_tools(self, names: list[str]) -> list[str]:
+        """Return the names that are not bound to a tool by `inject`."""
+        return [
+            name for name in names if name not in self._functions or self._namespace[name] is not self._functions[name]
+        ]
+
     def names(self) -> list[str]:
         """Return the Python names of the tools."""
         return list(self._calls.definitions)

@@ -18,7 +18,7 @@ export interface SessionSource {
    * @param options.isRoomComing a full house is worth waiting for.
    * @throws SessionError `pool_exhausted`, `draining`, `interpreter_failed`.
    */
-  acquire(options: { isRoomComing: boolean }): Promise<SessionContract>;
+  acquire(options: { environment?: string | undefined; isRoomComing: boolean }): Promise<SessionContract>;
 }
 
 export interface SessionRegistryOptions {
@@ -143,7 +143,7 @@ export class SessionRegistry {
 
   async #create(key: SessionKey, request: OpenRequest): Promise<HostedSession> {
     const { source, log } = this.#options;
-    const acquiring = source.acquire({ isRoomComing: this.#room.canMakeRoom });
+    const acquiring = source.acquire({ environment: request.environment, isRoomComing: this.#room.canMakeRoom });
     const session = await this.#room.whileWaiting(acquiring);
     session.numberFrom(request.base);
     const hosted = new HostedSession({

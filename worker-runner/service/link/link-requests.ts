@@ -30,7 +30,7 @@ export function answerRequest(hosted: HostedSession, request: SessionRequest, lo
 
 function refOf(request: SessionRequest): string | null {
   if (request.type === "execute") return request.execution_id;
-  return request.type === "drop_checkpoint" ? null : request.ref;
+  return "ref" in request ? request.ref : null;
 }
 
 /** @returns a promise if the answer takes time. */
@@ -67,6 +67,11 @@ function answer(hosted: HostedSession, request: SessionRequest, reply: Reply): P
       return session
         .isComplete(request.code)
         .then((completeness) => reply({ type: "completeness", ref: request.ref, data: completeness }));
+    case "variables":
+      return session.variables().then((data) => reply({ type: "variables", ref: request.ref, data }));
+    case "env":
+      session.setEnv(request.values);
+      return undefined;
     case "checkpoint":
       return session.checkpoint(request.checkpoint_id).then((taken) => {
         hosted.blobs.keep(taken);

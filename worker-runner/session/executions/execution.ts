@@ -3,7 +3,7 @@ import { hash } from "node:crypto";
 import type { ExecutionId } from "../../../src/protocol/identity.ts";
 import { DEFAULT_LIMITS } from "../../../src/protocol/limits.ts";
 import type { EndedToolCall } from "../../../src/protocol/tool.ts";
-import type { OfferedTools } from "../../channel/message.ts";
+import type { OfferedTools, SessionEnv } from "../../channel/message.ts";
 import type { EventSink } from "../events/event-sink.ts";
 import type { Submission } from "../session-contract.ts";
 
@@ -16,6 +16,8 @@ export class Execution {
   readonly timeoutSeconds: number;
   readonly fingerprint: string;
   readonly events: EventSink;
+  /** What `os.environ` must have besides; null: nothing was ever kept for the session. */
+  readonly env: SessionEnv | null;
   /** Null: it has no tools. Forgotten once the code was sent. */
   offered: OfferedTools | null;
   /** The tool calls that have ended, for the ending; the first hundred. */
@@ -23,9 +25,10 @@ export class Execution {
   /** Emptied once the code was sent. */
   code: string;
 
-  constructor(submission: Submission, events: EventSink) {
+  constructor(submission: Submission, events: EventSink, env: SessionEnv | null) {
     this.id = submission.execution_id;
     this.code = submission.code;
+    this.env = env;
     this.offered = offeredTo(submission);
     this.policy = submission.transaction_policy;
     this.timeoutSeconds = submission.timeout ?? DEFAULT_LIMITS.timeoutSeconds;

@@ -1,5 +1,6 @@
 /** Owns a session's executions from the request to the terminal event: which are known, which wait, which one runs. */
 import type { ExecutionId } from "../../../src/protocol/identity.ts";
+import type { SessionEnv } from "../../channel/message.ts";
 import { EventSink } from "../events/event-sink.ts";
 import type { OutputGate } from "../events/output-gate.ts";
 import type { SessionEvents } from "../events/session-events.ts";
@@ -26,6 +27,7 @@ export class Executions implements TurnOwner {
   readonly #recent: RecentExecutions;
   readonly #waiting = new Map<ExecutionId, ExecutionTurn>();
   #current: ExecutionTurn | null = null;
+  #env: SessionEnv | null = null;
   #startTimer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -71,9 +73,15 @@ export class Executions implements TurnOwner {
     if (this.#waiting.size >= settings.maxQueuedExecutions) {
       throw new SessionError("queue_full", `${settings.maxQueuedExecutions} executions are waiting`);
     }
-    const execution = new Execution(submission, new EventSink(this.#events, id, settings.replayMaxBytes));
+    const execution = new Execution(submission, new EventSink(this.#events, id, settings.replayMaxBytes), this.#env);
     this.#recent.add(execution);
     return { execution, isNew: true };
+  }
+
+  /** Replaces the environment variables that executions from now on find; those that are gone are removed. */
+  setEnv(values: Readonly<Record<string, string>>): void {
+    const removed = Object.keys(this.#env ?? {}).map((name) => [name, null] as const);
+    this.#env = { ...Object.fromEntries(removed), ...values };
   }
 
   enqueue(execution: Execution): void {

@@ -50,7 +50,12 @@ export class Run implements ExecutionListener {
   /** Sends the code. */
   begin(): void {
     const { execution } = this;
-    this.#interpreter.live?.execute(execution.id, execution.code, execution.offered, this);
+    this.#interpreter.live?.execute(
+      execution.id,
+      execution.code,
+      { offered: execution.offered, env: execution.env },
+      this,
+    );
   }
 
   /** False once the last message is known. */

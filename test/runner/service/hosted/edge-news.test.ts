@@ -27,6 +27,7 @@ it("registers at once, with what the Fleet needs", async () => {
     sessions: 0,
     free: 100,
     gives_way: true,
+    environments: ["default"],
     draining: false,
     version: "0.3.0",
     capabilities: pool.capabilities,

@@ -22,10 +22,20 @@ class Baseline:
     def __init__(self, workspace: str) -> None:
         self.workspace = workspace
         self.environ = dict(os.environ)
+        self._of_session: frozenset[str] = frozenset()
+
+    def apply_session(self, values: dict[str, str | None]) -> None:
+        """Set the variables that the client keeps for the session; None removes one. They are in no checkpoint."""
+        for name, value in values.items():
+            if value is None:
+                os.environ.pop(name, None)
+            elif os.environ.get(name) != value:
+                os.environ[name] = value
+        self._of_session = frozenset(values)
 
     def describe(self) -> Meta:
         """Return the state to restore, as JSON."""
-        environ = dict(os.environ)
+        environ = {key: value for key, value in os.environ.items() if key not in self._of_session}
         try:
             cwd = os.getcwd()
         except OSError:
@@ -34,7 +44,7 @@ class Baseline:
             "cwd": os.path.relpath(cwd, self.workspace) if _is_below(cwd, self.workspace) else cwd,
             "path": [entry for entry in sys.path if type(entry) is str],
             "environ": {key: value for key, value in environ.items() if self.environ.get(key) != value},
-            "environ_removed": [key for key in self.environ if key not in environ],
+            "environ_removed": [key for key in self.environ if key not in os.environ],
             "recursion_limit": sys.getrecursionlimit(),
         }
 

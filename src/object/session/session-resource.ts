@@ -1,0 +1,36 @@
+/** Owns a session as a resource: making it with its environment, variables and idle time, and what it may change later. */
+import { ProblemError } from "../../problem.ts";
+import type { SessionBody } from "../../protocol/session-resource.ts";
+import type { NamedSession } from "./named-session.ts";
+
+/** Whether the client has made or used the session. */
+export function exists({ context: { record } }: NamedSession): boolean {
+  return record.isMade || record.phase !== "new";
+}
+
+/**
+ * Makes a session, or changes one.
+ *
+ * @returns whether it was made now.
+ * @throws ProblemError `environment_conflict`, `invalid_request`.
+ */
+export async function putSession(session: NamedSession, body: SessionBody): Promise<boolean> {
+  const { context, env, incarnations, idle } = session;
+  const { record } = context;
+  const isNew = !exists(session);
+  if (body.environment !== undefined && body.environment !== record.environment) {
+    if (record.phase !== "new" && record.phase !== "ended") {
+      const detail = `The session has state in the environment ${record.environment}; end it first.`;
+      throw new ProblemError({ code: "environment_conflict", detail });
+    }
+  }
+  if (body.env !== undefined) await env.change(body.env);
+  if (body.environment !== undefined) record.environment = body.environment;
+  if (body.idle_seconds !== undefined) record.idleSeconds = body.idle_seconds;
+  record.isMade = true;
+  context.touch();
+  context.save();
+  env.tell(incarnations.ready);
+  idle.schedule();
+  return isNew;
+}
