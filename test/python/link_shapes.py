@@ -154,6 +154,7 @@ REPLY = by_type(
             snapshots=integer(0),
         ),
         "draining": _frame("draining"),
+        "give_way": _frame("give_way"),
     }
 )
 

@@ -26,6 +26,7 @@ function setUp(stores: ClientStores, onPrepare: () => Promise<void> = async () =
       onIdle: () => undefined,
       onClosed: (link) => incarnations.drop(link),
     }),
+    beforeOpen: async () => undefined,
     prepare: async () => {
       calls.push("prepare");
       await onPrepare();
