@@ -240,10 +240,12 @@ it("checkpoints and restores over the socket", async () => {
   await client.close();
 });
 
-it("shows the same events to every socket of a client, and replays what one missed", async () => {
+it("shows the same events to every attached socket of a client, and replays what one missed", async () => {
   const clientId = `m-${crypto.randomUUID()}`;
   const one = await open({ clientId });
   const two = await open({ clientId });
+  two.send({ type: "attach" });
+  await two.until((frame) => frame.type === "attached");
   const events = await one.run("print('x'); 1");
   const seen = await two.until((frame) => frame.type === "result");
   expect(seen.seq).toBe(events.at(-1)?.seq);
