@@ -18,7 +18,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _prctl = _libc.prctl
 _timerfd_create = _libc.timerfd_create
 _timerfd_settime = ctypes.PyDLL(None).timerfd_settime
-_close = os.close
+_open, _read, _close = os.open, os.read, os.close
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _getrlimit = resource.getrlimit
 _setrlimit = resource.setrlimit
 
@@ -83,9 +84,21 @@ def forbid_core_dumps() -> None:
 
 
 def resident_bytes() -> int:
-    """Return this process's resident size, shared pages included, in bytes."""
-    with open("/proc/self/statm", "rb") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    """Return this process's resident size, shared pages included, in bytes; also if user code has used up the descriptors."""
+    try:
+        return _resident_pages() * _PAGE_BYTES
+    except OSError:
+        with SpareDescriptors():
+            return _resident_pages() * _PAGE_BYTES
+
+
+def _resident_pages() -> int:
+    # Without the io module: this runs before each snapshot, and each page that it writes has to be copied again.
+    descriptor = _open("/proc/self/statm", os.O_RDONLY)
+    try:
+        return int(_read(descriptor, 128).split()[1])
+    finally:
+        _close(descriptor)
 
 
 class SpareDescriptors:

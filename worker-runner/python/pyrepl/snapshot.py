@@ -52,9 +52,7 @@ def take(state: SessionState, message: TakeSnapshot) -> None:
     drop(state, message.get("drop", ()))
     limit = message.get("max_resident_bytes")
     if limit is not None:
-        # User code may have used up its limit of descriptors.
-        with linux.SpareDescriptors():
-            resident = linux.resident_bytes()
+        resident = linux.resident_bytes()
         if resident > limit:
             state.say({"type": "snapshot_declined", "id": message["id"], "resident_bytes": resident})
             return
@@ -64,18 +62,18 @@ def take(state: SessionState, message: TakeSnapshot) -> None:
     lock.acquire()
     # A signal must not end the snapshot before it waits for one.
     mask = _set_mask(_SIG_SETMASK, _EVERY_SIGNAL)
+    own_pid = _getpid()
     try:
         pid = state.forker.fork()
     except OSError:
         _set_mask(_SIG_SETMASK, mask)
         lock.release()
-        with linux.SpareDescriptors():
-            resident = linux.resident_bytes()
+        resident = linux.resident_bytes()
         state.say({"type": "snapshot_declined", "id": message["id"], "resident_bytes": resident})
         return
     if pid == 0:
         _close(state.connection.fd)
-        _freeze(state, message["token"], mask)
+        _freeze(state, message["token"], mask, own_pid)
         return
     _set_mask(_SIG_SETMASK, mask)
     pause = _clock() - started
@@ -110,13 +108,13 @@ def reap(state: SessionState, dropped: Collection[int]) -> list[int]:
     return state.hidden.take_ended()
 
 
-def _freeze(state: SessionState, token: str, mask: Any) -> None:
+def _freeze(state: SessionState, token: str, mask: Any, parent: int) -> None:
     """Wait, then obey orders on a connection of this process's own. Returns only in a new live process."""
     try:
         # A signal to the group of the live process is not for its copies.
         lead_group()
         order: SnapshotRequest
-        connection, order = _await_order(state, token)
+        connection, order = _await_order(state, token, parent)
         while True:
             if order["type"] == "serialize":
                 if state.forker.fork_for_keeper():
@@ -124,13 +122,14 @@ def _freeze(state: SessionState, token: str, mask: Any) -> None:
                 order = connection.receive_message()
             elif order["type"] == "spawn":
                 # The snapshot stays by forking once more: the child is the snapshot from now on, this process becomes live.
+                parent = _getpid()
                 pid = state.forker.fork()
                 connection.close()
                 if pid:
                     _become_live(state, order["token"], pid, mask)
                     return
                 lead_group()
-                connection, order = _await_order(state, order.get("snapshot_token", ""))
+                connection, order = _await_order(state, order.get("snapshot_token", ""), parent)
             elif order["type"] == "exit":
                 _exit(0)
             else:
@@ -149,10 +148,10 @@ def _refuse(connection: Connection, order: Never) -> NoReturn:
     _exit(70)
 
 
-def _await_order(state: SessionState, token: str) -> tuple[Connection, SnapshotRequest]:
+def _await_order(state: SessionState, token: str, parent: int) -> tuple[Connection, SnapshotRequest]:
     """Sleep until there is an order. If user code sends the signal, the runner refuses the connection, and the sleep goes on."""
     while True:
-        _await_wake_up(state)
+        _await_wake_up(state, parent)
         # Not before the sleep: most snapshots never wake, and each page that a snapshot writes is a page copied.
         state.discard()
         try:
@@ -165,15 +164,18 @@ def _await_order(state: SessionState, token: str) -> tuple[Connection, SnapshotR
             connection.close()
 
 
-def _await_wake_up(state: SessionState) -> None:
+def _await_wake_up(state: SessionState, parent: int) -> None:
     """Sleep until the keeper sends WAKE. Without a pid namespace, exit when the keeper has ended; in one, its end kills us."""
     if state.keeper_pid == 1:
         while _wait_for_signal(_ORDERS) != WAKE:
             continue
         return
     # A parent's threads end one after the other, each with a signal: it may still be there.
-    parents = (_getppid(), state.keeper_pid)
+    parents = (parent, state.keeper_pid)
     linux.die_with_parent(_PARENT_GONE)
+    if _getppid() not in parents:
+        # The parent and the keeper ended before the kernel was told to send the signal.
+        _exit(0)
     while _wait_for_signal(_ORDERS) != WAKE:
         if _getppid() not in parents:
             _exit(0)
