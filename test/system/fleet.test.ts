@@ -75,16 +75,18 @@ it("spreads sessions over the runners, moves those of one that stops, and goes o
 it("says that there is no room where every runner is full", async () => {
   const small = await startProduct({ RUNNERS: "2", RUNNER_PORT: "0", POOL_MIN_IDLE: "0", POOL_MAX_SESSIONS: "1" });
   try {
-    const execute = async (clientId: string) => {
-      const answer = await fetch(`${small.url}/api/v1/execute?wait=30`, {
+    const execute = async (clientId: string, code = "1", wait = 30) => {
+      const answer = await fetch(`${small.url}/api/v1/execute?wait=${wait}`, {
         method: "POST",
         headers: { "client-id": clientId },
-        body: JSON.stringify({ code: "1" }),
+        body: JSON.stringify({ code, timeout: 120 }),
       });
       return { status: answer.status, retryAfter: answer.headers.get("retry-after"), body: await answer.json() };
     };
-    expect((await execute("one")).status).toBe(200);
-    expect((await execute("two")).status).toBe(200);
+    // A session that runs code does not give way to another.
+    for (const clientId of ["one", "two"]) {
+      expect((await execute(clientId, "import time\ntime.sleep(100)", 0)).status).toBe(202);
+    }
     const third = await execute("three");
     expect(third.status).toBe(503);
     expect(Number(third.retryAfter)).toBeGreaterThan(0);
