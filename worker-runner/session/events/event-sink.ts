@@ -1,4 +1,5 @@
 /** Owns the events of one execution: builds them in order, keeps them for readers that join later, and publishes them. */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { type EventType, isTerminal } from "../../../src/protocol/event.ts";
 import type { ExecutionId } from "../../../src/protocol/identity.ts";
 import type { StreamName } from "../../interpreter/output-cursor.ts";
@@ -87,6 +88,17 @@ export class EventSink {
   releaseOutput(): void {
     this.#output.flush();
     this.#retention.release();
+  }
+
+  /** True if publishing the held output at once would make other sessions wait. */
+  get holdsMuch(): boolean {
+    return this.#retention.holdsMuch;
+  }
+
+  /** Publishes the held output, a part in each turn of the event loop. */
+  async releaseInTurns(): Promise<void> {
+    this.#output.flush();
+    while (this.#retention.releaseSlice()) await nextTurn();
   }
 
   /** Publishes output. Pieces that follow each other closely travel in one event. */

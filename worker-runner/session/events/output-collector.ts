@@ -3,6 +3,9 @@ import type { StreamName } from "../../interpreter/output-cursor.ts";
 
 /** Pieces that arrive within this time after the last delivery are collected. */
 const COLLECT_MS = 4;
+/** After this many deliveries without silence, it is a stream that nobody reads piece by piece, and pieces are collected for longer. */
+const STREAM_AFTER_DELIVERIES = 50;
+const COLLECT_STREAM_MS = 20;
 /** Collected text of this length leaves at once. It is the length of Python's own largest piece. */
 const FULL_CHARACTERS = 64 * 1024;
 
@@ -12,6 +15,8 @@ export class OutputCollector {
   #stream: StreamName = "stdout";
   #deliveredAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | null = null;
+  /** Deliveries since the last silence. */
+  #deliveries = 0;
 
   constructor(deliver: (text: string, stream: StreamName) => void) {
     this.#deliver = deliver;
@@ -22,7 +27,8 @@ export class OutputCollector {
       this.flush();
     if (this.#text === "" && text.length < FULL_CHARACTERS / 2) {
       const now = performance.now();
-      const waitMs = this.#deliveredAt + COLLECT_MS - now;
+      const collectMs = this.#deliveries > STREAM_AFTER_DELIVERIES ? COLLECT_STREAM_MS : COLLECT_MS;
+      const waitMs = this.#deliveredAt + collectMs - now;
       if (waitMs > 0) {
         this.#text = text;
         this.#stream = stream;
@@ -30,6 +36,7 @@ export class OutputCollector {
         return;
       }
       this.#deliveredAt = now;
+      this.#deliveries = 0;
     } else if (this.#text !== "") {
       this.#text += text;
       return;
@@ -45,6 +52,7 @@ export class OutputCollector {
     if (text === "") return;
     this.#text = "";
     this.#deliveredAt = performance.now();
+    this.#deliveries += 1;
     this.#deliver(text, this.#stream);
   }
 }

@@ -18,10 +18,14 @@ export interface OutputPublisher {
 /** All held output of this process together. Past it, each session holds only a little. */
 const MAX_TOTAL_BYTES = 256 * 1024 * 1024;
 const SMALL_TAIL_BYTES = 1024 * 1024;
-/** Held pieces of one execution. They are published in one go, during which no other session gets its turn. */
+/** The most held pieces of one execution. */
 const MAX_HELD = 4_096;
 /** Short pieces are joined up to this size. */
 const JOINED_BYTES = 64 * 1024;
+
+/** Held output that is published in one turn of the event loop. */
+const SLICE_BYTES = 1024 * 1024;
+const SLICE_HELD = 256;
 
 let totalBytes = 0;
 
@@ -66,18 +70,35 @@ export class OutputRetention {
     else this.#hold(kept, { kind: "display", publish, bytes });
   }
 
+  /** True if publishing all held output at once would make other sessions wait. */
+  get holdsMuch(): boolean {
+    return this.#tailBytes > SLICE_BYTES || this.#tail.length - this.#first > SLICE_HELD;
+  }
+
   /** Publishes the held output. */
   release(): void {
-    if (this.#tail.length === 0) return;
+    while (this.releaseSlice());
+  }
+
+  /** Publishes a part of the held output. @returns false if none is left. */
+  releaseSlice(): boolean {
+    if (this.#tail.length === 0) return false;
     if (this.#droppedBytes > 0) this.#publisher.publishDropped(this.#droppedBytes);
     this.#droppedBytes = 0;
-    for (let held = this.#takeOldest(); held !== undefined; held = this.#takeOldest()) {
+    let bytes = 0;
+    for (let count = 0; count < SLICE_HELD && bytes < SLICE_BYTES; count += 1) {
+      const held = this.#takeOldest();
+      if (held === undefined) {
+        this.#tail = [];
+        this.#first = 0;
+        return false;
+      }
+      bytes += held.bytes;
       this.#publishedBytes += held.bytes;
       if (held.kind === "display") held.publish();
       else this.#publisher.publishText(Buffer.concat(held.pieces).toString(), held.stream);
     }
-    this.#tail = [];
-    this.#first = 0;
+    return true;
   }
 
   /** All output is of use. Held output goes first. */

@@ -144,12 +144,21 @@ export class ExecutionTurn implements Turn {
     if (last.kind === "died" && !last.end.wasRunning && !this.run?.hasSpoken && stop === null && this.#beginAgain())
       return;
     const { recovery, gate } = this.#owner;
-    const { policy, id } = this.execution;
     this.execution.code = "";
     this.execution.offered = null;
     // Between executions only answers arrive, and those are always read.
     if (gate.isHeld) recovery.interpreter.live?.hold(false);
     const outcome = this.#outcomeOf(last, stop);
+    const { events } = this.execution;
+    if (events.holdsMuch) void events.releaseInTurns().then(() => this.#conclude(outcome, isAlive));
+    else this.#conclude(outcome, isAlive);
+  }
+
+  /** All output was published: what is left is the state and the terminal event. */
+  #conclude(outcome: Outcome, isAlive: boolean): void {
+    if (this.#phase.name === "over") return;
+    const { recovery } = this.#owner;
+    const { policy, id } = this.execution;
     const isCommitted =
       isAlive && (policy === "commit_always" || (policy === "rollback_on_failure" && outcome.kind === "result"));
     if (!isCommitted) {
