@@ -10,8 +10,14 @@ import type { SessionContext } from "./session-context.ts";
 import type { SessionEnv } from "./session-env.ts";
 import type { Submissions } from "./submissions.ts";
 
-/** Credit is counted anew when less than this is left. */
-const CREDIT_LOW_BYTES = 512 * 1024;
+/**
+ * The runner gets credit in portions, and a portion only after the one before was used up. While the runner waits, the link runs dry, and
+ * the other objects of this process get their turn: workerd does not look at other sockets while one has data. A portion of small
+ * events takes longer than one of large events, so it has fewer bytes.
+ */
+const PORTION_BYTES = 1024 * 1024;
+const SMALL_EVENTS_PORTION_BYTES = 128 * 1024;
+const SMALL_EVENT_BYTES = 4 * 1024;
 /** Less is not worth a frame, unless the target itself is small. */
 const CREDIT_STEP_BYTES = 64 * 1024;
 const BACKLOG_DEADLINE_MS = 5000;
@@ -48,6 +54,10 @@ export class LinkEvents implements SessionLinkListener {
   #backlog: (PromiseWithResolvers<void> & { until: number }) | null = null;
   #openedAtMs = 0;
   #stallTimer: ReturnType<typeof setTimeout> | null = null;
+  /** Events since the last grant, and their bytes. */
+  #portionEvents = 0;
+  #portionBytes = 0;
+  #grantTimer: ReturnType<typeof setTimeout> | null = null;
   #toldFrameLimit = 0;
   #toldOutputLimit = "null";
 
@@ -88,7 +98,9 @@ export class LinkEvents implements SessionLinkListener {
       this.#intake.take({ kind: "event", seq, type, executionId, frame, bytes }, startedAt);
     }
     if (this.#backlog !== null && seq >= this.#backlog.until) this.endBacklog();
-    if (link.credit < CREDIT_LOW_BYTES) this.updateCredit();
+    this.#portionEvents += 1;
+    this.#portionBytes += bytes;
+    if (link.credit <= 0) this.#grantTimer ??= setTimeout(() => this.updateCredit(), 0);
   }
 
   onReply(_link: RunnerLink, reply: LinkReply): void {
@@ -146,11 +158,13 @@ export class LinkEvents implements SessionLinkListener {
   }
 
   openingCredit(): number {
-    return this.#context.delivery.creditTarget(Date.now());
+    return Math.min(PORTION_BYTES, this.#context.delivery.creditTarget(Date.now()));
   }
 
   /** Grants the runner credit for what the consumers can take now. */
   updateCredit(): void {
+    if (this.#grantTimer !== null) clearTimeout(this.#grantTimer);
+    this.#grantTimer = null;
     const { delivery } = this.#context;
     const link = this.#incarnations.ready;
     if (link === null) return;
@@ -162,9 +176,7 @@ export class LinkEvents implements SessionLinkListener {
     const toldLimit = JSON.stringify(limit);
     if (toldLimit !== this.#toldOutputLimit) link.tell({ type: "keep_output", limit });
     this.#toldOutputLimit = toldLimit;
-    const target = delivery.creditTarget(nowMs);
-    const due = target - link.credit;
-    if (due > 0 && due >= Math.min(CREDIT_STEP_BYTES, target / 4)) link.grant(due);
+    if (link.credit <= 0) this.#grantPortion(link, delivery.creditTarget(nowMs));
     const { stallEndsAtMs } = delivery;
     if (stallEndsAtMs === null || stallEndsAtMs <= nowMs || this.#stallTimer !== null) return;
     this.#stallTimer = setTimeout(
@@ -174,6 +186,16 @@ export class LinkEvents implements SessionLinkListener {
       },
       stallEndsAtMs - nowMs + 1,
     );
+  }
+
+  #grantPortion(link: RunnerLink, target: number): void {
+    const areSmall = this.#portionBytes < this.#portionEvents * SMALL_EVENT_BYTES;
+    const portion = Math.min(target, areSmall ? SMALL_EVENTS_PORTION_BYTES : PORTION_BYTES);
+    const due = portion - link.credit;
+    if (portion <= 0 || due < Math.min(CREDIT_STEP_BYTES, portion / 4)) return;
+    link.grant(due);
+    this.#portionEvents = 0;
+    this.#portionBytes = 0;
   }
 
   /** True while the runner is sending what it held when the link opened. */
