@@ -9,7 +9,7 @@ const missingParts = findMissingParts();
 
 const maxWorkers = 2;
 
-const foldersOfTheirOwn = ["contract", "edge", "system", "attacks"];
+const foldersOfTheirOwn = ["contract", "edge", "system", "clients", "attacks"];
 
 /** Small enough to be met in a test: a link, a session and a client that rest soon, a journal and a budget that fill. */
 const edgeTestBindings = {
@@ -69,6 +69,7 @@ export default defineConfig({
         },
       },
       nodeProject("system", 120_000, false),
+      nodeProject("clients", 120_000, false),
       nodeProject("attacks", 120_000, false),
     ],
   },

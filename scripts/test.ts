@@ -7,7 +7,7 @@ import { runPythonTests } from "./python-tests.ts";
 import { runStep } from "./run-step.ts";
 import { readCounts, type TestCounts } from "./test-counts.ts";
 
-const stages = [["contract", "runner", "edge"], ["system"], ["attacks"]];
+const stages = [["contract", "runner", "edge"], ["system", "clients"], ["attacks"]];
 const folder = mkdtempSync(join(tmpdir(), "pyrepl3-tests-"));
 
 async function runVitest(projects: readonly string[]): Promise<TestCounts> {

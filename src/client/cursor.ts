@@ -1,0 +1,11 @@
+/** Owns the two ways to count in a text: JavaScript's UTF-16 units, and the contract's code points. */
+
+/** Code points before a position in UTF-16 units. */
+export function codePointsBefore(text: string, position: number): number {
+  return Array.from(text.slice(0, position)).length;
+}
+
+/** The position in UTF-16 units after so many code points. */
+export function positionAfter(text: string, codePoints: number): number {
+  return Array.from(text).slice(0, codePoints).join("").length;
+}

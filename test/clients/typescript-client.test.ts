@@ -1,0 +1,208 @@
+/** The TypeScript client against everything real: the scenarios that every client runs, over a socket and over HTTP alone, and what is its own. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { type Client, ClientError, type ClientOptions, connect, PythonError } from "../../src/client/index.ts";
+import { type Product, startProduct } from "../support/product.ts";
+import { type CuttingProxy, startCuttingProxy } from "./cutting-proxy.ts";
+import { expectOutcome, type RunStep, scenarios } from "./scenario.ts";
+
+let product: Product;
+let proxy: CuttingProxy;
+beforeAll(async () => {
+  product = await startProduct({ MAX_SESSIONS_PER_CLIENT: "8" });
+  proxy = await startCuttingProxy(product.url);
+});
+afterAll(async () => {
+  await proxy?.close();
+  await product?.stop();
+});
+
+const clients: Client[] = [];
+afterEach(async () => {
+  for (const client of clients.splice(0)) {
+    client.close();
+    await client.endSession({ purge: true });
+  }
+});
+
+function open(options: Partial<ClientOptions> = {}): Client {
+  const client = connect({
+    url: proxy.url,
+    onConnection: (state) => {
+      if (state === "open") opened.set(client, (opened.get(client) ?? 0) + 1);
+    },
+    ...options,
+  });
+  clients.push(client);
+  return client;
+}
+
+/** How often connections were made, by client. */
+const opened = new Map<Client, number>();
+
+async function runStep(client: Client, step: RunStep): Promise<void> {
+  const inputs = [...(step.inputs ?? [])];
+  let chars = 0;
+  let isDone = false;
+  let asides: Promise<unknown> = Promise.resolve();
+  const outcome = await client.run(step.run, {
+    ...(step.timeout === undefined ? {} : { timeout: step.timeout }),
+    ...(step.policy === undefined ? {} : { policy: step.policy }),
+    onInput: () => inputs.shift() ?? null,
+    onOutput: (text) => {
+      chars += text.length;
+      if (isDone) return;
+      if (step.interruptAfterOutput) {
+        isDone = true;
+        asides = client.interrupt();
+      } else if (step.cutAfterChars !== undefined && chars >= step.cutAfterChars) {
+        isDone = true;
+        proxy.cut();
+      }
+    },
+  });
+  await asides;
+  expectOutcome(outcome, step);
+  const hasSocket = (opened.get(client) ?? 0) > 0;
+  if (hasSocket && step.cutAfterChars !== undefined) expect(opened.get(client)).toBe(2);
+}
+
+describe.each([
+  ["over a WebSocket", {}],
+  ["over HTTP alone", { WebSocket: null }],
+])("%s", (_, options) => {
+  it.each(scenarios.map(({ name, steps }) => [name, steps] as const))("%s", async (_name, steps) => {
+    const client = open(options);
+    const checkpoints = new Map<string, string>();
+    for (const step of steps) {
+      if ("run" in step) await runStep(client, step);
+      else if ("checkpoint" in step) {
+        checkpoints.set(step.checkpoint, (await client.checkpoint(step.checkpoint)).checkpoint_id);
+      } else await client.restore(checkpoints.get(step.restore) ?? "");
+    }
+  });
+
+  it("has its functions called by Python, and raises there what they throw", async () => {
+    const tools = {
+      add: { description: "Adds", run: ({ a, b }: Record<string, unknown>) => Number(a) + Number(b) },
+      fail: () => {
+        throw new RangeError("too far");
+      },
+    };
+    const code = `import tools
+try:
+    tools.fail()
+except tools.ToolError as error:
+    print(error.type, error.message)
+tools.add(a=2, b=3)`;
+    const { value, stdout, toolCalls } = await open(options).run(code, { tools });
+    expect({ value, stdout }).toEqual({ value: 5, stdout: "RangeError too far\n" });
+    expect(toolCalls.map(({ name, status }) => `${name} ${status}`)).toEqual(["fail error", "add ok"]);
+  });
+
+  it("cancels a run by its signal", async () => {
+    const abort = new AbortController();
+    const run = open(options).run("print('on', flush=True)\nwhile True: pass", {
+      signal: abort.signal,
+      onOutput: () => abort.abort(),
+    });
+    expect((await run).error?.reason).toBe("cancelled");
+  });
+});
+
+it("gives each event in its order to a loop", async () => {
+  const seen: string[] = [];
+  for await (const event of open().run("print(1)\n2")) seen.push(event.type);
+  expect(seen).toEqual(["output", "result"]);
+});
+
+it("slows the code down where a loop is slow, and loses nothing", async () => {
+  const client = open({ windowBytes: 1024 * 1024 });
+  let text = "";
+  let pauses = 0;
+  for await (const event of client.run("for i in range(400_000): print(f'{i:019d}')", { timeout: 60 })) {
+    if (event.type !== "output") continue;
+    text += event.data.data;
+    if (pauses++ < 20) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  expect(text.length).toBe(8_000_000);
+  expect(text.endsWith(`${"399999".padStart(19, "0")}\n`)).toBe(true);
+});
+
+it("answers a question again whose answer was lost with the connection", async () => {
+  const client = open();
+  const outcome = await client.run("name = input()\nname", {
+    onInput: () => {
+      proxy.cut();
+      return "Ada";
+    },
+  });
+  expect(outcome.value).toBe("Ada");
+  expect(opened.get(client)).toBe(2);
+});
+
+it("runs code once that is sent twice under one id, and gives its events again", async () => {
+  const client = open();
+  await client.run("count = 0");
+  await client.run("count += 1\nprint(count)", { id: "once" });
+  expect((await client.run("count += 1\nprint(count)", { id: "once" })).stdout).toBe("1\n");
+  const refused = client.run("other", { id: "once" });
+  await expect(refused).rejects.toMatchObject({ code: "idempotency_conflict", status: 409 });
+});
+
+it("undoes every run of a transaction that fails", async () => {
+  const client = open();
+  await client.run("x = 1");
+  const failed = client.transaction(async (transaction) => {
+    await transaction.run("x = 2");
+    await transaction.run("1 / 0");
+  });
+  await expect(failed).rejects.toBeInstanceOf(PythonError);
+  expect((await client.run("x")).value).toBe(1);
+  await client.transaction((transaction) => transaction.run("x = 3"));
+  expect((await client.run("x")).value).toBe(3);
+  expect(await client.checkpoints()).toEqual([]);
+});
+
+it("completes code and tells whether it is complete, counting as JavaScript does", async () => {
+  const client = open();
+  await client.run("alpha_beta = 1");
+  const code = "'😀'; alpha_b";
+  expect(await client.complete(code)).toMatchObject({ matches: ["alpha_beta"], cursor_start: 6, cursor_end: 13 });
+  expect(await client.isComplete("for i in x:")).toMatchObject({ status: "incomplete" });
+});
+
+it("keeps sessions apart, and lists them", async () => {
+  const client = open();
+  const other = client.openSession("other");
+  clients.push(other);
+  await client.run("x = 1");
+  await other.run("x = 2");
+  expect((await client.run("x")).value).toBe(1);
+  expect((await client.sessions()).map(({ session }) => session as string).sort()).toEqual(["default", "other"]);
+});
+
+it("says why it cannot run: nobody listens, a wrong client id", async () => {
+  const nobody = connect({ url: "http://127.0.0.1:9", openTimeoutMs: 500 });
+  await expect(nobody.run("1")).rejects.toMatchObject({ code: "unreachable" });
+  const wrong = connect({ url: product.url, clientId: "no spaces" });
+  await expect(wrong.run("1")).rejects.toMatchObject({ code: "client_id_invalid", status: 400 });
+  await expect(wrong.overview()).rejects.toBeInstanceOf(ClientError);
+});
+
+it("cancels the run and fails where a callback throws", async () => {
+  const client = open();
+  const run = client.run("print(1, flush=True)\nwhile True: pass", {
+    onOutput: () => {
+      throw new Error("mine");
+    },
+  });
+  await expect(run).rejects.toThrow("mine");
+  expect((await client.run("2")).value).toBe(2);
+});
+
+it("fails what waits when it is closed", async () => {
+  const client = open();
+  const run = client.run("while True: pass");
+  client.close();
+  await expect(run).rejects.toMatchObject({ code: "closed" });
+});
