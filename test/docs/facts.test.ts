@@ -1,4 +1,5 @@
 /** What the docs say about the repository: paths exist, links lead somewhere, every setting has its row. */
+import { execFileSync } from "node:child_process";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
@@ -45,4 +46,27 @@ it("keeps lines short enough to read side by side", () => {
       .map((line) => `${page}: ${line.slice(0, 60)}`),
   );
   expect(long).toEqual([]);
+});
+
+it("prints the tree of folders as it is on the disk", () => {
+  const tree = /## Where things are\n\n```\n([\s\S]*?)```/.exec(read("docs/architecture.md"))?.[1] ?? "";
+  const above: string[] = [];
+  const printed = tree
+    .trimEnd()
+    .split("\n")
+    .map((line) => {
+      const [, indent = "", name = ""] = /^( *)([^ ]+)\//.exec(line) ?? [];
+      above.length = indent.length / 2;
+      above.push(name);
+      return above.join("/");
+    });
+  const tracked = execFileSync("git", ["ls-files"], { encoding: "utf8" })
+    .trim()
+    .split("\n")
+    .map((path) => dirname(path));
+  const folders = new Set(
+    tracked.flatMap((path) => path.split("/").map((_, end, parts) => parts.slice(0, end + 1).join("/"))),
+  );
+  const shown = [...folders].filter((path) => !/^(\.|docs|test\/)/.test(path));
+  expect(printed.toSorted()).toEqual(shown.toSorted());
 });
