@@ -4,6 +4,8 @@ import type { ToolAnswer, WireEvent } from "./wire.ts";
 
 export interface AnsweringOptions {
   settings: RunSettings;
+  /** The function of that name; undefined: another client's. */
+  toolOf(name: string): ToolFunction | Tool | undefined;
   /** Whether the question or call still waits; asked for events that may be sent again. */
   isPending(event: WireEvent): Promise<boolean>;
   sendInput(inputId: string, value: string | null): Promise<void>;
@@ -36,7 +38,7 @@ export class Answering {
         if (settings.onInput !== undefined) void this.#answer(event, () => this.#askFor(event.data));
         return;
       case "tool_call": {
-        const tool = settings.tools?.[event.data.name];
+        const tool = this.#options.toolOf(event.data.name);
         if (tool !== undefined) void this.#answer(event, () => this.#call(tool, event.data));
         return;
       }

@@ -10,13 +10,14 @@ import type {
   SessionOverview,
   VariableList,
 } from "../protocol/session-resource.ts";
+import type { ToolBindings } from "../protocol/tool.ts";
 import { ClientError } from "./client-error.ts";
 import type { ConnectionState } from "./connection.ts";
 import { codePointsBefore, positionAfter } from "./cursor.ts";
 import { Endpoint, type EndpointOptions, type SocketConstructor } from "./endpoint.ts";
 import { Rest } from "./rest.ts";
 import type { Run } from "./run.ts";
-import type { RunSettings } from "./run-options.ts";
+import { declarationsOf, type RunSettings, type Tools } from "./run-options.ts";
 import { Runs } from "./runs.ts";
 import { inTransaction, type Transaction } from "./transaction.ts";
 import type { Incoming, Outgoing } from "./wire.ts";
@@ -149,6 +150,21 @@ export class Client {
   async deleteCheckpoint(checkpointId: string): Promise<void> {
     const query = { session: this.session };
     await this.#rest.json("DELETE", `checkpoints/${encodeURIComponent(checkpointId)}`, { query });
+  }
+
+  /**
+   * Offers tools to all code of the session, in place of those offered before. Code that other clients run calls them too,
+   * while this client is connected.
+   *
+   * @returns the name that each has in Python.
+   */
+  async offerTools(tools: Tools): Promise<Record<string, string>> {
+    const declared = declarationsOf(tools);
+    const answer = await this.#askOr("tools", { type: "tools", tools: declared }, true, () =>
+      this.#rest.json<ToolBindings>("PUT", "session/tools", { json: { tools: declared, session: this.session } }),
+    );
+    this.#runs.answerTools(tools);
+    return Object.fromEntries(answer.tools.map(({ name, python_name: pythonName }) => [name, pythonName]));
   }
 
   /** Calls `work` with a transaction. Where it throws, the session is as it was before. @throws what `work` throws. */

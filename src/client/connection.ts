@@ -22,8 +22,8 @@ export interface ConnectionListener {
   message(message: Incoming): void;
   /** A socket is open, and `attach` is on its way: what must be sent again is sent now. */
   opened(): void;
-  /** Everything missed was sent again. */
-  attached(data: Attached): void;
+  /** Everything missed was sent again; `isAnother`: the session is not the one that the last events came from. */
+  attached(data: Attached, isAnother: boolean): void;
   /** The connection is given up: `unreachable`, or the service's refusal. */
   failed(error: ClientError): void;
   /** The service answers, but no WebSocket gets through. */
@@ -157,12 +157,16 @@ export class Connection {
       return;
     }
     if (message.type === "gap") this.#lastSeq = Math.max(this.#lastSeq ?? 0, message.data.to);
-    // A session that was thrown away counts from the beginning again.
-    if (message.type === "attached") this.#lastSeq = message.data.last_seq;
-    if (message.type === "session" && message.data.state === "ended") this.#lastSeq = null;
     if (this.#requests.settle(message)) return;
-    if (message.type === "attached") listener.attached(message.data);
-    else listener.message(message);
+    if (message.type !== "attached") {
+      listener.message(message);
+      return;
+    }
+    const { last_seq: lastSeq } = message.data;
+    // A session that expired and was made anew counts from the beginning again.
+    const isAnother = this.#lastSeq !== null && lastSeq < this.#lastSeq;
+    this.#lastSeq = lastSeq;
+    listener.attached(message.data, isAnother);
   }
 
   /** Notices a connection over which nothing comes any more though nobody closed it. */

@@ -7,7 +7,7 @@ import type { SocketConstructor } from "./endpoint.ts";
 import { runOverHttp } from "./http-run.ts";
 import type { Rest } from "./rest.ts";
 import { Run } from "./run.ts";
-import { executeFields, type RunSettings } from "./run-options.ts";
+import { executeFields, type RunSettings, type Tools } from "./run-options.ts";
 import { type ExecuteFields, eventOf, type Incoming, type ToolAnswer, type WireEvent } from "./wire.ts";
 
 /** Output that waits for a slow loop before the service is slowed down. */
@@ -41,6 +41,7 @@ export class Runs implements ConnectionListener {
   readonly #active = new Map<string, Active>();
   /** Null: without a socket. */
   #connection: Connection | null;
+  #sessionTools: Tools = {};
 
   constructor(options: RunsOptions) {
     this.#options = options;
@@ -53,16 +54,15 @@ export class Runs implements ConnectionListener {
     return this.#connection;
   }
 
+  /** Answers the calls of these tools by any execution of the session, beside those of each run. */
+  answerTools(tools: Tools): void {
+    this.#sessionTools = tools;
+  }
+
   start(code: string, settings: RunSettings): Run {
     const id = settings.id ?? crypto.randomUUID();
     const { signal } = settings;
-    const answering = new Answering({
-      settings,
-      isPending: (event) => this.#isPending(id, event),
-      sendInput: (inputId, value) => this.answerInput(id, inputId, value),
-      sendToolResult: (answer) => this.#answerTool(id, answer),
-      failed: (error) => this.#failed(id, error),
-    });
+    const answering = this.#answeringFor(id, settings);
     const run = new Run({
       executionId: id,
       keepsOutput: settings.keepOutput !== false,
@@ -135,13 +135,18 @@ export class Runs implements ConnectionListener {
     }
   }
 
-  attached(data: Attached): void {
+  attached(data: Attached, isAnother: boolean): void {
     const pending = new Set(data.pending_tool_calls.map(({ call_id: id }) => id as string));
     if (data.pending_input !== null) pending.add(data.pending_input.input_id);
     for (const { answers } of this.#active.values()) {
       for (const [id, message] of answers) {
         if (pending.has(id)) this.#connection?.send(message);
       }
+    }
+    if (!isAnother) return;
+    for (const { run } of this.#active.values()) {
+      if (run.lastSeq > 0)
+        run.fail(new ClientError("not_found", "The session expired while the connection was broken."));
     }
   }
 
@@ -162,6 +167,17 @@ export class Runs implements ConnectionListener {
     return this.#active.size > 0;
   }
 
+  #answeringFor(id: string, settings: RunSettings): Answering {
+    return new Answering({
+      settings,
+      toolOf: (name) => settings.tools?.[name] ?? this.#sessionTools[name],
+      isPending: (event) => this.#isPending(id, event),
+      sendInput: (inputId, value) => this.answerInput(id, inputId, value),
+      sendToolResult: (answer) => this.#answerTool(id, answer),
+      failed: (error) => this.#failed(id, error),
+    });
+  }
+
   #send(run: Run, fields: ExecuteFields): void {
     const { rest, resumeTimeoutMs } = this.#options;
     if (this.#connection === null) {
@@ -177,8 +193,13 @@ export class Runs implements ConnectionListener {
   }
 
   #takeEvent(event: WireEvent): void {
-    const active = this.#active.get(event.data.execution_id);
-    if (active === undefined) return;
+    const { execution_id: id } = event.data;
+    const active = this.#active.get(id);
+    if (active === undefined) {
+      // Code that another client of the session runs may call this one's tools.
+      if (event.type === "tool_call") this.#answeringFor(id, {}).take(event);
+      return;
+    }
     if (event.type === "tool_done") active.answers.delete(event.data.call_id);
     active.run.take(event);
   }
@@ -222,7 +243,7 @@ export class Runs implements ConnectionListener {
   }
 
   async #isPending(id: string, event: WireEvent): Promise<boolean> {
-    if (!this.#active.get(id)?.mayRepeat) return true;
+    if (this.#active.get(id)?.mayRepeat === false) return true;
     const { pending_input: input, pending_tool_calls: calls } = await this.#record(id);
     if (event.type === "input") return input?.input_id === event.data.input_id;
     return event.type === "tool_call" && calls.some(({ call_id: callId }) => callId === event.data.call_id);

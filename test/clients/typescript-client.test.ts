@@ -1,5 +1,7 @@
 /** The TypeScript client against everything real: the scenarios that every client runs, over a socket and over HTTP alone, and what is its own. */
+import { SignJWT } from "jose";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { WebSocket as WsSocket } from "ws";
 import { type Client, ClientError, type ClientOptions, connect, PythonError } from "../../src/client/index.ts";
 import { type Product, startProduct } from "../support/product.ts";
 import { type CuttingProxy, startCuttingProxy } from "./cutting-proxy.ts";
@@ -99,6 +101,12 @@ tools.add(a=2, b=3)`;
     expect(toolCalls.map(({ name, status }) => `${name} ${status}`)).toEqual(["fail error", "add ok"]);
   });
 
+  it("offers tools to all code of the session", async () => {
+    const client = open(options);
+    expect(await client.offerTools({ "get-time": () => 12 })).toEqual({ "get-time": "get_time" });
+    expect((await client.run("import tools\ntools.get_time()")).value).toBe(12);
+  });
+
   it("cancels a run by its signal", async () => {
     const abort = new AbortController();
     const run = open(options).run("print('on', flush=True)\nwhile True: pass", {
@@ -107,6 +115,17 @@ tools.add(a=2, b=3)`;
     });
     expect((await run).error?.reason).toBe("cancelled");
   });
+});
+
+it("answers the tool calls of code that another client runs", async () => {
+  const host = open();
+  await host.offerTools({ where: () => "here" });
+  const other = open({ clientId: host.clientId });
+  expect((await other.run("import tools\ntools.where()")).value).toBe("here");
+});
+
+it("works with the WebSocket of ws", async () => {
+  expect((await open({ WebSocket: WsSocket }).run("1 + 1")).value).toBe(2);
 });
 
 it("gives each event in its order to a loop", async () => {
@@ -205,4 +224,32 @@ it("fails what waits when it is closed", async () => {
   const run = client.run("while True: pass");
   client.close();
   await expect(run).rejects.toMatchObject({ code: "closed" });
+});
+
+describe("with authentication", () => {
+  const secret = "s".repeat(32);
+  const sign = (subject: string) =>
+    new SignJWT({ sub: subject }).setProtectedHeader({ alg: "HS256" }).sign(new TextEncoder().encode(secret));
+  let guarded: Product;
+  beforeAll(async () => {
+    guarded = await startProduct({ JWT_SECRET: secret, POOL_MIN_IDLE: "1" });
+  });
+  afterAll(async () => {
+    await guarded?.stop();
+  });
+
+  it("sends its token, over a WebSocket and over HTTP", async () => {
+    using client = connect({ url: guarded.url, clientId: "ada", token: () => sign("tenant") });
+    expect((await client.run("6 * 7")).value).toBe(42);
+    expect(await client.overview()).toMatchObject({ client_id: "ada", executions: 1 });
+    using other = connect({ url: guarded.url, clientId: "ada", token: await sign("stranger"), WebSocket: null });
+    expect(await other.overview()).toMatchObject({ executions: 0 });
+  });
+
+  it("says at once that a token is missing or wrong", async () => {
+    using none = connect({ url: guarded.url });
+    await expect(none.run("1")).rejects.toMatchObject({ code: "unauthorized", status: 401 });
+    using wrong = connect({ url: guarded.url, token: "wrong" });
+    await expect(wrong.checkpoint()).rejects.toMatchObject({ code: "unauthorized" });
+  });
 });
