@@ -198,7 +198,9 @@ export class Client {
 
   /** A client of another session of the same client id; it is closed on its own. */
   openSession(session: string): Client {
-    return new Client({ ...this.#options, clientId: this.clientId, session });
+    // What was seen last is the other session's.
+    const { after: _, ...options } = this.#options;
+    return new Client({ ...options, clientId: this.clientId, session });
   }
 
   /** Ends the session's interpreter; with `purge` its journal and checkpoints too. */

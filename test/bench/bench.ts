@@ -1,6 +1,6 @@
 // `npm run bench`: figures of the whole service beside bare counterparts in the same run. `--json` prints JSON;
 // `--compare FILE` says what got worse since a run that was saved as JSON; names (costs, latency, output, sessions, checkpoints, endings,
-// sizes, replay, floods, house) choose what to measure.
+// sizes, replay, floods, house, clients) choose what to measure.
 import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
@@ -8,6 +8,7 @@ import { testPython } from "../../scripts/python-tests.ts";
 import { type Product, startProduct } from "../support/product.ts";
 import { type Baselines, startBaselines } from "./baselines.ts";
 import { measureCheckpoints } from "./checkpoints.ts";
+import { measureClients } from "./clients.ts";
 import { whatGotWorse } from "./compare.ts";
 import { measureCosts } from "./costs.ts";
 import { measureEndings } from "./endings.ts";
@@ -31,6 +32,7 @@ const parts: Record<string, (product: Product, baselines: Baselines) => Promise<
   replay: measureReplay,
   floods: measureFloods,
   house: measureFullHouse,
+  clients: measureClients,
 };
 
 const { values, positionals } = parseArgs({
