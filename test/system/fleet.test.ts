@@ -9,7 +9,13 @@ const CLIENTS = 12;
 
 let product: Product;
 beforeAll(async () => {
-  product = await startProduct({ RUNNERS: "3", RUNNER_PORT: "0", POOL_MIN_IDLE: "2", POOL_MAX_SESSIONS: "20" });
+  product = await startProduct({
+    RUNNERS: "3",
+    RUNNER_PORT: "0",
+    POOL_MIN_IDLE: "2",
+    POOL_MAX_SESSIONS: "20",
+    LINK_IDLE_SECONDS: "1",
+  });
 });
 afterAll(async () => {
   await product?.stop();
@@ -71,6 +77,41 @@ it("spreads sessions over the runners, moves those of one that stops, and goes o
   expect(await runnerOf(victimId)).toBeDefined();
   for (const open of clients.values()) await open.close();
 }, 180_000);
+
+it("fences the interpreter of a runner that was stopped, replaced and continued", async () => {
+  const clientId = "fenced";
+  const execute = async (code: string) => {
+    const answer = await fetch(`${product.url}/api/v1/execute?wait=50`, {
+      method: "POST",
+      headers: { "client-id": clientId },
+      body: JSON.stringify({ code }),
+    });
+    return (await answer.json()) as { status: string; result: { value: unknown } | null; first_seq: number };
+  };
+  const before = await execute("x = 1; x");
+  const former = await runnerOf(clientId);
+  const pid = pidOf(former);
+  const isStored = async () => {
+    const answer = await fetch(`${product.url}/api/v1/session`, { headers: { "client-id": clientId } });
+    return ((await answer.json()) as { saved: { is_current: boolean } | null }).saved?.is_current;
+  };
+  // Asking uses the link, which must be silent for a second before the state is stored.
+  await expect.poll(isStored, { timeout: 30_000, interval: 2_500 }).toBe(true);
+  // The link closes after a second of silence; no call tells, since a call would open it again.
+  await new Promise((resolve) => setTimeout(resolve, 2500));
+  process.kill(pid, "SIGSTOP");
+  try {
+    const moved = await execute("x += 1; x");
+    expect([moved.status, moved.result?.value]).toEqual(["succeeded", 2]);
+    expect(moved.first_seq).toBeGreaterThan(before.first_seq);
+    expect(await runnerOf(clientId)).not.toBe(former);
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
+  const after = await execute("x += 1; x");
+  expect([after.status, after.result?.value]).toEqual(["succeeded", 3]);
+  expect(await runnerOf(clientId)).not.toBe(former);
+}, 120_000);
 
 it("says that there is no room where every runner is full", async () => {
   const small = await startProduct({ RUNNERS: "2", RUNNER_PORT: "0", POOL_MIN_IDLE: "0", POOL_MAX_SESSIONS: "1" });

@@ -1,6 +1,6 @@
 /** Owns which runner holds a session's interpreter: chooses it, opens the link, notices its loss, ends it. */
 import { sleep } from "../../deadline.ts";
-import { placeRunner } from "../../fleet/fleet-calls.ts";
+import { placeRunner, reportUnreachable } from "../../fleet/fleet-calls.ts";
 import { ProblemError } from "../../problem.ts";
 import type { SessionKey } from "../../protocol/link.ts";
 import { DEFAULT_ENVIRONMENT } from "../../protocol/session-resource.ts";
@@ -182,6 +182,7 @@ export class Incarnations {
       return null;
     }
     const deadline = Date.now() + RESUME_DEADLINE_MS;
+    let isUnreachable = false;
     for (const pauseMs of RETRY_PAUSES_MS) {
       if (Date.now() > deadline) break;
       if (pauseMs > 0) await sleep(pauseMs);
@@ -192,13 +193,25 @@ export class Incarnations {
       } catch (error) {
         if (!(error instanceof LinkError)) throw error;
         if (error.fault === "not_found") break;
+        isUnreachable = true;
       }
     }
+    if (isUnreachable) this.#giveUp(incarnation);
     record.incarnation = null;
     record.phase = "suspended";
     record.isLinked = false;
     this.#handlers.onLoss("runner_lost");
     return null;
+  }
+
+  /**
+   * Leaves an interpreter whose runner does not answer. Nothing that it sends is taken any more, since its key is not the
+   * session's. A runner that was only suspended (SIGSTOP) finds the order to end the session when it goes on.
+   */
+  #giveUp(incarnation: Incarnation): void {
+    const { stores } = this.#context;
+    stores.inBackground(reportUnreachable(stores.env, incarnation.runnerId));
+    stores.ctx.waitUntil(stores.runnerCalls.endSession(incarnation));
   }
 
   async #start(): Promise<RunnerLink> {
@@ -244,7 +257,7 @@ export class Incarnations {
         record.incarnation = null;
         this.#context.save();
         if (!(error instanceof LinkError)) throw error;
-        if (error.fault === "late") stores.ctx.waitUntil(stores.runnerCalls.endSession(incarnation));
+        if (error.fault === "late" || error.fault === "unreachable") this.#giveUp(incarnation);
         refusal = error;
         continue;
       }
