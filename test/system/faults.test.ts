@@ -30,7 +30,8 @@ it("gives identical bytes to a client that is cut off again and again while 10 M
     type: "execute",
     id: "ten",
     timeout: 200,
-    code: "import time\nfor i in range(10_000):\n    print(f'{i:06d}' + 'p' * 993)\n    if i % 10 == 0: time.sleep(0.001)\n'all'",
+    // Each pause is longer than the runner joins pieces for, so that there are more events than cuts take.
+    code: "import time\nfor i in range(10_000):\n    print(f'{i:06d}' + 'p' * 993)\n    if i % 20 == 0: time.sleep(0.025)\n'all'",
   });
   starter.cut();
   const abandoned: SocketClient[] = [];
