@@ -1,6 +1,7 @@
 /** Owns the calls that the front makes on a client's Durable Object. `ClientSession` implements them. */
 import type { z } from "zod";
 import type { Outcome } from "./problem.ts";
+import type { BranchBody, BranchOutcome } from "./protocol/branch.ts";
 import type { CheckpointId, ClientId, ExecutionId, MessageId, SessionName } from "./protocol/identity.ts";
 import type { ExecuteAccepted, ExecuteBody, Execution, ExecutionList } from "./protocol/rest.ts";
 import type { Checkpoint, Completeness, Completions, RestoreOutcome } from "./protocol/server-message.ts";
@@ -55,6 +56,8 @@ export interface SessionCalls {
     id: CheckpointId,
     clearExisting: boolean,
   ): Promise<Outcome<z.infer<typeof RestoreOutcome>>>;
+  /** Makes a session with the state of another one, or of a checkpoint. */
+  branch(caller: Caller, body: z.output<typeof BranchBody>): Promise<Outcome<BranchOutcome>>;
   getSession(caller: Caller, session: SessionName): Promise<Outcome<SessionOverview>>;
   /** Makes a session, or changes one. */
   putSession(

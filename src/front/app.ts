@@ -8,6 +8,7 @@ import { declareSecurity } from "./openapi.ts";
 import { checkOrigin, corsHeaders, preflightResponse } from "./origin.ts";
 import { problemResponse } from "./problem-response.ts";
 import { type FrontApp, newFrontApp } from "./route.ts";
+import { addBranchRoutes } from "./routes/branches.ts";
 import { addCheckpointRoutes } from "./routes/checkpoints.ts";
 import { addExecutionRoutes } from "./routes/executions.ts";
 import { addInternalRoutes } from "./routes/internal.ts";
@@ -98,6 +99,7 @@ export function buildApp(): FrontApp {
   addExecutionRoutes(app);
   addSessionRoutes(app);
   addCheckpointRoutes(app);
+  addBranchRoutes(app);
   addToolRoutes(app);
   addSessionResourceRoutes(app);
   addSocketRoute(app);

@@ -46,6 +46,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
       maxToolFrameBytes: settings.MAX_TOOL_VALUE_BYTES + TOOL_FRAME_EXTRA_BYTES,
       takeMessage: () => this.#rate.take(Date.now()),
       claim: (session) => this.#book.claim(session),
+      branch: (session, name) => this.#book.branch(session, name),
       waitUntil: (work) => ctx.waitUntil(work),
     });
     // The platform answers this exact text without waking the object. Other pings wake it.
@@ -214,6 +215,14 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
       const outcome = await actions.restore(session, id, clearExisting);
       session.context.announce({ state: "restored", reason: "restore", checkpointId: id });
       return outcome;
+    });
+  }
+
+  async branch(caller: Caller, body: Parameters<SessionCalls["branch"]>[1]) {
+    return this.#call(caller, () => {
+      const { checkpoint_id } = body;
+      const of = checkpoint_id === undefined ? null : this.#stores.checkpoints.visible(checkpoint_id).session;
+      return this.#book.branch(this.#book.open(body.session ?? of ?? DEFAULT_SESSION), body.name, checkpoint_id);
     });
   }
 

@@ -1,8 +1,10 @@
 /** Owns which named sessions a client has: finds them, restores them after hibernation, enforces MAX_SESSIONS_PER_CLIENT, deletes expired ones. */
 
 import { ProblemError } from "../problem.ts";
-import type { SessionName } from "../protocol/identity.ts";
+import type { BranchOutcome } from "../protocol/branch.ts";
+import type { CheckpointId, SessionName } from "../protocol/identity.ts";
 import { ClientSocket } from "./clients/client-socket.ts";
+import { branch } from "./session/branching.ts";
 import { type ClientStores, logFailure } from "./session/client-stores.ts";
 import { NamedSession } from "./session/named-session.ts";
 import { exists } from "./session/session-resource.ts";
@@ -85,6 +87,25 @@ export class SessionBook {
     }
     session.context.claim();
     this.#forgetOldestEnded(max);
+  }
+
+  /**
+   * Makes the session `name` with the state of `source`, or of a checkpoint.
+   *
+   * @throws ProblemError `session_exists`, `session_limit`, `not_found`, `checkpoint_unavailable`.
+   */
+  async branch(source: NamedSession, name: SessionName, checkpointId?: CheckpointId): Promise<BranchOutcome> {
+    const target = this.open(name);
+    if (source === target || target.context.isInUse) {
+      throw new ProblemError({ code: "session_exists", detail: `There is a session ${name} already.` });
+    }
+    if (checkpointId === undefined) this.claim(source);
+    try {
+      this.claim(target);
+      return await branch(source, target, checkpointId);
+    } finally {
+      target.context.unclaim();
+    }
   }
 
   /** After hibernation: continues what was interrupted. */

@@ -2,8 +2,9 @@
 import { isLongerThan } from "../byte-length.ts";
 import { fieldMessage } from "../field-message.ts";
 import { fieldErrors, type ProblemInit, toProblem } from "../problem.ts";
+import type { BranchOutcome } from "../protocol/branch.ts";
 import { ClientMessage } from "../protocol/client-message.ts";
-import { MessageId } from "../protocol/identity.ts";
+import { MessageId, type SessionName } from "../protocol/identity.ts";
 import type { ClientSocket } from "./clients/client-socket.ts";
 import { frameOf } from "./clients/edge-frames.ts";
 import { problemOf } from "./outcome.ts";
@@ -19,6 +20,8 @@ export interface SocketMessagesOptions {
   takeMessage(): number;
   /** Counts the session against the client's limit. @throws ProblemError `session_limit`. */
   claim(session: NamedSession): void;
+  /** Makes a session of that name with the state of this one. */
+  branch(session: NamedSession, name: SessionName): Promise<BranchOutcome>;
   waitUntil(work: Promise<unknown>): void;
 }
 
@@ -158,6 +161,10 @@ export class SocketMessages {
       case "variables":
         return actions.listVariables(session).then((data) => {
           socket.send(frameOf({ type: "variables", id: message.id, data }));
+        });
+      case "branch":
+        return this.#options.branch(session, message.name).then((data) => {
+          socket.send(frameOf({ type: "branched", id: message.id, data }));
         });
       case "tools":
         socket.send(frameOf({ type: "tools", id: message.id, data: session.tools.define(message.tools) }));

@@ -1,5 +1,6 @@
 /** Owns every message that a client sends over the WebSocket (protocol, section 4). */
 import { z } from "zod";
+import { BranchMessage } from "./branch.ts";
 import { CheckpointId, ExecutionId, MessageId } from "./identity.ts";
 import { VariablesMessage } from "./session-resource.ts";
 import { ToolDefinitions, ToolOptions, ToolResultMessage } from "./tool.ts";
@@ -91,6 +92,7 @@ export const ClientMessage = z.discriminatedUnion("type", [
   ToolsMessage,
   ToolResultMessage,
   VariablesMessage,
+  BranchMessage,
   PingMessage,
 ]);
 export type ClientMessage = z.infer<typeof ClientMessage>;

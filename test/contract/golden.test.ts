@@ -26,11 +26,7 @@ import refused from "./golden/refused.json" with { type: "json" };
 import rests from "./golden/rest.json" with { type: "json" };
 import server from "./golden/server.json" with { type: "json" };
 
-const ClientMessage = z.discriminatedUnion("type", [
-  ...BuiltClientMessage.options,
-  branch.UndoMessage,
-  branch.BranchMessage,
-]);
+const ClientMessage = z.discriminatedUnion("type", [...BuiltClientMessage.options, branch.UndoMessage]);
 
 const restSchemas: Record<string, z.ZodType> = {
   ...Object.fromEntries(Object.entries(rest).filter(([name]) => name !== "ExecutionStatus")),

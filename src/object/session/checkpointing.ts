@@ -4,7 +4,7 @@ import { ProblemError } from "../../problem.ts";
 import type { CheckpointId } from "../../protocol/identity.ts";
 import type { Missing, RestoreOutcome } from "../../protocol/server-message.ts";
 import type { RunnerLink } from "../runner/runner-link.ts";
-import { type CheckpointKind, type CheckpointRecord, isListed } from "../store/checkpoint-store.ts";
+import { type CheckpointKind, type CheckpointRecord, isListed, newCheckpointId } from "../store/checkpoint-store.ts";
 import type { Incarnation } from "../store/session-table.ts";
 import type { SessionContext } from "./session-context.ts";
 
@@ -25,7 +25,7 @@ export class Checkpointing {
     const { stores, record } = this.#context;
     const incarnation = record.incarnation;
     if (incarnation === null) throw new ProblemError({ code: "runner_error", detail: "The interpreter is gone." });
-    const id = `ck_${crypto.randomUUID().replaceAll("-", "")}` as CheckpointId;
+    const id = newCheckpointId();
     const ordinal = stores.executions.lastOrdinal;
     const changes = this.#context.changes;
     const taken = await link.ask({ type: "checkpoint", checkpoint_id: id }, WORK_DEADLINE_MS + this.#context.queueMs);

@@ -50,6 +50,13 @@ export class SessionEnv {
     this.#context.save();
   }
 
+  /** Takes over all variables of another session. */
+  async copyFrom(other: SessionEnv): Promise<void> {
+    await other.load();
+    this.clear();
+    if (other.#context.record.env !== null) await this.change(other.#values ?? {});
+  }
+
   /** Forgets every variable. */
   clear(): void {
     this.#context.record.env = null;

@@ -93,6 +93,24 @@ export class CheckpointStore {
     return null;
   }
 
+  /**
+   * Stores the checkpoint once more, unlisted, for another session of the same client.
+   *
+   * @returns null if its content is gone, forged or was never stored.
+   */
+  async copy(owner: Owner, record: CheckpointRecord, session: SessionName): Promise<CheckpointRecord | null> {
+    const { size, sha256, skipped } = record;
+    const unsigned = { id: newCheckpointId(), session, size, sha256 };
+    const signature = await this.sign(owner, unsigned);
+    const body = record.durable ? await this.getBlob(owner, record) : null;
+    if (body === null) return null;
+    const rest = { name: null, createdAt: Date.now() / 1000, durable: true, skipped, incarnation: "" };
+    const copy: CheckpointRecord = { ...unsigned, ...rest, kind: "automatic", signature };
+    await this.putBlob(copy, body);
+    this.save(copy);
+    return copy;
+  }
+
   /** Over everything that makes the blob this one and no other. */
   async sign(owner: Owner, record: Pick<CheckpointRecord, "id" | "session" | "size" | "sha256">): Promise<string> {
     const mac = await crypto.subtle.sign("HMAC", await this.#hmacKey(), signedText(owner, record));
@@ -181,6 +199,11 @@ export class CheckpointStore {
     );
     return this.#key;
   }
+}
+
+/** Never used before. */
+export function newCheckpointId(): CheckpointId {
+  return `ck_${crypto.randomUUID().replaceAll("-", "")}` as CheckpointId;
 }
 
 function signedText(owner: Owner, record: Pick<CheckpointRecord, "id" | "session" | "size" | "sha256">): Uint8Array {
