@@ -1,5 +1,6 @@
 /** Owns the SDK's surface: every call on one session. The runs are `Runs`'; the calls about anything else are made here. */
 import type { z } from "zod";
+import type { BranchOutcome } from "../protocol/branch.ts";
 import type { Capabilities } from "../protocol/capabilities.ts";
 import type { CheckpointList, Execution, ExecutionList } from "../protocol/rest.ts";
 import type { Checkpoint, Completeness, Completions, RestoreOutcome } from "../protocol/server-message.ts";
@@ -201,6 +202,19 @@ export class Client {
     // What was seen last is the other session's.
     const { after: _, ...options } = this.#options;
     return new Client({ ...options, clientId: this.clientId, session });
+  }
+
+  /**
+   * Makes a session with this one's state as it is now, or as in a checkpoint; both go on by themselves. Open it with `openSession`.
+   *
+   * @returns the new session, and in `missing` what could not be brought over.
+   */
+  branch(name: string, { checkpointId }: { checkpointId?: string } = {}): Promise<BranchOutcome> {
+    const overHttp = () =>
+      this.#rest.json<BranchOutcome>("POST", "session/branch", {
+        json: { session: this.session, name, ...(checkpointId === undefined ? {} : { checkpoint_id: checkpointId }) },
+      });
+    return checkpointId === undefined ? this.#askOr("branched", { type: "branch", name }, false, overHttp) : overHttp();
   }
 
   /** Ends the session's interpreter; with `purge` its journal and checkpoints too. */

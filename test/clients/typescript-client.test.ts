@@ -200,6 +200,21 @@ it("keeps sessions apart, and lists them", async () => {
   expect((await client.sessions()).map(({ session }) => session as string).sort()).toEqual(["default", "other"]);
 });
 
+it("branches a session as it is now, and as in a checkpoint", async () => {
+  const client = open();
+  await client.run("x = 1");
+  const { checkpoint_id: checkpointId } = await client.checkpoint();
+  await client.run("x = 2");
+  expect(await client.branch("now")).toMatchObject({ from: "default", missing: [] });
+  await client.branch("before", { checkpointId });
+  const [now, before] = ["now", "before"].map((name) => client.openSession(name)) as [Client, Client];
+  clients.push(now, before);
+  expect((await now.run("x += 10\nx")).value).toBe(12);
+  expect((await before.run("x")).value).toBe(1);
+  expect((await client.run("x")).value).toBe(2);
+  await expect(client.branch("now")).rejects.toMatchObject({ code: "session_exists", status: 409 });
+});
+
 it("says why it cannot run: nobody listens, a wrong client id", async () => {
   const nobody = connect({ url: "http://127.0.0.1:9", openTimeoutMs: 500 });
   await expect(nobody.run("1")).rejects.toMatchObject({ code: "unreachable" });
