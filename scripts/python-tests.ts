@@ -10,21 +10,31 @@ export function testPython(): string {
   return process.env.PYTHON ?? (existsSync("/usr/bin/python3") ? "/usr/bin/python3" : "python3");
 }
 
-/** Runs test/python and shows its output; a run that does not reach its end counts as one failure. */
-export async function runPythonTests(): Promise<TestCounts> {
-  const folder = mkdtempSync(join(tmpdir(), "pyrepl3-tests-"));
-  try {
-    const file = join(folder, "counts.json");
-    const { exitCode } = await runStep(testPython(), ["test/python/run_tests.py", file], {
-      isLive: true,
-      env: {
-        ...process.env,
-        PYTHONPATH: "worker-runner/python",
-        PYTHONDONTWRITEBYTECODE: "1",
-      },
-    });
-    return readCounts(file, exitCode);
-  } finally {
-    rmSync(folder, { recursive: true });
+interface PythonSuite {
+  readonly folder: string;
+  readonly path: string;
+}
+
+const suites: readonly PythonSuite[] = [
+  { folder: "test/python", path: "worker-runner/python" },
+  { folder: "test/client-python", path: "src/client-python:test/python" },
+];
+
+/** Runs each folder of Python tests and shows its output; a run that does not reach its end counts as one failure. */
+export async function runPythonTests(): Promise<TestCounts[]> {
+  const counts: TestCounts[] = [];
+  for (const { folder, path } of suites) {
+    const report = mkdtempSync(join(tmpdir(), "pyrepl3-tests-"));
+    try {
+      const file = join(report, "counts.json");
+      const { exitCode } = await runStep(testPython(), ["test/python/run_tests.py", folder, file], {
+        isLive: true,
+        env: { ...process.env, PYTHONPATH: path, PYTHONDONTWRITEBYTECODE: "1" },
+      });
+      counts.push(readCounts(file, exitCode));
+    } finally {
+      rmSync(report, { recursive: true });
+    }
   }
+  return counts;
 }

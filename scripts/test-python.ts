@@ -2,4 +2,4 @@
 import { endTestRun } from "./end-test-run.ts";
 import { runPythonTests } from "./python-tests.ts";
 
-process.exitCode = endTestRun([await runPythonTests()]);
+process.exitCode = endTestRun(await runPythonTests());

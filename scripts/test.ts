@@ -25,7 +25,7 @@ async function runVitest(projects: readonly string[]): Promise<TestCounts> {
   return readCounts(file, exitCode);
 }
 
-const results = [await runPythonTests()];
+const results = await runPythonTests();
 for (const projects of stages) results.push(await runVitest(projects));
 rmSync(folder, { recursive: true });
 process.exitCode = endTestRun(results);

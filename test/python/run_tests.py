@@ -1,4 +1,4 @@
-"""Runs every Python test and writes the counts as JSON to the file that the first argument names."""
+"""Runs every Python test in the folder of the first argument; writes the counts as JSON to the file of the second."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from needs import REASON_PREFIX
 
 
 def main() -> int:
-    """Run the tests beside this file; the result is the exit code."""
-    folder = str(Path(__file__).resolve().parent)
+    """Run the tests; the result is the exit code."""
+    folder = str(Path(sys.argv[1]).resolve())
+    sys.path.insert(0, folder)
     suite = unittest.defaultTestLoader.discover(folder, top_level_dir=folder)
     result = unittest.TextTestRunner().run(suite)
     failed = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
@@ -27,7 +28,7 @@ def main() -> int:
             for test, reason in result.skipped
         ],
     }
-    Path(sys.argv[1]).write_text(json.dumps(counts))
+    Path(sys.argv[2]).write_text(json.dumps(counts))
     return 0 if result.wasSuccessful() else 1
 
 

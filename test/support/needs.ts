@@ -30,6 +30,10 @@ export const PARTS = {
   curl: { packages: ["curl"], complain: () => complainOfCommand("curl") },
   cloudpickle: { packages: ["python3-cloudpickle"], complain: () => complainOfModule("cloudpickle") },
   numpy: { packages: ["python3-numpy"], complain: () => complainOfModule("numpy") },
+  aiohttp: { packages: ["python3-aiohttp"], complain: () => complainOfModule("aiohttp") },
+  pip: { packages: ["python3-pip"], complain: () => complainOfModule("pip") },
+  setuptools: { packages: ["python3-setuptools"], complain: () => complainOfModule("setuptools") },
+  wheel: { packages: ["python3-wheel"], complain: () => complainOfModule("wheel") },
   matplotlib: { packages: ["python3-matplotlib"], complain: () => complainOfModule("matplotlib") },
 } as const satisfies Record<string, Part>;
 
