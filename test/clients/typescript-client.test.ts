@@ -1,7 +1,9 @@
 /** The TypeScript client against everything real: the scenarios that every client runs, over a socket and over HTTP alone, and what is its own. */
+import { readFileSync } from "node:fs";
 import { SignJWT } from "jose";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket as WsSocket } from "ws";
+import { runStep } from "../../scripts/run-step.ts";
 import { type Client, ClientError, type ClientOptions, connect, PythonError } from "../../src/client/index.ts";
 import { type Product, startProduct } from "../support/product.ts";
 import { type CuttingProxy, startCuttingProxy } from "./cutting-proxy.ts";
@@ -41,7 +43,7 @@ function open(options: Partial<ClientOptions> = {}): Client {
 /** How often connections were made, by client. */
 const opened = new Map<Client, number>();
 
-async function runStep(client: Client, step: RunStep): Promise<void> {
+async function takeStep(client: Client, step: RunStep): Promise<void> {
   const inputs = [...(step.inputs ?? [])];
   let chars = 0;
   let isDone = false;
@@ -76,7 +78,7 @@ describe.each([
     const client = open(options);
     const checkpoints = new Map<string, string>();
     for (const step of steps) {
-      if ("run" in step) await runStep(client, step);
+      if ("run" in step) await takeStep(client, step);
       else if ("checkpoint" in step) {
         checkpoints.set(step.checkpoint, (await client.checkpoint(step.checkpoint)).checkpoint_id);
       } else await client.restore(checkpoints.get(step.restore) ?? "");
@@ -122,6 +124,14 @@ it("answers the tool calls of code that another client runs", async () => {
   await host.offerTools({ where: () => "here" });
   const other = open({ clientId: host.clientId });
   expect((await other.run("import tools\ntools.where()")).value).toBe("here");
+});
+
+it("does what the sample in docs/clients.md shows", async () => {
+  const sample = /```ts\n([\s\S]*?)```/.exec(readFileSync("docs/clients.md", "utf8"))?.[1] ?? "";
+  const here = sample.replace("http://127.0.0.1:8787", product.url);
+  expect(here).not.toBe(sample);
+  const { exitCode, printed } = await runStep(process.execPath, ["--input-type=module", "--eval", here]);
+  expect({ exitCode, printed }).toEqual({ exitCode: 0, printed: "stdout Hello Ada\n\n3 true\n" });
 });
 
 it("works with the WebSocket of ws", async () => {
