@@ -12,7 +12,8 @@ COPY worker-runner worker-runner
 RUN node scripts/build-pages.ts && mkdir -p /state && chown node:node /state
 
 # No runner beside it: runners register over the network with RUNNER_TOKEN.
-ENV NODE_ENV=production RUNNERS=0 EDGE_HOST=0.0.0.0 PORT=8787 STATE_DIR=/state LOG_FORMAT=json
+# The state is in a folder of its own on the volume: the edge closes its folder to other users, and the volume may belong to root.
+ENV NODE_ENV=production RUNNERS=0 EDGE_HOST=0.0.0.0 PORT=8787 STATE_DIR=/state/edge LOG_FORMAT=json
 USER node
 VOLUME /state
 EXPOSE 8787

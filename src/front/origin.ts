@@ -23,10 +23,12 @@ export function checkOrigin(
   const origin = request.headers.get("origin");
   const own = new URL(request.url);
   const origins = allowed.split(",").map((entry) => entry.trim().replace(/\/+$/, ""));
-  const isLedHere = isLocal && !LOOPBACK.test(own.hostname);
+  // A server before the Worker may have made the URL from another header; the browser itself wrote `Host`.
+  const hosts = [own.host, request.headers.get("host") ?? own.host];
+  const isLedHere = isLocal && !hosts.every(isLoopback);
   if (origin === null) {
     // Browsers send no `Origin` header with a GET to the page's own origin.
-    if (isLedHere && !origins.some((entry) => hostOf(entry) === own.host)) {
+    if (isLedHere && !origins.some((entry) => hosts.every((host) => hostOf(entry) === host))) {
       throw new ProblemError({
         code: "origin_not_allowed",
         detail: `This service answers as localhost; name the address in ALLOWED_ORIGINS to reach it as ${own.host}.`,
@@ -38,6 +40,10 @@ export function checkOrigin(
   // A sandboxed page sends `null`. An empty entry of the list must not match an empty header.
   if (origin !== "null" && origin !== "" && origins.includes(origin)) return { origin, isForeign: true };
   throw new ProblemError({ code: "origin_not_allowed", detail: "Pages of this origin may not call this API." });
+}
+
+function isLoopback(host: string): boolean {
+  return URL.canParse(`http://${host}`) && LOOPBACK.test(new URL(`http://${host}`).hostname);
 }
 
 function hostOf(origin: string): string | null {

@@ -1,11 +1,16 @@
-/** Run as a process of its own, since wrangler and esbuild take 300 MB: builds the edge and sends it to the parent, then ends. */
+/**
+ * Run as a process of its own, since wrangler, miniflare and esbuild take 300 MB: builds the edge for its parent, which sends a
+ * `BuildOrder`, answers with workerd's configuration as bytes, then ends.
+ */
+import { once } from "node:events";
 import { join } from "node:path";
 import { build } from "esbuild";
+import { serializeConfig } from "miniflare";
 import { unstable_getMiniflareWorkerOptions as readWranglerToml } from "wrangler";
 import { ROOT } from "./settings.ts";
+import { buildWorkerdConfig, type WorkerdConfigOptions } from "./workerd-config.ts";
 
-/** What the parent gets: miniflare's options for the Worker, and its one module. */
-export type BuiltEdge = { workerOptions: ReturnType<typeof readWranglerToml>["workerOptions"]; module: string };
+export type BuildOrder = Pick<WorkerdConfigOptions, "variables" | "storageDir">;
 
 /** Bundles as wrangler does. */
 async function bundle(entry: string, define: Record<string, string>): Promise<string> {
@@ -29,7 +34,10 @@ async function bundle(entry: string, define: Record<string, string>): Promise<st
   return file.text;
 }
 
+const ordered = once(process, "message");
 const { workerOptions, define, main } = readWranglerToml(join(ROOT, "wrangler.toml"));
 if (main === undefined) throw new Error("wrangler.toml names no main file");
-const built: BuiltEdge = { workerOptions, module: await bundle(main, define) };
-process.send?.(built, () => process.exit());
+const module = await bundle(main, define);
+const [order] = (await ordered) as [BuildOrder];
+const config: Uint8Array = serializeConfig(await buildWorkerdConfig({ ...order, workerOptions, module }));
+process.send?.(config, () => process.exit());

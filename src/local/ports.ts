@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { StartError } from "./settings.ts";
 
-const HOST = "127.0.0.1";
-
 export interface PortWish {
+  /** The IP address to listen on. */
+  host: string;
   /** 0: any free one. */
   port: number;
   /** The setting that chooses the port, for the message. */
@@ -28,9 +28,9 @@ export async function claimPorts(wishes: readonly PortWish[]): Promise<number[]>
   }
 }
 
-async function listen({ port, variable }: PortWish): Promise<Server> {
+async function listen({ host, port, variable }: PortWish): Promise<Server> {
   const server = createServer();
-  server.listen(port, HOST);
+  server.listen(port, host);
   try {
     await once(server, "listening");
   } catch (error) {
@@ -40,6 +40,8 @@ async function listen({ port, variable }: PortWish): Promise<Server> {
         `Port ${port} is in use. Stop what uses it, or choose another one: ${variable}=${port + 100}`,
       );
     }
+    if (code === "EADDRNOTAVAIL")
+      throw new StartError(`This machine does not have the address ${host}; choose another EDGE_HOST.`);
     if (code === "EACCES") throw new StartError(`Port ${port} may not be used; choose one above 1023 by ${variable}.`);
     throw error;
   }

@@ -12,9 +12,11 @@ const port = number().int().min(0).max(65_535);
 const Variables = z.object({
   /** Of the edge; 0: any free port. */
   PORT: port.default(8787),
+  /** The IP address that the edge listens on. */
+  EDGE_HOST: z.union([z.ipv4(), z.ipv6()], { error: "must be an IP address" }).default("127.0.0.1"),
   /** Of the first runner; more runners take the ports after it. 0: any free ports. */
   RUNNER_PORT: port.default(8788),
-  /** 0 makes sense with RUNNER_URL only. */
+  /** 0: runners elsewhere register, or RUNNER_URL names one. */
   RUNNERS: number().int().min(0).max(64).default(1),
   /** Where sessions, checkpoints and secrets are kept. */
   STATE_DIR: z.string().default(".wrangler/state"),

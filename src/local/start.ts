@@ -1,6 +1,6 @@
 /** What `npm start` runs: edge and runners on this machine, one log, and an end in order. */
 import { ConfigError, parseConfig } from "../../worker-runner/service/config.ts";
-import { startEdge } from "./edge.ts";
+import { edgeUrl, startEdge } from "./edge.ts";
 import { pickEdgeVariables } from "./edge-variables.ts";
 import { createStartLog, type StartLog } from "./log.ts";
 import { claimPorts } from "./ports.ts";
@@ -20,8 +20,9 @@ async function start(startedAt: number): Promise<void> {
   const log = createStartLog(settings, runnerConfig.LOG_LEVEL);
   warnOfShortSecret(log);
   const [port = 0, ...runnerPorts] = await claimPorts([
-    { port: settings.PORT, variable: "PORT" },
+    { host: settings.EDGE_HOST, port: settings.PORT, variable: "PORT" },
     ...Array.from({ length: settings.RUNNERS }, (_, index) => ({
+      host: "127.0.0.1",
       port: settings.RUNNER_PORT === 0 ? 0 : settings.RUNNER_PORT + index,
       variable: "RUNNER_PORT",
     })),
@@ -29,12 +30,13 @@ async function start(startedAt: number): Promise<void> {
   const graceMs = runnerConfig.SHUTDOWN_GRACE_SECONDS * 1000;
   const runners = runnerPorts.map((runnerPort, index) => {
     const id = `runner-${index + 1}`;
-    const env = runnerEnvironment(id, runnerPort, `http://127.0.0.1:${port}`, secrets);
+    const env = runnerEnvironment(id, runnerPort, edgeUrl(settings.EDGE_HOST, port), secrets);
     return new RunnerProcess({ id, env, graceMs, log });
   });
 
   const stopped = watchSignals(log, runners);
   const edgeStart = startEdge({
+    host: settings.EDGE_HOST,
     port,
     stateDir: settings.STATE_DIR,
     variables: { ...pickEdgeVariables(process.env), ...secrets, LOCAL: "true" },

@@ -1,6 +1,6 @@
 /** Owns the folder that outlives a run: that one program at a time uses it, and the secrets in it. */
 import { createHash, randomBytes } from "node:crypto";
-import { chmod, mkdir, readFile, realpath, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, realpath, stat, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { z } from "zod";
@@ -11,21 +11,48 @@ export type Secrets = z.infer<typeof Secrets>;
 
 const FILE = "secrets.json";
 
-/** Creates the folder if it is missing, and locks it for this process. The lock ends with the process, however that ends. */
+/** Files and folders that this program makes in the state folder. */
+const OWN_ENTRIES = [FILE, "v3"];
+const OTHERS = 0o077;
+
+/**
+ * Creates the folder if it is missing, closes it to other users, and locks it for this process. The lock ends with the process,
+ * however that ends.
+ *
+ * @throws StartError if another program uses it, or if other users can read it and it holds other things than this program's.
+ */
 export async function takeStateDir(path: string): Promise<void> {
-  await mkdir(path, { recursive: true });
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  await closeToOthers(path);
   // A socket in Linux's abstract namespace is no file: nothing is left behind that a later start would trip over.
   if (process.platform !== "linux") return;
   const name = createHash("sha256")
     .update(await realpath(path))
     .digest("hex");
-  const lock = createServer().unref();
+  // Everyone on this machine can connect to it, and a connection that stays open costs a descriptor.
+  const lock = createServer((stranger) => stranger.destroy()).unref();
   try {
     await listen(lock, `\0pyrepl3-${name}`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
     throw new StartError(`Another PyREPL3 uses the state in ${path}. Stop it, or set STATE_DIR to another folder.`);
   }
+}
+
+/** The folder holds every client's code, output and checkpoints. */
+async function closeToOthers(path: string): Promise<void> {
+  const { mode, uid } = await stat(path);
+  const remedy = `Give it to this user and run chmod 700 ${path}, or set STATE_DIR to another folder.`;
+  if (process.getuid !== undefined && uid !== process.getuid()) {
+    throw new StartError(`The state folder ${path} belongs to another user. ${remedy}`);
+  }
+  if ((mode & OTHERS) === 0) return;
+  const foreign = (await readdir(path)).filter((name) => !OWN_ENTRIES.includes(name));
+  if (foreign.length > 0) {
+    const found = `Other users can open the state folder ${path}, and it holds ${foreign[0]}, which is none of ours`;
+    throw new StartError(`${found}. ${remedy}`);
+  }
+  await chmod(path, 0o700);
 }
 
 /** The secrets of this state: those given by the environment, else those made at the first start. */

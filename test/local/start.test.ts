@@ -129,7 +129,7 @@ it("starts a runner again that died, and workerd too", async () => {
   await start.says(/registered with the edge(?:.|\n)*registered with the edge/);
   const [workerd] = findProcesses(start.pid, "workerd serve");
   process.kill(workerd as number, "SIGKILL");
-  await start.says(/workerd had ended, and is there again/);
+  await start.says(/workerd ended \(SIGKILL\); restarting(?:.|\n)*workerd has restarted/);
   expect((await run(url, "1 + 1")).result?.value).toBe(2);
 });
 

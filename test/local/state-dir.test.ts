@@ -1,4 +1,4 @@
-import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
@@ -41,4 +41,34 @@ it("is taken by one program at a time", async () => {
   await takeStateDir(join(directory, "new"));
   await expect(takeStateDir(join(directory, "new"))).rejects.toThrow("Another PyREPL3 uses the state");
   await takeStateDir(join(directory, "other"));
+});
+
+it("makes a folder that no other user can open", async () => {
+  const directory = join(await newDirectory(), "new");
+  await takeStateDir(directory);
+  expect((await stat(directory)).mode & 0o777).toBe(0o700);
+});
+
+it("closes a folder of its own that others could open", async () => {
+  const directory = join(await newDirectory(), "old");
+  await mkdir(join(directory, "v3"), { recursive: true });
+  await writeFile(join(directory, "secrets.json"), "{}");
+  await chmod(directory, 0o755);
+  await takeStateDir(directory);
+  expect((await stat(directory)).mode & 0o777).toBe(0o700);
+});
+
+it("takes no folder that others share, and leaves it as it is", async () => {
+  const directory = join(await newDirectory(), "shared");
+  await mkdir(join(directory, "photos"), { recursive: true });
+  await chmod(directory, 0o755);
+  await expect(takeStateDir(directory)).rejects.toThrow(/Other users can open .* photos.*chmod 700/);
+  expect((await stat(directory)).mode & 0o777).toBe(0o755);
+});
+
+it.runIf(process.getuid?.() === 0)("takes no folder of another user", async () => {
+  const directory = join(await newDirectory(), "foreign");
+  await mkdir(directory, { mode: 0o700 });
+  await chown(directory, 1, 1);
+  await expect(takeStateDir(directory)).rejects.toThrow("belongs to another user");
 });

@@ -85,3 +85,13 @@ it("says nothing to a page of another name whose requests do not tell where they
   // Where a token is asked for, such a page has none.
   expect(await asked("rebound.test:8787", { LOCAL: "true", JWT_SECRET: "s".repeat(32) })).toBe(401);
 });
+
+it("goes by the Host header too, whatever made the URL", async () => {
+  const asked = async (host: string) => {
+    const front = testFront({ LOCAL: "true" }, answers);
+    const headers = { "client-id": "ada", host };
+    return (await front.fetch("http://localhost:8787/api/v1/sessions", { headers })).status;
+  };
+  expect(await asked("localhost:8787")).toBe(200);
+  for (const host of ["rebound.test:8787", "localhost.rebound.test", "[", "a b"]) expect(await asked(host)).toBe(403);
+});
