@@ -1,0 +1,27 @@
+#!/usr/bin/env node
+/** What `pyrepl3` runs: it reads the arguments, starts the command, and turns what goes wrong into one line and an exit code. */
+import { CommanderError } from "commander";
+import { ClientError } from "../client/client-error.ts";
+import { EXIT_CODES } from "./exit-code.ts";
+import { createProgram } from "./program.ts";
+
+/** A pipe whose reader has left ends the program, as it ends any other. */
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(EXIT_CODES.brokenPipe);
+});
+
+try {
+  await createProgram().parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // Commander has printed its message.
+    process.exitCode = error.exitCode === 0 ? EXIT_CODES.success : EXIT_CODES.usage;
+  } else if (error instanceof ClientError) {
+    console.error(`pyrepl3: ${error.message} [${error.code}]`);
+    process.exitCode = EXIT_CODES.unavailable;
+  } else {
+    console.error(`pyrepl3: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = EXIT_CODES.usage;
+  }
+}

@@ -1,0 +1,38 @@
+/** Owns the options that say which session a command is about, and opens a client with them. */
+import { userInfo } from "node:os";
+import { type Command, Option } from "commander";
+import { WebSocket } from "ws";
+import { Client } from "../client/client.ts";
+
+export interface SessionOptions {
+  url: string;
+  clientId: string;
+  session: string;
+  token?: string;
+}
+
+/** The same user finds the same sessions again. */
+function defaultClientId(): string {
+  const user = userInfo().username.replaceAll(/[^A-Za-z0-9._~-]/g, "-");
+  return `cli-${user}`.slice(0, 128);
+}
+
+/** Adds the options to a command; each has an environment variable. */
+export function addSessionOptions(command: Command): Command {
+  return command
+    .addOption(new Option("--url <url>", "where the service is").env("PYREPL3_URL").default("http://127.0.0.1:8787"))
+    .addOption(new Option("--client-id <id>", "who calls").env("PYREPL3_CLIENT_ID").default(defaultClientId()))
+    .addOption(new Option("--session <name>", "which Python state").env("PYREPL3_SESSION").default("default"))
+    .addOption(new Option("--token <jwt>", "bearer token, where the service asks for one").env("PYREPL3_TOKEN"));
+}
+
+/** Calls `work` with a client of the session, and closes it. */
+export async function withClient<T>(options: SessionOptions, work: (client: Client) => Promise<T>): Promise<T> {
+  const { url, clientId, session, token } = options;
+  const client = new Client({ url, clientId, session, WebSocket, ...(token === undefined ? {} : { token }) });
+  try {
+    return await work(client);
+  } finally {
+    client.close();
+  }
+}
