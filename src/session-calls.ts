@@ -1,7 +1,7 @@
 /** Owns the calls that the front makes on a client's Durable Object. `ClientSession` implements them. */
 import type { z } from "zod";
 import type { Outcome } from "./problem.ts";
-import type { BranchBody, BranchOutcome } from "./protocol/branch.ts";
+import type { BranchBody, BranchOutcome, UndoBody, UndoOutcome } from "./protocol/branch.ts";
 import type { CheckpointId, ClientId, ExecutionId, MessageId, SessionName } from "./protocol/identity.ts";
 import type { ExecuteAccepted, ExecuteBody, Execution, ExecutionList } from "./protocol/rest.ts";
 import type { Checkpoint, Completeness, Completions, RestoreOutcome } from "./protocol/server-message.ts";
@@ -58,6 +58,8 @@ export interface SessionCalls {
   ): Promise<Outcome<z.infer<typeof RestoreOutcome>>>;
   /** Makes a session with the state of another one, or of a checkpoint. */
   branch(caller: Caller, body: z.output<typeof BranchBody>): Promise<Outcome<BranchOutcome>>;
+  /** Brings back the state right before an execution. */
+  undo(caller: Caller, body: z.output<typeof UndoBody>): Promise<Outcome<UndoOutcome>>;
   getSession(caller: Caller, session: SessionName): Promise<Outcome<SessionOverview>>;
   /** Makes a session, or changes one. */
   putSession(

@@ -226,6 +226,15 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     });
   }
 
+  async undo(caller: Caller, body: Parameters<SessionCalls["undo"]>[1]) {
+    return this.#call(caller, async () => {
+      const session = this.#book.open(body.session ?? DEFAULT_SESSION);
+      const outcome = await actions.undo(session, body.execution_id);
+      session.context.announce({ state: "restored", reason: "undo" });
+      return outcome;
+    });
+  }
+
   async getSession(caller: Caller, name: SessionName) {
     return this.#call(caller, () => this.#overviewOf(name));
   }

@@ -166,6 +166,11 @@ export class SocketMessages {
         return this.#options.branch(session, message.name).then((data) => {
           socket.send(frameOf({ type: "branched", id: message.id, data }));
         });
+      case "undo":
+        return actions.undo(session, message.execution_id).then((data) => {
+          socket.send(frameOf({ type: "undone", id: message.id, data }));
+          session.context.announce({ state: "restored", reason: "undo" }, socket);
+        });
       case "tools":
         socket.send(frameOf({ type: "tools", id: message.id, data: session.tools.define(message.tools) }));
         return null;

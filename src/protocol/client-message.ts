@@ -1,6 +1,6 @@
 /** Owns every message that a client sends over the WebSocket (protocol, section 4). */
 import { z } from "zod";
-import { BranchMessage } from "./branch.ts";
+import { BranchMessage, UndoMessage } from "./branch.ts";
 import { CheckpointId, ExecutionId, MessageId } from "./identity.ts";
 import { VariablesMessage } from "./session-resource.ts";
 import { ToolDefinitions, ToolOptions, ToolResultMessage } from "./tool.ts";
@@ -93,6 +93,7 @@ export const ClientMessage = z.discriminatedUnion("type", [
   ToolResultMessage,
   VariablesMessage,
   BranchMessage,
+  UndoMessage,
   PingMessage,
 ]);
 export type ClientMessage = z.infer<typeof ClientMessage>;

@@ -90,6 +90,8 @@ export const LinkRequest = z.discriminatedUnion("type", [
     clear_existing: z.boolean(),
     blob: z.boolean(),
   }),
+  /** The state right before that execution comes back, or before the last one that has a copy. Answered by `undone`. */
+  z.object({ type: z.literal("undo"), ref, execution_id: ExecutionId.optional() }),
   z.object({ type: z.literal("drop_checkpoint"), checkpoint_id: CheckpointId }),
   z.object({ type: z.literal("status"), ref }),
 ]);
@@ -146,6 +148,7 @@ export const LinkReply = z.discriminatedUnion("type", [
     source: z.enum(["snapshot", "stored"]),
     missing: z.array(Missing),
   }),
+  z.object({ type: z.literal("undone"), ref, execution_id: ExecutionId }),
   /** The answer to `restore` with `blob: false` if the snapshot is gone. */
   z.object({ type: z.literal("blob_required"), ref, checkpoint_id: CheckpointId }),
   z.object({ type: z.literal("failed"), ref, code: ProblemCode, detail: z.string() }),
@@ -156,6 +159,8 @@ export const LinkReply = z.discriminatedUnion("type", [
     resident_bytes: z.int().nullable(),
     limit_bytes: z.int().nullable(),
     snapshots: z.int().nonnegative(),
+    /** Executions that can be undone, newest first. */
+    undo: z.array(ExecutionId).default([]),
   }),
   /** Every place is taken and another session needs one: the edge should store this session and end it on the runner. */
   z.object({ type: z.literal("give_way") }),

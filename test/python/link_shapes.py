@@ -97,6 +97,7 @@ REQUEST = by_type(
         "is_complete": _frame("is_complete", ref=ref, code=text),
         "checkpoint": _frame("checkpoint", ref=ref, checkpoint_id=checkpoint_id),
         "restore": _frame("restore", ref=ref, checkpoint_id=checkpoint_id, clear_existing=flag, blob=flag),
+        "undo": _frame("undo", ref=ref, execution_id=(identifier,)),
         "drop_checkpoint": _frame("drop_checkpoint", checkpoint_id=checkpoint_id),
         "status": _frame("status", ref=ref),
     }
@@ -143,6 +144,7 @@ REPLY = by_type(
             source=one_of("snapshot", "stored"),
             missing=many(missing),
         ),
+        "undone": _frame("undone", ref=ref, execution_id=identifier),
         "blob_required": _frame("blob_required", ref=ref, checkpoint_id=checkpoint_id),
         "failed": _frame("failed", ref=ref, code=problem_code, detail=text),
         "status": _frame(
@@ -152,6 +154,7 @@ REPLY = by_type(
             resident_bytes=maybe(integer(0)),
             limit_bytes=maybe(integer(0)),
             snapshots=integer(0),
+            undo=many(identifier),
         ),
         "draining": _frame("draining"),
         "give_way": _frame("give_way"),

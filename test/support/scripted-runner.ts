@@ -20,6 +20,8 @@ class ScriptedSession {
   /** Whose it is. */
   readonly object: string;
   readonly ran: string[] = [];
+  /** The state before each of them. */
+  readonly before: unknown[][] = [];
   state: unknown[] = [];
   snapshots = new Map<string, unknown[]>();
   blobs = new Map<string, Buffer>();
@@ -88,6 +90,7 @@ class ScriptedSession {
     if (this.known.has(executionId)) return;
     this.known.set(executionId, code);
     this.ran.push(executionId);
+    this.before.push([...this.state]);
     this.queue.push({ executionId, lines: code.split("\n"), startedAt: null });
     this.next();
   }
@@ -348,6 +351,20 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
         tell({ type: "restored", ref: request.ref, checkpoint_id: request.checkpoint_id, source, missing: [] });
         return;
       }
+      case "undo": {
+        const at = session.ran.indexOf(request.execution_id ?? session.ran.at(-1) ?? "");
+        const before = session.before[at];
+        if (before === undefined) {
+          tell({ type: "failed", ref: request.ref, code: "undo_unavailable", detail: "not kept" });
+          return;
+        }
+        const undone = session.ran[at] ?? "";
+        session.state = before;
+        session.ran.splice(at);
+        session.before.splice(at);
+        tell({ type: "undone", ref: request.ref, execution_id: undone });
+        return;
+      }
       case "stay":
         session.stays += 1;
         return;
@@ -374,6 +391,7 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
           resident_bytes: 1,
           limit_bytes: 2,
           snapshots: 0,
+          undo: [...session.ran].reverse(),
         });
         return;
       default:

@@ -1,4 +1,4 @@
-/** Branch with everything real: variables and files of a session in a second one, and nothing shared afterwards. */
+/** Branch and undo with everything real: a session's state in a second one that shares nothing with it, and the states before executions. */
 import { afterEach, expect, it } from "vitest";
 import { type Product, startProduct } from "../support/product.ts";
 import { SocketClient } from "../support/socket-client.ts";
@@ -30,4 +30,29 @@ it("makes a session with the variables and files of another one, after which the
   const three = await SocketClient.open(product.socketUrl, { clientId, session: "three" });
   expect(await three.value("x")).toEqual([1, 2]);
   await Promise.all([one, two, three].map((client) => client.close()));
+});
+
+it("undoes eight executions one after the other, over REST and the socket, each state right", async () => {
+  product = await startProduct();
+  const client = await SocketClient.open(product.socketUrl, { clientId });
+  for (let at = 1; at <= 9; at += 1) {
+    await client.value(at === 1 ? "n = [1]" : `n.append(${at})`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const headers = { "client-id": clientId, "content-type": "application/json" };
+  const look = async () => (await fetch(`${product.url}/api/v1/session`, { headers })).json();
+  const { undo } = (await look()) as { undo: string[] };
+  expect(undo).toHaveLength(8);
+  for (let left = 8; left >= 2; left -= 1) {
+    const undone = await fetch(`${product.url}/api/v1/session/undo`, { method: "POST", headers });
+    const execution_id = undo[8 - left];
+    expect([undone.status, await undone.json()]).toEqual([
+      200,
+      { status: "restored", execution_id, source: "snapshot" },
+    ]);
+  }
+  client.send({ type: "undo", id: "u", execution_id: undo[7] });
+  expect((await client.until(({ type }) => type === "undone")).data).toMatchObject({ execution_id: undo[7] });
+  expect(await client.value("n")).toEqual([1]);
+  await client.close();
 });

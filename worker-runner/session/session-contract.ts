@@ -59,6 +59,8 @@ export interface SessionStatus extends SessionActivity {
   residentBytes: number | null;
   limitBytes: number | null;
   snapshots: number;
+  /** The executions whose state before can be brought back, newest first. */
+  undo: ExecutionId[];
 }
 
 /** One Python state in its own process. `session.ts` implements it. */
@@ -120,6 +122,13 @@ export interface SessionContract {
     checkpointId: CheckpointId,
     options?: { clearExisting?: boolean; blobPath?: string },
   ): Promise<{ source: "snapshot" | "stored"; missing: Missing[] }>;
+  /**
+   * Waits for its turn, then brings back the state right before an execution; null: before the last one that has a copy.
+   *
+   * @returns that execution.
+   * @throws SessionError `undo_unavailable`.
+   */
+  undo(executionId: ExecutionId | null): Promise<ExecutionId>;
   /** Forgets snapshot and blob. */
   dropCheckpoint(checkpointId: CheckpointId): void;
   /** Removes the blob's file, because it is stored elsewhere now. The snapshot stays for a fast restore. */

@@ -14,6 +14,7 @@ export const SESSION_ERRORS = {
   ended: "caller",
   /** The checkpoint has neither a snapshot nor a blob. */
   checkpoint_unavailable: "caller",
+  undo_unavailable: "caller",
   /** The blob is damaged, too large, or from another Python. */
   checkpoint_invalid: "caller",
   /** The state could not be saved: the interpreter declined or failed. */

@@ -220,6 +220,12 @@ export class Session implements SessionContract {
     return restored;
   }
 
+  async undo(executionId: ExecutionId | null): Promise<ExecutionId> {
+    const undone = await this.#queue.run(() => this.#recovery.undo(executionId));
+    this.#events.tellState("restored", `the state before execution ${undone}`);
+    return undone;
+  }
+
   dropCheckpoint(checkpointId: CheckpointId): void {
     this.#checkpoints.drop(checkpointId);
   }
@@ -242,7 +248,13 @@ export class Session implements SessionContract {
 
   async status(): Promise<SessionStatus> {
     const { residentBytes, limitBytes } = await this.#recovery.interpreter.memoryStatus();
-    return { ...this.activity, residentBytes, limitBytes, snapshots: this.#snapshots.count };
+    return {
+      ...this.activity,
+      residentBytes,
+      limitBytes,
+      snapshots: this.#snapshots.count,
+      undo: this.#snapshots.undoable,
+    };
   }
 
   shutdown(): Promise<void> {

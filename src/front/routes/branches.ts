@@ -1,5 +1,5 @@
-/** Owns the REST call that makes a session from the state of another one. */
-import { BranchBody, BranchOutcome } from "../../protocol/branch.ts";
+/** Owns the REST calls that move a session's state: into a new session, and back to before an execution. */
+import { BranchBody, BranchOutcome, UndoBody, UndoOutcome } from "../../protocol/branch.ts";
 import { readBody } from "../request-body.ts";
 import {
   addRoute,
@@ -14,7 +14,7 @@ import {
 import { callSession, maxBodyBytes } from "../session-stub.ts";
 import { CHECKPOINT, SESSION } from "./examples.ts";
 
-/** Adds the call to the app. */
+/** Adds the calls to the app. */
 export function addBranchRoutes(app: FrontApp): void {
   addRoute(
     app,
@@ -47,6 +47,27 @@ export function addBranchRoutes(app: FrontApp): void {
     async (context) => {
       const body = await readBody(context.req.raw, BranchBody, maxBodyBytes(context));
       return context.json(await callSession(context, (object, caller) => object.branch(caller, body)), 201);
+    },
+  );
+  addRoute(
+    app,
+    {
+      method: "post",
+      path: "/api/v1/session/undo",
+      operationId: "undoExecution",
+      summary: "Bring back the state right before an execution",
+      description:
+        "Before the last one if none is named. The session's overview lists the executions that can be undone.",
+      tags: ["Sessions"],
+      request: { headers: ClientHeader, body: jsonBody(UndoBody, { execution_id: "run-1" }, false) },
+      responses: {
+        200: jsonAnswer("Done", UndoOutcome, { status: "restored", execution_id: "run-1", source: "snapshot" }),
+        ...problems(...COMMON_PROBLEMS, ...INTERPRETER_PROBLEMS, "undo_unavailable", "payload_too_large"),
+      },
+    },
+    async (context) => {
+      const body = await readBody(context.req.raw, UndoBody, maxBodyBytes(context));
+      return context.json(await callSession(context, (object, caller) => object.undo(caller, body)));
     },
   );
 }

@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import { isLongerThan } from "../../byte-length.ts";
 import { notFound, ProblemError, type ProblemInit } from "../../problem.ts";
+import type { UndoOutcome } from "../../protocol/branch.ts";
 import type { TransactionPolicy } from "../../protocol/client-message.ts";
 import type { CheckpointId, ExecutionId } from "../../protocol/identity.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
@@ -150,6 +151,22 @@ export async function restore(
   const link = await incarnations.ensure();
   context.noteChange();
   return context.changeState(() => checkpointing.restore(link, id, clearExisting));
+}
+
+/** Brings back the state right before an execution, or before the last one that has a copy. @throws ProblemError `undo_unavailable`. */
+export async function undo(session: NamedSession, id: ExecutionId | undefined): Promise<UndoOutcome> {
+  const { context, incarnations } = session;
+  const link = await incarnations.resume();
+  if (link === null) {
+    throw new ProblemError({ code: "undo_unavailable", detail: "The session has no interpreter that keeps it." });
+  }
+  context.noteChange();
+  return context.changeState(async () => {
+    const request = id === undefined ? {} : { execution_id: id };
+    const answer = await link.ask({ type: "undo", ...request }, RESET_DEADLINE_MS + context.queueMs);
+    if (answer.type !== "undone") throw unexpected(answer);
+    return { status: "restored", execution_id: answer.execution_id, source: "snapshot" };
+  });
 }
 
 /** Answers a prompt; the first answer counts. @throws ProblemError `not_found` if nothing waits for it. */

@@ -128,6 +128,7 @@ export class LinkEvents implements SessionLinkListener {
       case "variables":
       case "checkpoint_taken":
       case "restored":
+      case "undone":
       case "blob_required":
       case "status":
         // The answer to a request that has timed out.

@@ -13,7 +13,7 @@ const NO_MEMORY = { resident_bytes: null, limit_bytes: null };
 export async function overviewOf(session: NamedSession): Promise<SessionOverview> {
   const { record, stores, journal, delivery, pendingInputs, pendingTools } = session.context;
   await session.catchUp();
-  const memory = await memoryOf(session);
+  const { memory, undo } = await statusOf(session);
   session.intake.flush();
   const { unfinished } = session.context;
   const isNew = record.phase === "new" && !record.isMade && journal.lastSeq === 0;
@@ -33,7 +33,7 @@ export async function overviewOf(session: NamedSession): Promise<SessionOverview
     environment: record.environment,
     env_names: record.env?.names ?? [],
     saved: savedOf(session),
-    undo: [],
+    undo,
     packages: [],
     executions: stores.executions.count(record.name),
     checkpoints: stores.checkpoints.count(record.name),
@@ -90,15 +90,18 @@ function savedOf({ context: { record, stores } }: NamedSession): SessionOverview
   return { at: checkpoint.createdAt, is_current: !record.isDirty };
 }
 
-async function memoryOf(session: NamedSession): Promise<SessionOverview["memory"]> {
-  if (session.context.record.phase !== "live") return NO_MEMORY;
+/** What only the runner knows. */
+async function statusOf(session: NamedSession): Promise<Pick<SessionOverview, "memory" | "undo">> {
+  const unknown = { memory: NO_MEMORY, undo: [] };
+  if (session.context.record.phase !== "live") return unknown;
   try {
     const link = await session.incarnations.resume();
     const status = await link?.ask({ type: "status" }, STATUS_DEADLINE_MS);
-    if (status?.type !== "status") return NO_MEMORY;
-    return { resident_bytes: status.resident_bytes, limit_bytes: status.limit_bytes };
+    if (status?.type !== "status") return unknown;
+    const { resident_bytes, limit_bytes, undo } = status;
+    return { memory: { resident_bytes, limit_bytes }, undo };
   } catch (error) {
-    console.warn("a session's memory is not known", error instanceof Error ? error.message : "");
-    return NO_MEMORY;
+    console.warn("a session's memory and undo list are not known", error instanceof Error ? error.message : "");
+    return unknown;
   }
 }

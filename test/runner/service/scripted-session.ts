@@ -152,6 +152,11 @@ export class ScriptedSession implements SessionContract {
     return Promise.reject(new SessionError("checkpoint_unavailable", "neither snapshot nor blob"));
   }
 
+  undo(executionId: ExecutionId | null): Promise<ExecutionId> {
+    if (executionId === null) return Promise.reject(new SessionError("undo_unavailable", "no copy"));
+    return Promise.resolve(executionId);
+  }
+
   dropCheckpoint(id: CheckpointId): void {
     this.calls.push(`drop ${id}`);
   }
@@ -173,7 +178,7 @@ export class ScriptedSession implements SessionContract {
   }
 
   status(): Promise<SessionStatus> {
-    return Promise.resolve({ ...this.activity, residentBytes: 1, limitBytes: 2, snapshots: 3 });
+    return Promise.resolve({ ...this.activity, residentBytes: 1, limitBytes: 2, snapshots: 3, undo: [] });
   }
 
   shutdown(): Promise<void> {

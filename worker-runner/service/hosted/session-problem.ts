@@ -17,6 +17,7 @@ const FAILURES: Record<SessionErrorCode, Failure> = {
   invalid_call: theirs("invalid_request", "The request makes no sense here."),
   ended: theirs("runner_error", "The session has ended."),
   checkpoint_unavailable: theirs("checkpoint_unavailable", "The checkpoint is no longer available."),
+  undo_unavailable: theirs("undo_unavailable", "The state before this execution is no longer kept."),
   checkpoint_invalid: theirs("checkpoint_unavailable", "The checkpoint cannot be restored."),
   checkpoint_failed: ours("The state could not be saved."),
   deadline: theirs("runner_error", "The session did not answer in time."),

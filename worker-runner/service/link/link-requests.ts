@@ -81,14 +81,18 @@ function answer(hosted: HostedSession, request: SessionRequest, reply: Reply): P
       });
     case "restore":
       return restore(hosted, request, reply);
+    case "undo":
+      return session
+        .undo(request.execution_id ?? null)
+        .then((undone) => reply({ type: "undone", ref: request.ref, execution_id: undone }));
     case "drop_checkpoint":
       hosted.blobs.forget(request.checkpoint_id);
       session.dropCheckpoint(request.checkpoint_id);
       return undefined;
     case "status":
       return session.status().then((status) => {
-        const { residentBytes: resident_bytes, limitBytes: limit_bytes, snapshots } = status;
-        const figures = { resident_bytes, limit_bytes, snapshots };
+        const { residentBytes: resident_bytes, limitBytes: limit_bytes, snapshots, undo } = status;
+        const figures = { resident_bytes, limit_bytes, snapshots, undo };
         reply({ type: "status", ref: request.ref, ...describeStatus(status), ...figures });
       });
     default:

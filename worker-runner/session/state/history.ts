@@ -62,6 +62,13 @@ export class History {
     return namesOf(lost);
   }
 
+  /** A client has gone back to an earlier moment. A base taken after that moment does not lead there, so it is dropped. */
+  undo(changes: number): void {
+    this.goBack(changes);
+    if (this.#baseAt > changes) this.#replaceBase(null);
+    this.#baseAt = Math.min(this.#baseAt, changes);
+  }
+
   /** Executions whose changes the base lacks. */
   get sinceBase(): ExecutionId[] {
     return namesOf(this.#since.slice(-MAX_LISTED));

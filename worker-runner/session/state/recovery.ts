@@ -11,6 +11,7 @@ import { CopySchedule, QUIET_MS } from "./copy-schedule.ts";
 import { type Base, History, type Place } from "./history.ts";
 import type { InterpreterSource } from "./interpreter-source.ts";
 import type { Snapshots } from "./snapshots.ts";
+import type { StateBefore } from "./undo-copies.ts";
 
 /** A state that can be recovered at once: that of a fresh interpreter, or that of the recovery snapshot. */
 interface Copy {
@@ -27,6 +28,8 @@ export interface BroughtBack {
 }
 
 const START_ATTEMPTS = 3;
+/** Above this share of the memory limit, no copies are kept for undo: code needs the room. */
+const UNDO_MEMORY_SHARE = 0.25;
 
 export class Recovery {
   readonly #settings: SessionSettings;
@@ -40,6 +43,8 @@ export class Recovery {
   #copy: Copy | null = { kind: "fresh", at: 0 };
   /** The newest copy that was requested. It resolves when the copy was taken or has failed, and never rejects. */
   #taking: Promise<void> | null = null;
+  /** True while the memory is measured. */
+  #easing = false;
   #quiet: NodeJS.Timeout | undefined;
 
   constructor(
@@ -136,11 +141,78 @@ export class Recovery {
 
   /** An execution has changed the state: requests a copy. Messages that are sent to the interpreter later take effect after the copy. */
   noteChange(executionId: ExecutionId | null): void {
+    this.#keepForUndo(executionId);
     this.#history.note(executionId);
     const limit = this.#settings.recoveryMaxResidentBytes;
     if (limit === 0) this.#giveUp();
     else if (this.#schedule.isDueAfterEnd(this.#queue.hasWaiting)) void this.#take(limit);
     else this.#postpone(limit);
+  }
+
+  /** Keeps the state before the execution, if it had a copy. */
+  #keepForUndo(executionId: ExecutionId | null): void {
+    if (executionId === null || this.#copy === null || !this.hasPoint) return;
+    const { kind, at } = this.#copy;
+    const { recovery } = this.#snapshots;
+    if (kind === "snapshot" && recovery === null) return;
+    this.#snapshots.keepForUndo({ executionId, snapshot: kind === "fresh" ? null : recovery, at });
+  }
+
+  /**
+   * Brings back the state right before an execution, or before the last one that has a copy. Call it in the session's turn.
+   *
+   * @returns that execution.
+   * @throws SessionError `undo_unavailable`; the state is then as before.
+   */
+  async undo(executionId: ExecutionId | null): Promise<ExecutionId> {
+    await this.#taking;
+    await this.ensureLive("the interpreter had ended");
+    // Finds out which copies have died in their sleep.
+    await this.interpreter.countSnapshots();
+    const before = this.#snapshots.stateBefore(executionId);
+    if (before === null) throw new SessionError("undo_unavailable", "no copy of the state before is kept");
+    if (before.snapshot) this.#snapshots.pin(before.snapshot);
+    try {
+      await this.#goBackTo(before);
+    } finally {
+      if (before.snapshot) this.#snapshots.unpin(before.snapshot);
+    }
+    return before.executionId;
+  }
+
+  async #goBackTo(before: StateBefore): Promise<void> {
+    await this.ensurePoint();
+    try {
+      await this.interpreter.respawn(before.snapshot);
+    } catch (cause) {
+      this.tellReplaced(await this.bringBack(), "the state before the execution could not be brought back");
+      throw new SessionError("undo_unavailable", "the copy of the state before does not start", { cause });
+    }
+    clearTimeout(this.#quiet);
+    this.#snapshots.setRecovery(before.snapshot);
+    this.#snapshots.forgetUndoFrom(before.at);
+    this.#history.undo(before.at);
+    this.#copy = { kind: before.snapshot === null ? "fresh" : "snapshot", at: before.at };
+  }
+
+  /** Ends the copies for undo while the sandbox is short of memory. */
+  async #easeMemory(): Promise<void> {
+    if (this.#easing || this.#snapshots.undoable.length === 0) return;
+    this.#easing = true;
+    try {
+      const { residentBytes, limitBytes, oomKills } = await this.interpreter.memoryStatus();
+      // Without a control group the sum counts shared pages once for each process, and the limit holds for each process alone.
+      const processes = oomKills === null ? 1 + this.#snapshots.count + this.#snapshots.undoable.length : 1;
+      const bytes = residentBytes === null ? 0 : residentBytes / processes;
+      if (limitBytes !== null && bytes >= UNDO_MEMORY_SHARE * limitBytes) {
+        this.#snapshots.forgetUndoFrom(0);
+        await this.interpreter.countSnapshots();
+      }
+    } catch {
+      // The sandbox has ended, and the copies with it.
+    } finally {
+      this.#easing = false;
+    }
   }
 
   /** A copy costs more than it is worth now. The last copy stays, and a new one is taken once the session is quiet. */
@@ -168,6 +240,7 @@ export class Recovery {
         this.#snapshots.setRecovery(snapshot);
         this.#copy = { kind: "snapshot", at: place.changes };
         metrics.recoverySnapshot?.(snapshot.pause);
+        void this.#easeMemory();
       },
       (error: Error) => {
         metrics.recoverySnapshot?.(null);
@@ -217,6 +290,7 @@ export class Recovery {
   #begin(base: Base | null, copy: Copy["kind"] | null): void {
     clearTimeout(this.#quiet);
     this.#history.begin(base);
+    this.#snapshots.forgetUndoFrom(0);
     this.#copy = copy && { kind: copy, at: 0 };
   }
 
@@ -268,6 +342,7 @@ export class Recovery {
       try {
         await this.interpreter.respawn(wasFresh ? null : snapshot);
         if (isExact) return { state: "recovered" };
+        this.#snapshots.forgetUndoFrom(this.#copy.at);
         return { state: "restored", lostExecutions: this.#history.goBack(this.#copy.at) };
       } catch {
         this.#giveUp();

@@ -1,6 +1,7 @@
-/** Owns which frozen copies are kept: one for recovery, and those of checkpoints. The least recently used are ended first. */
-import type { CheckpointId } from "../../../src/protocol/identity.ts";
+/** Owns which frozen copies are kept: one for recovery, those of checkpoints, and those for undo. The least recently used are ended first. */
+import type { CheckpointId, ExecutionId } from "../../../src/protocol/identity.ts";
 import type { Snapshot } from "../../interpreter/snapshot.ts";
+import { type StateBefore, UndoCopies } from "./undo-copies.ts";
 
 export class Snapshots {
   readonly #max: number;
@@ -9,8 +10,9 @@ export class Snapshots {
   readonly #ofCheckpoint = new Map<CheckpointId, Snapshot>();
   /** Copies that are being written to a blob. They are not ended. */
   readonly #pinned = new Set<Snapshot>();
+  readonly #undo = new UndoCopies();
 
-  /** @param max the most copies at a time, including the one for recovery. */
+  /** @param max the most copies at a time, including the one for recovery. Those for undo take what is left of it, and one more. */
   constructor(max: number) {
     this.#max = Math.max(1, max);
   }
@@ -29,6 +31,27 @@ export class Snapshots {
     this.#recovery = snapshot;
     if (before && before !== snapshot) this.#dropUnused(before);
     this.#trim();
+  }
+
+  /** The executions whose state before is kept, newest first. */
+  get undoable(): ExecutionId[] {
+    return this.#undo.executions;
+  }
+
+  /** Keeps the state before an execution. */
+  keepForUndo(state: StateBefore): void {
+    const former = this.#undo.add(state);
+    if (former) this.#dropUnused(former);
+    this.#trim();
+  }
+
+  stateBefore(executionId: ExecutionId | null): StateBefore | null {
+    return this.#undo.find(executionId);
+  }
+
+  /** The states that had seen `changes` changes or more are not part of the history any more. */
+  forgetUndoFrom(changes: number): void {
+    for (const snapshot of this.#undo.dropFrom(changes)) this.#dropUnused(snapshot);
   }
 
   keep(checkpointId: CheckpointId, snapshot: Snapshot): void {
@@ -66,6 +89,7 @@ export class Snapshots {
   noteEnded(snapshot: Snapshot): void {
     if (this.#recovery === snapshot) this.#recovery = null;
     this.#pinned.delete(snapshot);
+    this.#undo.noteEnded(snapshot);
     for (const [checkpointId, kept] of this.#ofCheckpoint) {
       if (kept === snapshot) this.#ofCheckpoint.delete(checkpointId);
     }
@@ -83,8 +107,9 @@ export class Snapshots {
 
   /** Drops all copies, because their sandbox is gone. */
   clear(): void {
-    const all = this.#all();
+    const all = new Set([...this.#all(), ...this.#undo.snapshots]);
     this.#recovery = null;
+    this.#undo.dropFrom(0);
     this.#ofCheckpoint.clear();
     this.#pinned.clear();
     for (const snapshot of all) snapshot.drop();
@@ -97,11 +122,26 @@ export class Snapshots {
   }
 
   #trim(): void {
+    this.#trimUndo();
     if (this.#ofCheckpoint.size + this.#pinned.size + 1 <= this.#max) return;
     while (this.count > this.#max && this.evictOne());
   }
 
+  /** Copies for undo give way to all others. */
+  #trimUndo(): void {
+    for (;;) {
+      const { snapshots } = this.#undo;
+      if (snapshots.length === 0 || new Set([...this.#all(), ...snapshots]).size <= this.#max + 1) return;
+      this.#evictUndo();
+    }
+  }
+
+  #evictUndo(): void {
+    const oldest = this.#undo.dropOldest();
+    if (oldest) this.#dropUnused(oldest);
+  }
+
   #dropUnused(snapshot: Snapshot): void {
-    if (!this.#all().has(snapshot)) snapshot.drop();
+    if (!this.#undo.has(snapshot) && !this.#all().has(snapshot)) snapshot.drop();
   }
 }
