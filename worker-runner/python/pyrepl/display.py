@@ -1,4 +1,4 @@
-"""Owns `display` and `update_display`, the functions that user code finds in builtins."""
+"""Owns the functions that show values to the client: `display`, `update_display` and `clear_output`."""
 
 from __future__ import annotations
 
@@ -76,6 +76,12 @@ class Displays:
             message["update"] = True
         self._output.send_message(message)
 
+    def clear(self, is_waiting: bool) -> None:
+        """Clear what the execution has shown, now or when its next output comes."""
+        execution_id = self._get_execution_id()
+        if execution_id is not None:
+            self._output.send_message({"type": "clear_output", "execution_id": execution_id, "wait": is_waiting})
+
 
 def make_display(displays: Displays) -> Callable[..., DisplayHandle | None]:
     """Return the `display` of builtins."""
@@ -104,3 +110,15 @@ def make_update_display(displays: Displays) -> Callable[..., None]:
     update_display.__module__ = "builtins"
     update_display.__qualname__ = "update_display"
     return interruptible(update_display)
+
+
+def make_clear_output(displays: Displays) -> Callable[..., None]:
+    """Return the `clear_output` of `IPython.display`."""
+
+    def clear_output(wait: bool = False) -> None:
+        """Clear the output and displays of this execution; with `wait`, when its next output comes."""
+        displays.clear(bool(wait))
+
+    clear_output.__module__ = "IPython.display"
+    clear_output.__qualname__ = "clear_output"
+    return interruptible(clear_output)

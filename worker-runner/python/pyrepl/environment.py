@@ -7,7 +7,7 @@ import os
 import sys
 
 from .checkpoint.surroundings import Baseline
-from .display import Displays, make_display, make_update_display
+from .display import Displays, make_clear_output, make_display, make_update_display
 from .import_hook import StepFinder, show_open_figures
 from .library import LIBRARY
 from .mime import rich_bundle
@@ -45,12 +45,12 @@ def set_up(state: SessionState, own_imports: frozenset[str]) -> None:
     builtins.update_display = make_update_display(displays)  # type: ignore[attr-defined]
     state.executor.mime_of = rich_bundle
     state.executor.after = show_open_figures
-    _install_import_steps(state)
+    _install_import_steps(state, displays)
     state.hidden.install()
     os.register_at_fork(after_in_child=state.detach_after_user_fork)
 
 
-def _install_import_steps(state: SessionState) -> None:
+def _install_import_steps(state: SessionState, displays: Displays) -> None:
     """Adapt certain library modules: now if they are loaded, otherwise as soon as they are."""
 
     def ask_for_passwords(getpass: Any) -> None:
@@ -61,7 +61,7 @@ def _install_import_steps(state: SessionState) -> None:
         "linecache": state.executor.book.fill,
         "inspect": state.toolbox.use_inspect,
     }
-    finder = StepFinder(steps, state.toolbox)
+    finder = StepFinder(steps, state.toolbox, make_clear_output(displays))
     for name, step in finder.steps.items():
         if name in sys.modules:
             step(sys.modules[name])

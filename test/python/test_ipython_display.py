@@ -1,0 +1,92 @@
+"""`IPython.display` where IPython is not installed."""
+
+from __future__ import annotations
+
+import unittest
+
+from session_case import SessionCase
+
+
+class IPythonDisplay(SessionCase):
+    def test_shows_each_kind_under_its_media_type(self) -> None:
+        code = (
+            "from IPython.display import display, HTML, Markdown, Image, JSON, SVG, Latex, Javascript\n"
+            "display(HTML('<b>x</b>'), Markdown('*m*'), SVG('<svg/>'), Latex('$x$'), Javascript('1'), JSON({'a': [1]}),\n"
+            "        Image(b'\\x89PNG..', width=5), Image(b'\\xff\\xd8..'), Image(url='http://h/<\"&.png', height=2))\n"
+            "HTML('<i>')"
+        )
+        outcome = self.run_code(code)
+        shown = [
+            {name: text for name, text in event["mime"].items() if name != "text/plain"}
+            for event in outcome.events[:-1]
+        ]
+        self.assertEqual(
+            shown[:9],
+            [
+                {"text/html": "<b>x</b>"},
+                {"text/markdown": "*m*"},
+                {"image/svg+xml": "<svg/>"},
+                {"text/latex": "$x$"},
+                {"application/javascript": "1"},
+                {"application/json": '{"a": [1]}'},
+                {"image/png": "iVBORy4u"},
+                {"image/jpeg": "/9guLg=="},
+                {"text/html": '<img src="http://h/&lt;&quot;&amp;.png" height="2"/>'},
+            ],
+        )
+        self.assertEqual(outcome.events[6]["metadata"], {"image/png": {"width": 5}})
+        self.assertEqual(outcome.last["mime"]["text/html"], "<i>")
+
+    def test_reads_files(self) -> None:
+        code = (
+            "from IPython.display import *\n"
+            "open('a.gif', 'wb').write(b'GIF89a'); open('a.md', 'w').write('*ä*')\n"
+            "display(Image('a.gif'), Markdown(filename='a.md'))"
+        )
+        events = self.run_code(code).events
+        self.assertEqual(events[0]["mime"]["image/gif"], "R0lGODlh")
+        self.assertEqual(events[1]["mime"]["text/markdown"], "*ä*")
+        self.assertEqual(self.run_code("Image()").last["exception_type"], "ValueError")
+
+    def test_clears_output_in_its_place_among_the_output(self) -> None:
+        code = (
+            "from IPython.display import clear_output\nprint('a')\nclear_output()\nprint('b')\nclear_output(wait=True)"
+        )
+        events = [event for event in self.run_code(code).events if event["type"] in ("output", "clear_output")]
+        self.assertEqual([event["type"] for event in events], ["output", "clear_output", "output", "clear_output"])
+        self.assertEqual([event["wait"] for event in events if event["type"] == "clear_output"], [False, True])
+        self.assertEqual(events[1]["execution_id"], events[3]["execution_id"])
+
+    def test_updates_by_handle(self) -> None:
+        code = (
+            "from IPython.display import DisplayHandle, display, update_display\n"
+            "handle = DisplayHandle()\nhandle.display(1)\nhandle.update(2)\nupdate_display(3, display_id=handle.display_id)\n"
+            "handle.display_id"
+        )
+        outcome = self.run_code(code)
+        shown = [event for event in outcome.events if event["type"] == "display"]
+        self.assertEqual([event["mime"]["text/plain"] for event in shown], ["1", "2", "3"])
+        self.assertEqual({event["display_id"] for event in shown}, {outcome.value})
+        self.assertEqual([event.get("update", False) for event in shown], [False, True, True])
+
+    def test_gives_way_to_an_ipython_of_the_session(self) -> None:
+        code = (
+            "import os\nos.mkdir('IPython')\nopen('IPython/__init__.py', 'w').write('own = 1')\n"
+            "import IPython\nIPython.own"
+        )
+        self.assertEqual(self.run_code(code).value, 1)
+        self.assertEqual(self.run_code("import IPython.display").last["exception_type"], "ModuleNotFoundError")
+        # The tests of a class share the workspace.
+        self.run_code("import shutil\nshutil.rmtree('IPython')")
+
+    def test_counts_as_user_code_in_a_traceback(self) -> None:
+        traceback = self.run_code("from IPython.display import Image\nImage()").last["traceback"]
+        self.assertIn("Image needs data, url or filename", traceback)
+
+    def test_says_that_no_shell_runs(self) -> None:
+        self.assertIs(self.run_code("import IPython\nIPython.get_ipython() is None").value, True)
+        self.assertEqual(self.run_code("import IPython.core").last["exception_type"], "ModuleNotFoundError")
+
+
+if __name__ == "__main__":
+    unittest.main()
