@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { findControlGroups } from "../../../worker-runner/sandbox/cgroup-parents.ts";
 import { assertFailed, printedBy, resultOf } from "../outcome.ts";
 import type { Attack } from "./attack.ts";
+import { TRY_EACH } from "./attempt.ts";
 
 /** Without a control group each process has a limit of its own, and what processes hold together has none. */
 const isMemoryCounted = findControlGroups() !== null;
@@ -99,11 +100,30 @@ for place in ("/tmp", "/dev/shm", "/workspace", os.environ["HOME"]):
   {
     name: "memory that outlives its process is not to be had",
     code: `
-import ctypes
+import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)
-print(libc.shmget(0, 10**8, 0o1600), libc.msgget(0, 0o1600))`,
+print(libc.shmget(0, 10**8, 0o1600), libc.msgget(0, 0o1600), libc.semget(0, 32_000, 0o1600))
+print(ctypes.CDLL("librt.so.1").mq_open(b"/hoard", os.O_CREAT | os.O_RDWR, 0o600, None))`,
     contained([outcome]) {
-      assert.equal(printedBy(outcome), "-1 -1\n");
+      assert.equal(printedBy(outcome), "-1 -1 -1\n-1\n");
+    },
+  },
+  {
+    name: "the machine's memory for compiled filters is not to be had, and other socket options are",
+    code: `${TRY_EACH}
+import ctypes, socket, struct
+program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0xFFFF))
+filter = struct.pack("HxxxxxxP", 1, ctypes.addressof(program))
+for family in (socket.AF_UNIX, socket.AF_INET):
+    with socket.socket(family, socket.SOCK_DGRAM) as victim:
+        for option in (26, 51):
+            print(attempt(victim.setsockopt, socket.SOL_SOCKET, option, filter))
+        for option in (50, 52):
+            print(attempt(victim.setsockopt, socket.SOL_SOCKET, option, 0))
+        victim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)`,
+    contained([outcome]) {
+      assert.equal(printedBy(outcome), "PermissionError\n".repeat(8));
+      assert.equal(outcome?.end.type, "result");
     },
   },
   {

@@ -100,6 +100,8 @@ export const REFUSED: Readonly<Record<string, Numbers>> = {
   // Memory that outlives the process that filled it, and would keep a session full after it is rolled back.
   shmget: [29, 194],
   msgget: [68, 186],
+  semget: [64, 190],
+  mq_open: [240, 180],
 };
 
 /** Calls that fail as on a kernel without them, so that libraries take their older way. */
@@ -107,6 +109,9 @@ export const ABSENT: Readonly<Record<string, Numbers>> = {
   // Its flags lie in memory, where no filter sees them; libc falls back to clone.
   clone3: [435, 435],
   memfd_secret: [447, 447],
+  // Sessions share the files of the system and of Python. A watch on them tells at once which ones other sessions open.
+  inotify_init: [253, null],
+  inotify_init1: [294, 26],
 };
 
 /** Calls that succeed and do nothing: they would have the whole machine write what it has in memory to its disks. */
@@ -143,6 +148,10 @@ const TIOCSETD = 0x5423;
 const EVERYONE = 0xffff_ffff;
 const ASK_ONLY = 0xffff_ffff;
 const OWN = 0;
+const F_NOTIFY = 1026;
+const SOL_SOCKET = 1;
+/** SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF and SO_ATTACH_REUSEPORT_EBPF (asm-generic/socket.h). */
+const ATTACH_PROGRAM = [26, 50, 51, 52];
 const RLIMIT_CORE = 4;
 const PR_SET_SECCOMP = 22;
 const PR_SCHED_CORE = 62;
@@ -178,6 +187,17 @@ export const GUARDED: Readonly<Record<string, Guarded>> = {
     errno: EPERM,
     allowed: [[TIOCSTI, TIOCLINUX, TIOCSETD].map((request) => ({ argument: 1, differs: request }))],
   },
+  // The machine has a limited memory for compiled filters, which no control group counts: without it no session can start.
+  setsockopt: {
+    numbers: [54, 208],
+    errno: EPERM,
+    allowed: [
+      [{ argument: 1, differs: SOL_SOCKET }],
+      ATTACH_PROGRAM.map((option) => ({ argument: 2, differs: option })),
+    ],
+  },
+  // An older way to watch a folder than inotify.
+  fcntl: { numbers: [72, 25], errno: EPERM, allowed: [[{ argument: 1, differs: F_NOTIFY }]] },
   // Signals to all would end the session's snapshots together with the code that sends them.
   kill: { numbers: [62, 129], errno: EPERM, allowed: [[{ argument: 0, differs: EVERYONE }]] },
   // The keeper has the same user as user code: a processor limit of one second would end it, an idle priority would starve it.
@@ -227,5 +247,6 @@ export const GUARDED: Readonly<Record<string, Guarded>> = {
   },
   sched_setscheduler: { numbers: [144, 119], errno: EPERM, allowed: [[{ argument: 0, equals: OWN }]] },
   sched_setparam: { numbers: [142, 118], errno: EPERM, allowed: [[{ argument: 0, equals: OWN }]] },
+  sched_setaffinity: { numbers: [203, 122], errno: EPERM, allowed: [[{ argument: 0, equals: OWN }]] },
   sched_setattr: { numbers: [314, 274], errno: EPERM, allowed: [[{ argument: 0, equals: OWN }]] },
 };
