@@ -12,6 +12,7 @@ import { addBranchRoutes } from "./routes/branches.ts";
 import { addCheckpointRoutes } from "./routes/checkpoints.ts";
 import { addExecutionRoutes } from "./routes/executions.ts";
 import { addInternalRoutes } from "./routes/internal.ts";
+import { addPackageRoutes } from "./routes/packages.ts";
 import { addPageRoutes } from "./routes/pages.ts";
 import { addServiceRoutes } from "./routes/service.ts";
 import { addSessionResourceRoutes } from "./routes/session-resources.ts";
@@ -100,6 +101,7 @@ export function buildApp(): FrontApp {
   addSessionRoutes(app);
   addCheckpointRoutes(app);
   addBranchRoutes(app);
+  addPackageRoutes(app);
   addToolRoutes(app);
   addSessionResourceRoutes(app);
   addSocketRoute(app);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .library import LIBRARY
+from .notebook_lines import rewrite
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,18 @@ def completeness(code: str) -> dict[str, Any]:
     compiler = codeop.CommandCompiler()
     compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     try:
-        compiled = compiler(code, "<input>", "exec")
+        try:
+            compiled = compiler(code, "<input>", "exec")
+        except SyntaxError:
+            flags: int = compiler.compiler.flags
+
+            def compile_text(text: str) -> None:
+                compile(text, "<input>", "exec", flags, True)
+
+            python = rewrite(code, compile_text)
+            if python is None:
+                raise
+            compiled = compiler(python, "<input>", "exec")
     except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError):
         return {"status": "invalid"}
     if compiled is None or _is_inside_block(code):

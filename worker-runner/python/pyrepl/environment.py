@@ -10,7 +10,9 @@ from .checkpoint.surroundings import Baseline
 from .display import Displays, make_clear_output, make_display, make_update_display
 from .import_hook import StepFinder, show_open_figures
 from .library import LIBRARY
+from .magics import Magics
 from .mime import rich_bundle
+from .notebook_lines import HELPER
 from .own_modules import hide, isolate
 from .prompt import make_getpass, make_input
 from .streams import InputStream, OutputStream
@@ -43,6 +45,7 @@ def set_up(state: SessionState, own_imports: frozenset[str]) -> None:
     displays = Displays(state.output, lambda: state.prompts.execution_id)
     builtins.display = make_display(displays)  # type: ignore[attr-defined]
     builtins.update_display = make_update_display(displays)  # type: ignore[attr-defined]
+    setattr(builtins, HELPER, Magics(state.namespace, state.executor.run_nested))
     state.executor.mime_of = rich_bundle
     state.executor.after = show_open_figures
     _install_import_steps(state, displays)

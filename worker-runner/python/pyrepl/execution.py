@@ -123,6 +123,14 @@ class Executor:
         self._guard.is_running_user_code = False
         return fields
 
+    @interruptible
+    def run_nested(self, text: str, filename: str) -> Any:
+        """Run text that a magic of the running execution names; returns the value of its last expression."""
+        value = None
+        for code in self.book.compile(text, filename):
+            value = None if code is None else _eval(code, self._namespace)
+        return value
+
     def _remember(self, error: BaseException) -> None:
         """Set `sys.last_*` as the interactive interpreter does, for `pdb.pm()`."""
         sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__

@@ -7,6 +7,7 @@ import _ast
 from types import CodeType
 
 from .library import LIBRARY
+from .notebook_lines import rewrite
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,10 +38,20 @@ class SourceBook:
         self._kept_chars = 0
 
     def compile(self, text: str, filename: str) -> tuple[CodeType | None, CodeType | None]:
-        """Return the code of the statements and of the last expression, if there is one; `from __future__` stays in force."""
+        """Return the code of the statements and of the last expression, if there is one; `from __future__` stays in force.
+
+        Text that is not Python is tried once more with the lines of notebooks understood.
+        """
         self._keep(text, filename)
         flags = self.future | _TOP_LEVEL_AWAIT
-        tree: Any = _compile(text, filename, "exec", flags | _ONLY_AST, True)
+        try:
+            tree: Any = _compile(text, filename, "exec", flags | _ONLY_AST, True)
+        except SyntaxError:
+            python = rewrite(text, lambda lines: _compile(lines, filename, "exec", flags | _ONLY_AST, True))
+            if python is None:
+                raise
+            text = python
+            tree = _compile(text, filename, "exec", flags | _ONLY_AST, True)
         statements: list[Any] = tree.body
         last: CodeType | None = None
         if statements and type(statements[-1]) is _Expr:
