@@ -38,6 +38,7 @@ const CALLS = [
   "POST /api/v1/session/branch",
   "POST /api/v1/session/interrupt",
   "POST /api/v1/session/reset",
+  "POST /api/v1/session/undo",
   "PUT /api/v1/session/tools",
   "PUT /api/v1/sessions/{session}",
 ];
