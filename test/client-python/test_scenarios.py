@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import unittest
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from blocking_as_async import BlockingAsAsync
 from cutting_proxy import CuttingProxy
 from pyrepl3 import (
     AsyncClient,
+    ClientClosedError,
     ConnectionLostError,
     ConnectionOptions,
     Display,
@@ -298,6 +300,16 @@ class Scenarios:
                     await client.run("1")
                 with self.assertRaises(ConnectionLostError):
                     await client.overview()
+
+    async def test_ends_a_call_that_the_service_never_answers_when_it_is_closed(self: Any) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            client = self.client(url=f"http://127.0.0.1:{silent.getsockname()[1]}")
+            call = asyncio.ensure_future(client.run("1"))
+            connection, _ = await asyncio.to_thread(silent.accept)
+            with connection:
+                await client.close()
+                with self.assertRaises(ClientClosedError):
+                    await asyncio.wait_for(call, 10)
 
     async def test_gives_up_a_connection_that_does_not_come_back(self: Any) -> None:
         with CuttingProxy(Service.shared().port, cut_after=1 << 40) as proxy:

@@ -34,8 +34,14 @@ class HttpRuns(Transport):
         if self._is_closed:
             raise ClientClosedError("the client is closed")
         accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._spawn(self._follow(run, accepted))
-        await accepted
+        task = self._spawn(self._follow(run, accepted))
+        task.add_done_callback(lambda _: accepted.done() or accepted.set_result(None))
+        try:
+            await accepted
+        except asyncio.CancelledError:
+            run.detach()
+            raise
+        run.check()
 
     async def set_tools(self, tools: List[Dict[str, Any]]) -> None:
         await self._call(calls.set_tools(self._session, tools))
@@ -55,10 +61,11 @@ class HttpRuns(Transport):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _call(self, call: Call[Any]) -> Any:
         return await asyncio.to_thread(make_call, self._address, call, self._options.call_seconds)
@@ -108,8 +115,6 @@ class HttpRuns(Transport):
                 pause = backoff.next()
                 if not _is_passing(error) or now + pause > failing_since + patience:
                     run.fail(error)
-                    if not accepted.done():
-                        accepted.set_exception(error)
                     return
             except (ValueError, KeyError, TypeError) as error:
                 run.fail(ProtocolError(f"an event does not have the form of the contract: {error!r}"))

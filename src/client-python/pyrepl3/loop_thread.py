@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
 from typing import Any, Callable, Coroutine, Optional, TypeVar
 
@@ -25,6 +26,8 @@ class LoopThread:
         future = asyncio.run_coroutine_threadsafe(make(), self._started())
         try:
             return future.result()
+        except concurrent.futures.CancelledError:
+            raise ClientClosedError("the client was closed") from None
         except BaseException:
             future.cancel()
             raise
@@ -43,7 +46,7 @@ class LoopThread:
         if loop is None or thread is None:
             return
         try:
-            asyncio.run_coroutine_threadsafe(last(), loop).result()
+            asyncio.run_coroutine_threadsafe(_finish(last), loop).result()
         finally:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
@@ -58,3 +61,14 @@ class LoopThread:
                 self._thread = threading.Thread(target=self._loop.run_forever, name="pyrepl3", daemon=True)
                 self._thread.start()
             return self._loop
+
+
+async def _finish(last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run `last`, then end what other threads still wait for: a loop that stops first would leave them waiting."""
+    try:
+        await last()
+    finally:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)

@@ -70,6 +70,11 @@ class RunState:
             self._failure = error
             self._has_news.set()
 
+    def check(self) -> None:
+        """Raise what the run failed with, if it failed."""
+        if self._failure is not None:
+            raise self._failure
+
     def detach(self) -> None:
         """Nobody reads on: what comes is dropped, so that it holds nobody back."""
         self._is_detached = True

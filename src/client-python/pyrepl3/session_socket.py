@@ -77,7 +77,12 @@ class SessionSocket(Transport):
             return self._socket
         if self._opening is None or self._opening.done():
             self._opening = asyncio.ensure_future(self._connect())
-        return await asyncio.shield(self._opening)
+        try:
+            return await asyncio.shield(self._opening)
+        except asyncio.CancelledError:
+            if self._is_closed:
+                raise ClientClosedError("the client was closed") from None
+            raise
 
     async def _connect(self) -> WebSocket:
         """Open and attach; a connection that was there before gets `reconnect_seconds` to come back."""
