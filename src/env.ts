@@ -39,6 +39,8 @@ const Variables = z.object({
     .number()
     .positive()
     .default(7 * 24 * 3600),
+  /** A session that was quiet for this long stores its state; 0 switches it off. */
+  AUTOSAVE_SECONDS: number(2),
   LINK_IDLE_SECONDS: z.coerce.number().positive().default(5),
   CHECKPOINT_KEY: z.string().min(32, "must have at least 32 characters"),
   RUNNER_TOKEN: z.string().min(16, "must have at least 16 characters"),

@@ -47,6 +47,8 @@ export const SessionMessage = z.object({
     checkpoint_id: CheckpointId.optional(),
     missing: z.array(Missing).optional(),
     lost_executions: z.array(ExecutionId).optional(),
+    /** The newest state in the store, with the reason `saved`. */
+    saved: z.object({ at: z.number(), is_current: z.boolean() }).optional(),
   }),
 });
 

@@ -244,6 +244,7 @@ SERVER = by_type(
                 checkpoint_id=(checkpoint_id,),
                 missing=(many(missing),),
                 lost_executions=(many(identifier),),
+                saved=(record(at=number, is_current=flag),),
             ),
         ),
         "gap": _message("gap", data=record(**{"from": seq, "to": seq})),

@@ -40,6 +40,8 @@ export class IdleWatch {
   #isDraining = false;
   /** True while the link's silence is being answered with a checkpoint or a close. */
   #isAnsweringSilence = false;
+  /** Runs from the end of the last execution to the autosave. The open link keeps the object in memory for longer than that. */
+  #autosaveTimer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(context: SessionContext, { incarnations, intake, checkpointing, loss, env }: Collaborators) {
     this.#context = context;
@@ -126,8 +128,30 @@ export class IdleWatch {
   }
 
   onExecutionEnded(): void {
-    if (!this.#isDraining || this.#context.unfinishedCount > 0) return;
-    this.#context.stores.inBackground(this.suspend("draining"));
+    if (this.#context.unfinishedCount > 0) return;
+    if (this.#isDraining) this.#context.stores.inBackground(this.suspend("draining"));
+    else this.#scheduleAutosave();
+  }
+
+  #scheduleAutosave(): void {
+    const seconds = this.#context.stores.settings.AUTOSAVE_SECONDS;
+    if (this.#autosaveTimer !== null) clearTimeout(this.#autosaveTimer);
+    this.#autosaveTimer = seconds === 0 ? null : setTimeout(() => this.#autosave(), seconds * 1000);
+  }
+
+  /** Stores the state from the session's copy, so that code can run meanwhile. Does nothing if nothing changed. */
+  #autosave(): void {
+    const { record, stores, unfinishedCount } = this.#context;
+    this.#autosaveTimer = null;
+    const link = this.#incarnations.ready;
+    const isDue = Date.now() >= this.#noCheckpointBeforeMs && isSaveDue(record);
+    if (link === null || unfinishedCount > 0 || !record.isDirty || !isDue || this.#isAnsweringSilence) return;
+    this.#isAnsweringSilence = true;
+    stores.inBackground(
+      this.#checkpoint(link).finally(() => {
+        this.#isAnsweringSilence = false;
+      }),
+    );
   }
 
   /** Stores the state and ends the interpreter; the next call brings it back. @returns false if code runs or the state cannot be stored. */
@@ -211,9 +235,12 @@ export class IdleWatch {
 
   async #checkpoint(link: RunnerLink): Promise<void> {
     const startedMs = Date.now();
-    if (await this.#save(link)) {
-      this.#noCheckpointBeforeMs = Date.now() + (Date.now() - startedMs) * CHECKPOINT_SHARE;
-    }
+    if (!(await this.#save(link))) return;
+    this.#noCheckpointBeforeMs = Date.now() + (Date.now() - startedMs) * CHECKPOINT_SHARE;
+    const { record, unfinishedCount } = this.#context;
+    if (record.phase !== "live") return;
+    const saved = { at: Date.now() / 1000, is_current: !record.isDirty };
+    this.#context.announce({ state: unfinishedCount > 0 ? "busy" : "ready", reason: "saved", saved });
   }
 
   /** Stores the state. @returns false if that failed; the next attempt comes later each time. */

@@ -21,6 +21,7 @@ export interface Announcement {
   checkpointId?: CheckpointId | undefined;
   missing?: Missing[] | undefined;
   lostExecutions?: ExecutionId[] | undefined;
+  saved?: { at: number; is_current: boolean } | undefined;
 }
 
 export class SessionContext {
@@ -184,6 +185,7 @@ export class SessionContext {
         checkpoint_id: what.checkpointId,
         missing: what.missing,
         lost_executions: what.lostExecutions,
+        saved: what.saved,
       },
     });
   }
