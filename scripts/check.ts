@@ -25,6 +25,7 @@ const checks: Check[] = [
   { name: "basedpyright", command: "basedpyright", args: ["--warnings", "--pythonpath", testPython()] },
   { name: "biome", command: "biome", args: ["check", "--error-on-warnings", "."] },
   { name: "ruff", command: "node", args: ["scripts/lint-python.ts"] },
+  { name: "words", command: "node", args: ["scripts/check-words.ts"] },
   { name: "knip", command: "knip", args: [] },
   {
     name: "dependency rules",

@@ -29,7 +29,7 @@ export function addRunCommand(program: Command): void {
     .description("run a file, standard input (-) or -c CODE; input() reads from the terminal")
     .argument("[file]", "file of Python code; - is standard input")
     .option("-c, --code <code>", "run this code, and print the value of its last expression")
-    .option("--timeout <seconds>", "interrupt the code after so many seconds", parseSeconds)
+    .option("--timeout <seconds>", "interrupt the code after this many seconds", parseSeconds)
     .addOption(
       new Option("--policy <policy>", "what happens to the session's state")
         .choices(["commit_always", "rollback_on_failure", "rollback_always"])

@@ -17,7 +17,7 @@ export class Acknowledger {
     this.#send = send;
   }
 
-  /** An event of so many characters came. */
+  /** Notes that an event with this many characters came. */
   count(chars: number): void {
     this.#unacknowledgedChars += chars;
     if (this.#isHeld) return;

@@ -5,7 +5,7 @@ export function codePointsBefore(text: string, position: number): number {
   return Array.from(text.slice(0, position)).length;
 }
 
-/** The position in UTF-16 units after so many code points. */
+/** Converts a count of code points to a position in UTF-16 units. */
 export function positionAfter(text: string, codePoints: number): number {
   return Array.from(text).slice(0, codePoints).join("").length;
 }

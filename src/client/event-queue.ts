@@ -1,4 +1,4 @@
-/** Owns the events of one run on their way to whoever iterates over them, and how many characters wait there. */
+/** Owns the events of one run on their way to the loop that reads them, and counts the characters that wait there. */
 import type { RunEvent } from "./wire.ts";
 
 /** What is kept for a loop that has not begun. */

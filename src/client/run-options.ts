@@ -11,7 +11,7 @@ export type InputRequest = Pick<z.infer<typeof InputData>, "input_id" | "prompt"
 /** A function that Python may call: it gets the arguments by name, and gives back JSON. */
 export type ToolFunction = (arguments_: Record<string, unknown>) => unknown;
 
-/** A tool with a description for whoever writes the code. */
+/** A tool with a description for the author of the code. */
 export type Tool = Omit<ToolDeclaration, "name"> & { run: ToolFunction };
 
 export type Tools = Record<string, ToolFunction | Tool>;

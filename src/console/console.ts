@@ -16,7 +16,7 @@ const STATE_WORDS: Record<ConnectionState, string> = {
   open: "connected",
   closed: "connection lost; trying again",
 };
-/** What happens to a session often, and says nothing to whoever watches. */
+/** Session states that come often and are not worth a line on the page. */
 const QUIET_STATES = ["starting", "ready", "busy"];
 
 type SessionData = Extract<ServerMessage, { type: "session" }>["data"];

@@ -8,7 +8,7 @@ import { TerminalText } from "./terminal-text.ts";
 
 type Answer = (inputId: string, value: string | null) => void;
 
-/** What `error.state` means for whoever reads it. */
+/** What `error.state` means, in words for the page. */
 const STATES: Record<z.infer<typeof ErrorData>["state"], string> = {
   kept: "",
   rolled_back: "The state is as it was before.",

@@ -5,7 +5,7 @@ import { chooseFullRunner, chooseRunner, freePlaces, offers, type Wish } from ".
 
 /** A runner that has not been heard of for this long is forgotten; runners send every 5 s. */
 export const FORGET_AFTER_MS = 20_000;
-/** Of one shard. A shard takes 200 heartbeats a second from so many runners. */
+/** The most runners of one shard. They send 200 heartbeats a second. */
 export const MAX_RUNNERS = 1000;
 const KEY_PREFIX = "runner:";
 

@@ -1,4 +1,4 @@
-/** Owns the start of one sandboxed keeper: what bubblewrap, the launcher around it and the session's groups are made of. */
+/** Owns the start of one sandboxed keeper: the arguments of bubblewrap, its launcher and the session's control groups. */
 import { chmodSync, chownSync } from "node:fs";
 import { arch } from "node:os";
 import { join } from "node:path";

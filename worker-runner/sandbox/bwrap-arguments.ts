@@ -1,4 +1,4 @@
-/** Owns what a sandbox looks like from inside: the arguments that bubblewrap gets. */
+/** Owns the arguments of bubblewrap: the namespaces, mounts and environment inside a sandbox. */
 import { existsSync, lstatSync, readlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { FILTER_FD, NETWORK_FD, STATUS_FD } from "./descriptors.ts";

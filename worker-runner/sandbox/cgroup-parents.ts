@@ -1,4 +1,4 @@
-/** Owns where this runner may make control groups, of either version; what a session's group does is left to `session-group.ts`. */
+/** Finds where this runner may create control groups, version 1 or 2. `cgroup.ts` creates those of a session. */
 import {
   accessSync,
   constants,

@@ -1,4 +1,4 @@
-/** Owns one session's control groups: its share of memory and processor time, what it uses, and their end. */
+/** Owns one session's control groups: their limits of memory and processor time, their usage, and their removal. */
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";

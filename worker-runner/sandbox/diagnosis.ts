@@ -1,4 +1,4 @@
-/** Owns why a sandbox does not work on a machine, said together with what would make it work. */
+/** Explains why a sandbox does not work on this machine, and names the remedy. */
 import { existsSync, readFileSync } from "node:fs";
 
 interface Cause {

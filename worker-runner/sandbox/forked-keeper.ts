@@ -1,4 +1,4 @@
-/** Owns a keeper that was forked from a zygote into a skeleton, from its first moment to its last trace. */
+/** Owns a keeper that was forked from a zygote into a skeleton, from its start to the removal of its last process. */
 import type { Readable, Writable } from "node:stream";
 import { residentBytesOf, sendSignal } from "./process-tree.ts";
 import type { Sandbox, SandboxExit, SandboxMemory } from "./sandbox-contract.ts";

@@ -1,4 +1,4 @@
-/** Owns a launched keeper from its first moment to its last trace; what launches it, and how it is confined, is left to the caller. */
+/** Owns a launched keeper from its start to the removal of its last process. The caller chooses the launcher and the confinement. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
@@ -71,7 +71,7 @@ export class KeeperProcess implements Sandbox {
       child.once("exit", (code, signal) => ended(exitOf(code, signal)));
       child.once("error", () => ended({ code: null, signal: null }));
     });
-    // Whoever learns of the end may ask what it was for, when the group is gone.
+    // The listener may ask for the reason of the end after the group is gone.
     this.#lastMemory = this.exited.then(() => this.#readMemory());
     void this.#lastMemory.then(() => this.kill());
     this.stdin.on("error", ignoreBrokenPipe);

@@ -1,4 +1,4 @@
-/** Owns the network of sandboxes that were given one: slirp4netns outside, and routes inside that lead nowhere near the runner. */
+/** Owns the network of a sandbox if it is switched on: slirp4netns outside, and routes inside that do not reach the runner. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, statSync } from "node:fs";

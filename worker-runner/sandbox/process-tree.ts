@@ -1,4 +1,4 @@
-/** Owns what /proc tells about a process and all that it started. */
+/** Reads from /proc a process and all its descendants. */
 import { readdirSync, readFileSync } from "node:fs";
 
 const PAGE_BYTES = 4096;

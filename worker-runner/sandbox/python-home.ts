@@ -1,4 +1,4 @@
-/** Owns what a given Python needs from the file system, wherever it is installed; how that is mounted is left to `bwrap-arguments.ts`. */
+/** Finds the folders that a given Python needs from the file system. `bwrap-arguments.ts` mounts them. */
 import { execFile } from "node:child_process";
 import { existsSync, lstatSync, readlinkSync } from "node:fs";
 import { homedir } from "node:os";

@@ -1,4 +1,4 @@
-/** Owns the limits that the kernel keeps per process or user, as arguments of prlimit(1). */
+/** Owns the resource limits of a session's processes, as arguments of prlimit(1). */
 import { release } from "node:os";
 import type { SandboxLimits } from "./sandbox-contract.ts";
 

@@ -1,4 +1,4 @@
-/** Owns the shapes between a session and the sandbox that its processes run in; how they are confined is left to `sandbox.ts` and `unsandboxed.ts`. */
+/** Owns the types between a session and its sandbox. `bubblewrap.ts` and `unsandboxed.ts` implement them. */
 import type { Readable, Writable } from "node:stream";
 
 /** The session's listening socket in `channelDirectory`; it exists before the sandbox starts. */

@@ -1,4 +1,4 @@
-/** Owns whether sessions run in a sandbox on this machine: what the operator asked for, what works, and what is said about it. */
+/** Decides whether sessions run in a sandbox on this machine, from the operator's setting and from a trial. */
 import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { createServer } from "node:net";

@@ -1,4 +1,4 @@
-/** Owns the user ids that sandboxes run as where the runner is root: one of its own for each session. */
+/** Owns the user ids of sandboxes if the runner is root: each session has its own. */
 import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 

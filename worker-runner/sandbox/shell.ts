@@ -1,4 +1,4 @@
-/** Owns how a word is written so that a POSIX shell takes it as it is. */
+/** Quotes a word for a POSIX shell. */
 
 export function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;

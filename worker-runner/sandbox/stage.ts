@@ -1,4 +1,4 @@
-/** Owns where things lie outside while bubblewrap starts: a tmpfs in a mount namespace of the launcher's own, and the shell lines that fill it. */
+/** Owns the stage, a tmpfs in the launcher's own mount namespace from which bubblewrap mounts, and the shell lines that fill it. */
 import { existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { SandboxLimits } from "./sandbox-contract.ts";

@@ -1,4 +1,4 @@
-/** Owns a shell process beside the runner that outlives it for a moment, and kills what the sandboxes of a killed runner left behind. */
+/** Owns the sweeper, a shell process that outlives a killed runner for a moment and kills the processes its sandboxes left behind. */
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 

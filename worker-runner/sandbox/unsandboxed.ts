@@ -1,4 +1,4 @@
-/** Owns a keeper without isolation, for machines where that was chosen: user code may do whatever the runner's own user may. */
+/** Owns a keeper without isolation, if the operator chose that. User code then has all rights of the runner's user. */
 import { execFile } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -14,7 +14,7 @@ Consumed = Callable[[], None]
 
 
 class RunState:
-    """Events go in from the connection and out to whoever reads the run.
+    """Events go in from the connection and out to the reader of the run.
 
     Args:
         execution_id: its id.
