@@ -11,6 +11,9 @@ import type { SessionContext } from "./session-context.ts";
 /** Pauses between attempts to reach a runner that held the session a moment ago. */
 const RETRY_PAUSES_MS = [0, 100, 250, 500, 1000, 1500];
 const RESUME_DEADLINE_MS = 10_000;
+/** How long a session whose runner was lost waits for any runner, and how often it asks. */
+const RETURN_WAIT_MS = 10_000;
+const RETURN_POLL_MS = 250;
 const ATTEMPT_DEADLINE_MS = 4000;
 /** A runner under load may have to start an interpreter first. */
 const START_DEADLINE_MS = 40_000;
@@ -44,6 +47,7 @@ type State =
 const DOWN: State = { kind: "down" };
 
 export class Incarnations {
+  #waitForRunnerUntilMs = 0;
   readonly #context: SessionContext;
   readonly #handlers: IncarnationHandlers;
   #state: State = DOWN;
@@ -210,6 +214,7 @@ export class Incarnations {
    */
   #giveUp(incarnation: Incarnation): void {
     const { stores } = this.#context;
+    this.#waitForRunnerUntilMs = Date.now() + RETURN_WAIT_MS;
     stores.inBackground(reportUnreachable(stores.env, incarnation.runnerId));
     stores.ctx.waitUntil(stores.runnerCalls.endSession(incarnation));
   }
@@ -223,15 +228,13 @@ export class Incarnations {
   }
 
   async #place(): Promise<RunnerLink> {
-    const { record, stores } = this.#context;
+    const { record } = this.#context;
     const former = record.phase;
     const refusedBy: string[] = [];
     let refusal: LinkError | null = null;
     let hasRetried = false;
     for (let placement = 0; placement < MAX_PLACEMENTS; placement += 1) {
-      const placed = await placeRunner(stores.env, `${stores.ctx.id}:${record.name}`, refusedBy, {
-        environment: record.environment,
-      });
+      const placed = await this.#chooseRunner(refusedBy);
       if (typeof placed === "string") {
         if (placed === "full") refusal ??= new LinkError("pool_exhausted", "Every runner is full.");
         if (hasRetried || refusedBy.length === 0 || refusal?.fault !== "pool_exhausted") break;
@@ -273,6 +276,18 @@ export class Incarnations {
       return link;
     }
     throw refusal ?? new ProblemError({ code: "no_runner", detail: "No runner is available.", retryAfter: 5 });
+  }
+
+  /** Asks the Fleet for a runner. After the loss of a runner it waits a moment for one, since a runner that died is started again. */
+  async #chooseRunner(refusedBy: string[]): Promise<Awaited<ReturnType<typeof placeRunner>>> {
+    const { record, stores } = this.#context;
+    for (;;) {
+      const placed = await placeRunner(stores.env, `${stores.ctx.id}:${record.name}`, refusedBy, {
+        environment: record.environment,
+      });
+      if (placed !== "none" || Date.now() >= this.#waitForRunnerUntilMs) return placed;
+      await sleep(RETURN_POLL_MS);
+    }
   }
 
   #becomeReady(link: RunnerLink, isNew: boolean): void {
