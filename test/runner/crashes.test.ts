@@ -61,15 +61,27 @@ it("ends each in one named error, is right after it, and leaves nothing behind",
     processes: (await result(session, inside)).value,
     files: readdirSync(own),
   };
+  let kept = 0;
+  let restored = 0;
   for (let crash = 0; crash < CRASHES; crash += 1) {
     const [code, reason, request] = crashes[random(crashes.length)] ?? [];
     await result(session, "n += 1; log.append(n)");
     const { events, terminal } = await run(session, `n = -1; log.clear()\n${code}`, request);
     const told = `crash ${crash} with SEED=${seed}: ${code}`;
     expect(events.filter(({ type }) => type === "error" || type === "result").length, told).toBe(1);
-    expect(terminal.data, told).toMatchObject({ reason, state: "recovered", transaction: "rolled_back" });
-    expect((await result(session, "[n, len(log)]")).value, told).toEqual([crash + 1, crash + 1]);
+    expect(terminal.data, told).toMatchObject({ reason, transaction: "rolled_back" });
+    const ending = terminal.data as { state?: string; lost_executions?: string[] };
+    const lost = ending.state === "restored" ? (ending.lost_executions ?? []) : [];
+    if (lost.length === 0) expect(ending.state, told).toBe("recovered");
+    else restored += 1;
+    // In a row without pause the copy behind the last execution may be missing; then that execution is named, and undone.
+    const [n, length] = (await result(session, "[n, len(log)]")).value as [number, number];
+    expect(length, told).toBe(n);
+    expect(kept + 1 - n, told).toBeGreaterThanOrEqual(0);
+    expect(kept + 1 - n, told).toBeLessThanOrEqual(lost.length);
+    kept = n;
   }
+  expect(restored).toBeLessThanOrEqual(CRASHES / 50);
   // Each look leaves a copy of the session behind it, and the copy before needs a moment to end.
   await expect
     .poll(async () => (await result(session, inside)).value, { timeout: 10_000, interval: 300 })

@@ -134,7 +134,8 @@ export class SandboxRoom {
     await this.#endSandbox();
     this.#keeper?.disconnect();
     await this.#door?.close();
-    await rm(this.#directory, { recursive: true, force: true });
+    // A process that is ending can add a file while the folder is emptied; `rm` then tries again.
+    await rm(this.#directory, { recursive: true, force: true, maxRetries: 10 });
   }
 
   /** Also ends a sandbox that is still starting; it would otherwise outlive its session. */

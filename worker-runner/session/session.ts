@@ -268,7 +268,8 @@ export class Session implements SessionContract {
     this.#snapshots.clear();
     await this.#recovery.close();
     await this.#checkpoints.settle();
-    await rm(this.#directory, { recursive: true, force: true });
+    // A blob that is still being written can add a file while the folder is emptied; `rm` then tries again.
+    await rm(this.#directory, { recursive: true, force: true, maxRetries: 10 });
     this.#events.tellState("ended", reason);
     this.#events.close();
   }
