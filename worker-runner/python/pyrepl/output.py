@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _QUIET_SECONDS = 0.001
 _MAX_PIECES_OF_LINE = 32
 """How many pieces without a line end may follow a signal before its handler runs. Most calls of `print` write fewer."""
+_MAX_LINGERS = 10
+"""How often output that ends inside a line waits again. `print` writes its line end by a second call, and a busy machine
+can stop the thread between the two calls for longer than the pump waits: the line would leave in two messages."""
 _BRIEF_SECONDS = 0.05
 """How long a write waits for the lock before a signal may keep it from being written."""
 _MAX_SIGNALS_IN_LINE = 3
@@ -77,6 +80,7 @@ class Output:
         self._pieces_since_signal = 0
         self._is_line_open = False
         self._signals_in_line = 0
+        self._lingers = 0
         self.reader = reader
         self._waiting = reader.waiting
         self._state = _CLOSED
@@ -260,8 +264,12 @@ class Output:
             self._state = _WRITING
             try:
                 self._take_pipes()
-                if is_due or _monotonic() - self._sent_at > _QUIET_SECONDS:
+                if is_due and self._is_line_open and self._lingers < _MAX_LINGERS:
+                    self._lingers += 1
+                    self._arm()
+                elif is_due or _monotonic() - self._sent_at > _QUIET_SECONDS:
                     self.is_armed = False
+                    self._lingers = 0
                     self._flush()
                 elif not self.is_armed:
                     self._arm()
