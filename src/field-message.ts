@@ -42,7 +42,8 @@ export function fieldMessage(issue: z.core.$ZodRawIssue): string {
       return has ? "must be a known value" : "is required";
     }
     case "invalid_key":
-      return "must have valid names only";
+      // What is wrong with the name: the field of the error is the name itself.
+      return issue.issues[0]?.message ?? "must have valid names only";
     case "invalid_element":
       return "must have valid elements only";
     case "custom":

@@ -79,6 +79,43 @@ class IPythonDisplay(SessionCase):
         # The tests of a class share the workspace.
         self.run_code("import shutil\nshutil.rmtree('IPython')")
 
+    def test_shows_by_the_functions_of_an_installed_ipython(self) -> None:
+        # The parts of IPython 8 that matter here, at the places where it has them.
+        functions = (
+            "def publish_display_data(data, metadata=None, source='', *, transient=None, **options): print('no shell')\n"
+            "def display(*values, **options): print(*values)\n"
+            "def update_display(value, *, display_id, **options): print(value)\n"
+            "def clear_output(wait=False): print('no shell')\n"
+            "class HTML:\n    def __init__(self, data): self.data = data\n    def _repr_html_(self): return self.data\n"
+        )
+        self.run_code(
+            f"import os\nos.makedirs('IPython/core')\nopen('IPython/core/display_functions.py', 'w').write({functions!r})\n"
+            "open('IPython/display.py', 'w').write('from IPython.core.display_functions import *')\n"
+            "open('IPython/__init__.py', 'w').close(); open('IPython/core/__init__.py', 'w').close()"
+        )
+        outcome = self.run_code(
+            "from IPython.display import *\nhandle = display(HTML('<b>'), display_id='a')\nupdate_display(2, display_id='a')\n"
+            "clear_output(wait=True)\npublish_display_data({'text/html': '<i>'}, transient={'display_id': 'a'}, update=True)\n"
+            "display({'text/html': '<p>'}, raw=True, clear=True, include=None)\nhandle.display_id"
+        )
+        self.assertEqual(outcome.value, "a")
+        shown = [
+            (event["type"], event.get("mime", {}).get("text/html"), event.get("display_id"), event.get("update", False))
+            for event in outcome.events[:-1]
+        ]
+        self.assertEqual(
+            shown,
+            [
+                ("display", "<b>", "a", False),
+                ("display", None, "a", True),
+                ("clear_output", None, None, False),
+                ("display", "<i>", "a", True),
+                ("clear_output", None, None, False),
+                ("display", "<p>", None, False),
+            ],
+        )
+        self.run_code("import shutil\nshutil.rmtree('IPython')")
+
     def test_counts_as_user_code_in_a_traceback(self) -> None:
         traceback = self.run_code("from IPython.display import Image\nImage()").last["traceback"]
         self.assertIn("Image needs data, url or filename", traceback)

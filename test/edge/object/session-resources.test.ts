@@ -51,6 +51,8 @@ it("refuses names of the sandbox, too much, and an environment that does not exi
   for (const env of [{ PATH: "x" }, { LD_PRELOAD: "x" }, { PYTHONPATH: "x" }, { "A-B": "x" }, { A: 1 }]) {
     expect(await put({ env })).toMatchObject({ status: 400, body: { code: "invalid_request" } });
   }
+  const errors = [{ path: "env.PATH", message: "must not be a name that the sandbox sets itself" }];
+  expect(await put({ env: { PATH: "x" } })).toMatchObject({ body: { errors } });
   expect(await put({ env: { A: "x".repeat(65_536) } })).toMatchObject({
     status: 400,
     body: { errors: [{ path: "env" }] },

@@ -9,6 +9,7 @@ import sys
 from .checkpoint.surroundings import Baseline
 from .display import Displays, make_clear_output, make_display, make_update_display
 from .import_hook import StepFinder, show_open_figures
+from .ipython_hook import MODULE, OLD_MODULE, make_ipython_step
 from .library import LIBRARY
 from .magics import Magics
 from .mime import rich_bundle
@@ -19,6 +20,7 @@ from .streams import InputStream, OutputStream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from .session_state import SessionState
@@ -43,17 +45,22 @@ def set_up(state: SessionState, own_imports: frozenset[str]) -> None:
     state.streams = (stdin, stdout, stderr)
     builtins.input = make_input(state.prompts, _current_stdin, stdin)
     displays = Displays(state.output, lambda: state.prompts.execution_id)
-    builtins.display = make_display(displays)  # type: ignore[attr-defined]
-    builtins.update_display = make_update_display(displays)  # type: ignore[attr-defined]
+    display, update_display = make_display(displays), make_update_display(displays)
+    builtins.display = display  # type: ignore[attr-defined]
+    builtins.update_display = update_display  # type: ignore[attr-defined]
     setattr(builtins, HELPER, Magics(state.namespace, state.executor.run_nested))
     state.executor.mime_of = rich_bundle
     state.executor.after = show_open_figures
-    _install_import_steps(state, displays)
+    clear_output = make_clear_output(displays)
+    show_by_ipython = make_ipython_step(display, update_display, clear_output)
+    _install_import_steps(state, clear_output, {MODULE: show_by_ipython, OLD_MODULE: show_by_ipython})
     state.hidden.install()
     os.register_at_fork(after_in_child=state.detach_after_user_fork)
 
 
-def _install_import_steps(state: SessionState, displays: Displays) -> None:
+def _install_import_steps(
+    state: SessionState, clear_output: Callable[..., None], more: dict[str, Callable[[Any], None]]
+) -> None:
     """Adapt certain library modules: now if they are loaded, otherwise as soon as they are."""
 
     def ask_for_passwords(getpass: Any) -> None:
@@ -63,8 +70,9 @@ def _install_import_steps(state: SessionState, displays: Displays) -> None:
         "getpass": ask_for_passwords,
         "linecache": state.executor.book.fill,
         "inspect": state.toolbox.use_inspect,
+        **more,
     }
-    finder = StepFinder(steps, state.toolbox, make_clear_output(displays))
+    finder = StepFinder(steps, state.toolbox, clear_output)
     for name, step in finder.steps.items():
         if name in sys.modules:
             step(sys.modules[name])
