@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,11 +22,17 @@ _READY_SECONDS = 90
 _STOP_SECONDS = 40
 
 
+# Below those that the kernel gives to outgoing connections, any of which could take a port that was free a moment ago.
+_PORTS = range(12_000, 30_000)
+
+
 def free_port() -> int:
     """Return a port that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 class Service:

@@ -61,7 +61,9 @@ class Scenarios:
             run = await client.start("print('now', flush=True)\nprint('got', input())")
             seen: list[str] = []
             async for event in run:
-                seen.append(event.type)
+                # A busy machine may split the text of one print.
+                if seen[-1:] != [event.type]:
+                    seen.append(event.type)
                 if isinstance(event, InputRequest):
                     self.assertIn("output", seen)
                     run.answer(event, "it")
@@ -103,8 +105,10 @@ class Scenarios:
             await client.run("kept = 7")
             for stop in ("interrupt", "cancel"):
                 run = await client.start("print('on', flush=True)\nwhile True: pass")
+                is_stopped = False
                 async for event in run:
-                    if isinstance(event, Output):
+                    if isinstance(event, Output) and not is_stopped:
+                        is_stopped = True
                         await (client.interrupt() if stop == "interrupt" else run.cancel())
                 outcome = await run.outcome()
                 self.assertEqual(outcome.status, "cancelled")
@@ -113,7 +117,7 @@ class Scenarios:
 
     async def test_ends_what_takes_too_long_and_keeps_its_output(self: Any) -> None:
         async with self.client() as client:
-            outcome = await client.run("print('one')\nwhile True: pass", timeout=1)
+            outcome = await client.run("print('one')\nwhile True: pass", timeout=2)
             self.assertEqual((outcome.status, outcome.stdout, outcome.error.reason), ("timed_out", "one\n", "timeout"))
             self.assertEqual((await client.run("1 + 1")).value, 2)
 

@@ -23,6 +23,10 @@ DEADLINE_SECONDS = 20.0
 Message = dict[str, Any]
 
 
+def _frame(kind: bytes, payload: bytes) -> bytes:
+    return (len(payload) + 1).to_bytes(4, "little") + kind + payload
+
+
 class Ended(Exception):
     """The process's connection has ended."""
 
@@ -42,12 +46,15 @@ class Peer:
 
     def send(self, **message: Any) -> None:
         """Send one message."""
-        payload = json.dumps(message).encode("ascii")
-        self.send_frame(b"J", payload)
+        self.send_together(message)
+
+    def send_together(self, *messages: Message) -> None:
+        """Send messages in one write, so that the process finds all of them once it finds the first."""
+        self.socket.sendall(b"".join(_frame(b"J", json.dumps(message).encode("ascii")) for message in messages))
 
     def send_frame(self, kind: bytes, payload: bytes) -> None:
         """Send one frame."""
-        self.socket.sendall((len(payload) + 1).to_bytes(4, "little") + kind + payload)
+        self.socket.sendall(_frame(kind, payload))
 
     def receive(self, deadline_seconds: float = DEADLINE_SECONDS) -> Message:
         """Return the next message; blob pieces are gathered in `blob` on the way."""
@@ -180,6 +187,18 @@ class Driver:
         execution_id = self.next_id()
         self.live.send(type="execute", execution_id=execution_id, code=code, **options)
         return execution_id
+
+    def begin(self, code: str) -> str:
+        """Begin an execution and wait until it runs: a signal that comes earlier has no effect."""
+        execution_id = self.start("print('begun', flush=True)\n" + code)
+        self.wait_for_output("begun\n")
+        return execution_id
+
+    def wait_for_output(self, text: str) -> None:
+        """Read from the live process until its output, in however many pieces, holds `text`."""
+        seen = ""
+        while text not in seen:
+            seen += self.live.receive_type("output")["data"]
 
     def finish(self, execution_id: str, answers: Sequence[str | None] = ()) -> Outcome:
         """Read an execution's messages up to the last one."""
@@ -340,6 +359,12 @@ class Outcome:
             raise AssertionError(self.last["traceback"])
         text: str | None = self.last["repr"]
         return text
+
+    @property
+    def kinds(self) -> list[str]:
+        """The types of the messages in order; output counts once, because a busy machine splits it anywhere."""
+        types = [str(event["type"]) for event in self.events]
+        return [kind for index, kind in enumerate(types) if kind != "output" or types[index - 1 : index] != ["output"]]
 
     @property
     def error(self) -> str:

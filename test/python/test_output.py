@@ -62,27 +62,19 @@ class Text(SessionCase):
         code = "import os, time\nfor b in '€😀'.encode(): os.write(1, bytes([b])); time.sleep(0.004)"
         self.assertEqual(self.run_code(code).text(), "€😀")
 
-    def test_sends_a_partial_line_within_milliseconds(self) -> None:
+    def test_sends_lines_and_parts_of_lines_while_the_code_runs(self) -> None:
+        self.run_code("import os, time")
         for code in (
-            "print('x', end=''); time.sleep(5)",
+            "print('x', end=''); time.sleep(600)",
             "print('x', end='')\nwhile True: pass",
-            "os.write(1, b'x'); time.sleep(5)",
+            "os.write(1, b'x'); time.sleep(600)",
+            "print('x')\ntime.sleep(600)",
         ):
-            self.run_code("import os, time")
-            self.session.start("import time\nt0 = time.monotonic()\n" + code)
-            began = time.monotonic()
-            self.session.wait_for(lambda m: m["type"] == "output")
-            self.assertLess(time.monotonic() - began, 1.0, code)
-            self.session.signal(2)
-            self.session.wait_for(lambda m: m["type"] == "error")
-
-    def test_sends_a_line_at_once(self) -> None:
-        self.session.start("print('now')\nimport time\ntime.sleep(5)")
-        began = time.monotonic()
-        self.session.wait_for(lambda m: m["type"] == "output")
-        self.assertLess(time.monotonic() - began, 1.0)
-        self.session.signal(2)
-        self.session.wait_for(lambda m: m["type"] == "error")
+            with self.subTest(code=code):
+                self.session.start(code)
+                self.session.wait_for_output("x")
+                self.session.signal(2)
+                self.session.wait_for(lambda m: m["type"] == "error")
 
     def test_behaves_as_a_text_stream(self) -> None:
         code = (
@@ -131,11 +123,10 @@ class Text(SessionCase):
         self.assertEqual(outcome.text().count("t" * 20), 2000)
         check_offsets(self, outcome.events)
 
-    def test_prints_fast(self) -> None:
-        code = "import time\nt = time.perf_counter()\nfor i in range(100000): print('x' * 79)\ntime.perf_counter() - t"
-        outcome = self.run_code(code)
+    def test_many_prints_share_messages(self) -> None:
+        outcome = self.run_code("for i in range(100000): print('x' * 79)")
         self.assertEqual(len(outcome.text()), 8000000)
-        self.assertLess(outcome.value, 2.0)
+        self.assertLess(len(outcome.events), 20000)
 
     def test_blocks_while_nobody_reads_and_loses_nothing(self) -> None:
         execution_id = self.session.start("for i in range(100000): print(i)")
@@ -143,7 +134,7 @@ class Text(SessionCase):
         self.assertEqual(self.session.finish(execution_id).text(), "".join(f"{i}\n" for i in range(100000)))
 
     def test_can_be_interrupted_while_nobody_reads(self) -> None:
-        execution_id = self.session.start("n = 0\nwhile True:\n    print('x' * 1000); n += 1")
+        execution_id = self.session.begin("n = 0\nwhile True:\n    print('x' * 1000); n += 1")
         time.sleep(0.3)
         self.assertTrue(self.session.signal(2))
         outcome = self.session.finish(execution_id)

@@ -40,8 +40,7 @@ class Walk(SessionCase):
                 self.assertEqual(self.run_code(f"log.append({step}); 1 / 0").error, "ZeroDivisionError")
                 model = (n, [*log, step])
             elif action == "interrupt":
-                execution_id = self.session.start("while True: print('spin')")
-                time.sleep(0.01)
+                execution_id = self.session.begin("while True: print('spin')")
                 self.session.signal(2)
                 time.sleep(0.01)
                 self.session.signal(2)

@@ -7,23 +7,40 @@ import subprocess
 import tempfile
 import time
 import unittest
+from typing import TextIO
 
 from channel_driver import Copy, Peer
 from needs import needs_command
 from session_case import SessionCase
 
 PAUSE_SECONDS = 0.05
+DEADLINE_SECONDS = 20
 MAX_FAULTS = 20
 MAX_CALLS = 15
 ROUNDS = 5
 
 
+def _stat(pid: int) -> list[str]:
+    with open(f"/proc/{pid}/stat", encoding="latin-1") as stat:
+        return stat.read().rpartition(")")[2].split()
+
+
 def _faults(*pids: int) -> int:
-    total = 0
-    for pid in pids:
-        with open(f"/proc/{pid}/stat", encoding="latin-1") as stat:
-            total += int(stat.read().rpartition(")")[2].split()[7])
-    return total
+    return sum(int(_stat(pid)[7]) for pid in pids)
+
+
+def _wait_until_idle(*pids: int) -> None:
+    """Wait until the processes have slept for a while: on a busy machine, a rehearsal takes as long as it takes."""
+    end = time.monotonic() + DEADLINE_SECONDS
+    before = -1
+    while True:
+        time.sleep(PAUSE_SECONDS)
+        count = _faults(*pids)
+        if count == before and all(_stat(pid)[0] == "S" for pid in pids):
+            return
+        before = count
+        if time.monotonic() > end:
+            raise TimeoutError("the processes do not come to rest")
 
 
 class PageFaults(SessionCase):
@@ -34,8 +51,8 @@ class PageFaults(SessionCase):
         last: Copy | None = None
         for _ in range(ROUNDS):
             last, _ = self.session.freeze(drop=[last.pid] if last else [])
-            time.sleep(PAUSE_SECONDS)
             pids = (self.session.keeper.pid, self.session.live.pid, last.pid)
+            _wait_until_idle(*pids)
             before = _faults(*pids)
             self.run_code(code)
             counts.append(_faults(*pids) - before)
@@ -57,8 +74,8 @@ class SystemCalls(SessionCase):
     def test_of_an_execution_are_few(self) -> None:
         self.run_code("v = 1\nv")
         copy, _ = self.session.freeze()
-        time.sleep(PAUSE_SECONDS)
         pids = (self.session.keeper.pid, self.session.live.pid, copy.pid)
+        _wait_until_idle(*pids)
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "trace")
             attach = [argument for pid in pids for argument in ("-p", str(pid))]
@@ -67,19 +84,33 @@ class SystemCalls(SessionCase):
                     if not self._is_traced(*pids):
                         self.skipTest("this machine does not allow tracing")
                     with open(path, encoding="latin-1") as trace:
-                        time.sleep(PAUSE_SECONDS)
-                        trace.read()
-                        self.run_code("v = 1\nv")
-                        time.sleep(PAUSE_SECONDS)
-                        calls = trace.read().splitlines()
+                        # A thread of this process that a busy machine stops for long adds calls: the fewest of some rounds.
+                        calls = min((self._calls_of("v = 1\nv", trace) for _ in range(ROUNDS)), key=len)
                 finally:
                     tracer.terminate()
         self.assertGreaterEqual(len(calls), 3)
         self.assertLessEqual(len(calls), MAX_CALLS, calls)
 
+    def _calls_of(self, code: str, trace: TextIO) -> list[str]:
+        self._read_whole(trace, 0)
+        self.run_code(code)
+        return self._read_whole(trace, 3)
+
+    @staticmethod
+    def _read_whole(trace: TextIO, at_least: int) -> list[str]:
+        """Read lines until there are enough of them and strace has written no more for a while."""
+        end = time.monotonic() + DEADLINE_SECONDS
+        lines: list[str] = []
+        while True:
+            time.sleep(PAUSE_SECONDS)
+            more = trace.read().splitlines()
+            lines += more
+            if not more and (len(lines) >= at_least or time.monotonic() > end):
+                return lines
+
     @staticmethod
     def _is_traced(*pids: int) -> bool:
-        end = time.monotonic() + 5
+        end = time.monotonic() + DEADLINE_SECONDS
         while time.monotonic() < end:
             states: list[bool] = []
             for pid in pids:
@@ -94,7 +125,7 @@ class SystemCalls(SessionCase):
 class Rehearsals(SessionCase):
     def _snapshot_and_pause(self) -> None:
         self.session.freeze()
-        time.sleep(PAUSE_SECONDS)
+        _wait_until_idle(self.session.live.pid)
 
     def test_are_reported_with_the_next_snapshot(self) -> None:
         self._snapshot_and_pause()
@@ -103,8 +134,10 @@ class Rehearsals(SessionCase):
 
     def test_do_not_happen_while_a_request_waits(self) -> None:
         live: Peer = self.session.live
-        live.send(type="snapshot", id="a", token="a" * 32)
-        live.send(type="execute", execution_id="b", code="6 * 7")
+        live.send_together(
+            {"type": "snapshot", "id": "a", "token": "a" * 32},
+            {"type": "execute", "execution_id": "b", "code": "6 * 7"},
+        )
         live.receive_type("snapshot_taken")
         self.assertEqual(self.session.finish("b").value, 42)
         _, report = self.session.freeze()
@@ -143,7 +176,8 @@ class Rehearsals(SessionCase):
             "thread = threading.Thread(target=work)\nthread.start()"
         )
         for _ in range(5):
-            self._snapshot_and_pause()
+            self.session.freeze()
+            time.sleep(PAUSE_SECONDS)
         outcome = self.run_code("going = False\nthread.join()\ncount")
         lines = outcome.text().split("\n")
         self.assertEqual(lines[-2], f"<{outcome.value - 1}>")

@@ -13,13 +13,10 @@ from session_case import SessionCase
 class Interrupts(SessionCase):
     def interrupt(self, code: str, after: float = 0.15) -> object:
         """Start code, interrupt it, and return how it ended."""
-        execution_id = self.session.start(code)
+        execution_id = self.session.begin(code)
         time.sleep(after)
         self.assertTrue(self.session.signal(signal.SIGINT))
-        began = time.monotonic()
-        outcome = self.session.finish(execution_id)
-        self.assertLess(time.monotonic() - began, 15.0, code)
-        return outcome.last.get("reason")
+        return self.session.finish(execution_id).last.get("reason")
 
     def test_end_loops_sleeps_and_waits(self) -> None:
         codes = (
@@ -41,7 +38,7 @@ class Interrupts(SessionCase):
     def test_end_code_that_does_nothing_but_print(self) -> None:
         """Whenever another thread gets its turn, such code is in the middle of our own work."""
         for _ in range(20):
-            code = "import time\nend = time.time() + 5\nwhile time.time() < end: print('spin')"
+            code = "import time\nend = time.time() + 60\nwhile time.time() < end: print('spin')"
             execution_id = self.session.start(code)
             self.session.wait_for(lambda message: message["type"] == "output")
             self.session.signal(signal.SIGINT)
@@ -52,24 +49,24 @@ class Interrupts(SessionCase):
         for round_number in range(40):
             code = "i = 0\nwhile True:\n    i += 1\n    print('line', i, 'of many')"
             execution_id = self.session.start(code)
-            self.session.wait_for(lambda message: message["type"] == "output")
+            first = self.session.wait_for(lambda message: message["type"] == "output")
             time.sleep(round_number % 7 / 1000)
             self.session.signal(signal.SIGINT)
-            text = self.session.finish(execution_id).text()
-            self.assertTrue(text.endswith(" of many\n") or text == "", repr(text[-40:]))
+            text = first["data"] + self.session.finish(execution_id).text()
+            self.assertTrue(text.endswith(" of many\n"), repr(text[-40:]))
 
     def test_can_be_caught(self) -> None:
-        code = "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    got = 'caught'\ngot"
+        code = "import time\ntry:\n    print('begun', flush=True)\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    got = 'caught'\ngot"
         execution_id = self.session.start(code)
-        time.sleep(0.1)
+        self.session.wait_for_output("begun\n")
         self.session.signal(signal.SIGINT)
         self.assertEqual(self.session.finish(execution_id).value, "caught")
 
     def test_cancel_a_coroutine_and_let_it_clean_up(self) -> None:
         self.run_code("import asyncio")
-        code = "import asyncio\nasync def f():\n    try:\n        print('begun')\n        await asyncio.sleep(60)\n    finally:\n        print('cleaned')\nawait f()"
+        code = "import asyncio\nasync def f():\n    try:\n        print('begun', flush=True)\n        await asyncio.sleep(60)\n    finally:\n        print('cleaned')\nawait f()"
         execution_id = self.session.start(code)
-        self.session.wait_for(lambda m: m["type"] == "output")
+        self.session.wait_for_output("begun\n")
         time.sleep(0.05)
         self.session.signal(signal.SIGINT)
         outcome = self.session.finish(execution_id)
@@ -127,10 +124,9 @@ class Interrupts(SessionCase):
     def test_honour_the_users_handler_and_keep_it(self) -> None:
         self.run_code("import signal, time\nhits = []\nold = signal.signal(signal.SIGINT, lambda s, f: hits.append(s))")
         self.assertEqual(self.run_code("old is signal.default_int_handler").value, True)
-        execution_id = self.session.start(
-            "t = time.monotonic()\nwhile not hits and time.monotonic() - t < 5: pass\nhits"
+        execution_id = self.session.begin(
+            "t = time.monotonic()\nwhile not hits and time.monotonic() - t < 60: pass\nhits"
         )
-        time.sleep(0.1)
         self.session.signal(signal.SIGINT)
         self.assertEqual(self.session.finish(execution_id).value, [2])
         self.assertEqual(self.run_code("signal.getsignal(signal.SIGINT).__name__").value, "<lambda>")
@@ -156,15 +152,15 @@ class Interrupts(SessionCase):
 
     def test_a_timer_left_over_does_not_disturb_the_rest(self) -> None:
         self.run_code("import signal\nhits = []\nsignal.signal(signal.SIGALRM, lambda s, f: hits.append(1) or 1 / 0)")
-        self.run_code("signal.setitimer(signal.ITIMER_REAL, 0.05)")
-        time.sleep(0.15)
+        self.run_code("signal.setitimer(signal.ITIMER_REAL, 0.3)")
+        time.sleep(0.6)
         self.assertEqual(self.run_code("hits").value, [])
         self.assert_alive()
 
     def test_asyncio_run_keeps_its_own_handling(self) -> None:
         code = "import asyncio\nasync def main():\n    try: await asyncio.sleep(60)\n    except asyncio.CancelledError: print('cancelled'); raise\nasyncio.run(main())"
         self.run_code("import asyncio")
-        execution_id = self.session.start(code)
+        execution_id = self.session.begin(code)
         time.sleep(0.2)
         self.session.signal(signal.SIGINT)
         outcome = self.session.finish(execution_id)

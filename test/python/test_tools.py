@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 import unittest
 from collections.abc import Callable
 from typing import Any
@@ -134,8 +133,7 @@ class Calling(ToolCase):
 
     def test_output_before_a_call_comes_before_it(self) -> None:
         outcome = self.run_tools("import tools\nprint('one', end='')\ntools.echo()\nprint('two')")
-        kinds = [event["type"] for event in outcome.events]
-        self.assertEqual(kinds, ["output", "tool_call", "output", "result"])
+        self.assertEqual(outcome.kinds, ["output", "tool_call", "output", "result"])
 
     def test_a_thousand_calls_and_no_more(self) -> None:
         outcome = self.run_tools("import tools\nsum(tools.echo(n=n)['n'] for n in range(1000))")
@@ -251,13 +249,16 @@ class Ending(ToolCase):
 
     def test_threads_stop_waiting_when_the_execution_ends(self) -> None:
         code = (
-            "import threading, time, tools\nfound = []\n"
+            "import threading, tools\nfound = []\n"
             "def ask():\n  try:\n    tools.echo()\n  except tools.ToolCancelled as e:\n    found.append(str(e))\n"
             "threads = [threading.Thread(target=ask) for _ in range(3)]\nfor t in threads: t.start()\n"
-            "time.sleep(0.1)"
+            "input()"
         )
-        self.session.start(code, tools=[ECHO])
-        self.session.wait_for(lambda message: message["type"] == "result")
+        execution_id = self.session.start(code, tools=[ECHO])
+        waiting = [self.session.live.receive_type("tool_call", "input") for _ in range(4)]
+        asked = next(message for message in waiting if message["type"] == "input")
+        self.session.live.send(type="input_response", input_id=asked["input_id"], value="")
+        self.session.finish(execution_id)
         self.assertEqual(
             self.run_code("for t in threads: t.join()\nfound").value, ["the call of echo was cancelled"] * 3
         )
@@ -342,9 +343,7 @@ class Seeing(ToolCase):
 
     def test_an_answer_after_the_end_disturbs_nothing(self) -> None:
         self.session.live.send(type="tool_answer", call_id="x", status="ok", value=1)
-        started = time.monotonic()
         self.assert_alive()
-        self.assertLess(time.monotonic() - started, 5)
 
 
 if __name__ == "__main__":
