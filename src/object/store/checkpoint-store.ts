@@ -1,13 +1,8 @@
-/** Owns the stored checkpoints of a client: their rows, their blobs in R2, and the signature that ties a blob to its tenant, client and session. */
+/** Owns the stored checkpoints of a client: their rows, and their blobs in R2. */
 import { notFound } from "../../problem.ts";
-import type { CheckpointId, ClientId, SessionName } from "../../protocol/identity.ts";
+import type { CheckpointId, SessionName } from "../../protocol/identity.ts";
 import type { Checkpoint, Missing } from "../../protocol/server-message.ts";
-
-/** Whose checkpoints these are; part of every signature. */
-export interface Owner {
-  tenant: string;
-  clientId: ClientId;
-}
+import { CheckpointSigner, type Owner, type SignedFields } from "./checkpoint-signature.ts";
 
 /**
  * `asked`: a client asked for it · `automatic`: the edge made it to restore the session; it is not listed ·
@@ -57,14 +52,13 @@ export interface CheckpointStoreOptions {
   secret: string;
 }
 
-const encoder = new TextEncoder();
-
 export class CheckpointStore {
   readonly #options: CheckpointStoreOptions;
-  #key: Promise<CryptoKey> | null = null;
+  readonly #signer: CheckpointSigner;
 
   constructor(options: CheckpointStoreOptions) {
     this.#options = options;
+    this.#signer = new CheckpointSigner(options.secret);
   }
 
   /**
@@ -84,7 +78,7 @@ export class CheckpointStore {
 
   /** The stored blob, after its signature was checked; null if it is gone, forged or of another client. */
   async getBlob(owner: Owner, record: CheckpointRecord): Promise<ReadableStream | null> {
-    if (!(await this.#isAuthentic(owner, record))) return null;
+    if (!(await this.#signer.isAuthentic(owner, record))) return null;
     const stored = await this.#options.bucket.get(this.#blobKey(record.session, record.id));
     if (stored === null) return null;
     const isTheOne = stored.size === record.size && stored.customMetadata?.signature === record.signature;
@@ -111,10 +105,8 @@ export class CheckpointStore {
     return copy;
   }
 
-  /** Over everything that makes the blob this one and no other. */
-  async sign(owner: Owner, record: Pick<CheckpointRecord, "id" | "session" | "size" | "sha256">): Promise<string> {
-    const mac = await crypto.subtle.sign("HMAC", await this.#hmacKey(), signedText(owner, record));
-    return [...new Uint8Array(mac)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  sign(owner: Owner, record: SignedFields): Promise<string> {
+    return this.#signer.sign(owner, record);
   }
 
   save(record: CheckpointRecord): void {
@@ -183,33 +175,11 @@ export class CheckpointStore {
   #blobKey(session: SessionName, id: CheckpointId): string {
     return `checkpoints/${this.#options.prefix}/${session}/${id}`;
   }
-
-  async #isAuthentic(owner: Owner, record: CheckpointRecord): Promise<boolean> {
-    const signature = Uint8Array.from(record.signature.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
-    return crypto.subtle.verify("HMAC", await this.#hmacKey(), signature, signedText(owner, record));
-  }
-
-  #hmacKey(): Promise<CryptoKey> {
-    this.#key ??= crypto.subtle.importKey(
-      "raw",
-      encoder.encode(this.#options.secret),
-      { name: "HMAC", hash: "SHA-256" },
-      false,
-      ["sign", "verify"],
-    );
-    return this.#key;
-  }
 }
 
 /** Never used before. */
 export function newCheckpointId(): CheckpointId {
   return `ck_${crypto.randomUUID().replaceAll("-", "")}` as CheckpointId;
-}
-
-function signedText(owner: Owner, record: Pick<CheckpointRecord, "id" | "session" | "size" | "sha256">): Uint8Array {
-  return encoder.encode(
-    JSON.stringify([owner.tenant, owner.clientId, record.session, record.id, record.size, record.sha256]),
-  );
 }
 
 /** As clients see it. */

@@ -43,7 +43,7 @@ export class Run implements ExecutionListener {
     this.toolCalls = new ToolCalls(execution, {
       takeRoom: (characters) => this.#hasRoomFor(characters),
       answer: (answer) => this.#interpreter.live?.answerTool(answer),
-      onWaiting: (isWaiting) => (isWaiting ? stopping.pauseTimeLimit() : stopping.resumeTimeLimit()),
+      onWaiting: (isWaiting) => (isWaiting ? stopping.timeLimit.pause() : stopping.timeLimit.resume()),
     });
   }
 
@@ -185,7 +185,7 @@ export class Run implements ExecutionListener {
   }
 
   #secondsLeft(): number {
-    return this.#stopping.secondsLeft;
+    return this.#stopping.timeLimit.secondsLeft;
   }
 
   #emitTruncated(): void {

@@ -1,7 +1,8 @@
-/** Owns how a running execution is stopped: its time limit, the interrupt, the grace period after it, and the kill. */
+/** Owns how a running execution is stopped: the interrupt, the grace period after it, and the kill. */
 import type { Interpreter } from "../../interpreter/interpreter.ts";
 import type { SessionSettings } from "../session-options.ts";
 import type { StopReason } from "./outcome.ts";
+import { TimeLimit } from "./time-limit.ts";
 
 const SIGINT = 2;
 /**
@@ -11,17 +12,11 @@ const SIGINT = 2;
  */
 const EARLY_MS = 30;
 const SIGNAL_AGAIN_MS = [40, 120, 300];
-/** How long `execute` usually takes to reach the interpreter; asked earlier, it would answer that the limit is not reached yet. */
-const TRANSIT_MS = 5;
-/** How much later than the `execute` message the code may begin. User code could forge its beginning, so the time is bounded. */
-const LATE_BEGIN_MS = 10_000;
 /**
  * Python notices a signal between two steps of its own. One that comes between the last step and a system call that blocks is noticed
  * only when that call ends. Code that has noticed nothing after this time gets the signal again.
  */
 const UNNOTICED_MS = 250;
-/** The longest delay that setTimeout accepts. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** Output that is still read from a process that was told to stop while its output was held back. */
 const STOPPING_ALLOWANCE_CHARACTERS = 1024 * 1024;
 
@@ -33,12 +28,7 @@ export class StopSequence {
   /** The first reason counts. */
   #reason: StopReason | null = null;
   readonly #startedAt = performance.now();
-  /** What is left of the time limit while its clock stands still; null while it runs. */
-  #leftMs: number | null = null;
-  #limitEndsAt = 0;
-  #timeLimit: NodeJS.Timeout | undefined;
-  /** How much later than its `execute` message the code is known to have begun; the limit was extended by that. */
-  #lateMs = 0;
+  readonly timeLimit: TimeLimit;
   #grace: NodeJS.Timeout | undefined;
   #unnoticed: NodeJS.Timeout | undefined;
   #again: NodeJS.Timeout | undefined;
@@ -52,26 +42,7 @@ export class StopSequence {
   ) {
     this.#interpreter = interpreter;
     this.#settings = settings;
-    this.#setTimeLimit(Math.min(timeoutSeconds * 1000 + TRANSIT_MS, LONGEST_TIMER_MS));
-  }
-
-  /** Stops the clock of the time limit: the code waits for the client. */
-  pauseTimeLimit(): void {
-    if (this.#phase !== "running" || this.#leftMs !== null) return;
-    clearTimeout(this.#timeLimit);
-    this.#leftMs = Math.max(0, this.#limitEndsAt - performance.now());
-  }
-
-  resumeTimeLimit(): void {
-    if (this.#phase !== "running" || this.#leftMs === null) return;
-    this.#setTimeLimit(this.#leftMs);
-    this.#leftMs = null;
-  }
-
-  /** Seconds until the time limit, if its clock runs from now on. */
-  get secondsLeft(): number {
-    const leftMs = this.#leftMs ?? this.#limitEndsAt - performance.now();
-    return Math.max(0, leftMs - TRANSIT_MS) / 1000;
+    this.timeLimit = new TimeLimit(interpreter, timeoutSeconds, () => this.stop("timeout"));
   }
 
   get phase(): "running" | "stopping" | "killing" | "over" {
@@ -103,31 +74,16 @@ export class StopSequence {
     if (this.#phase === "stopping") return;
     this.#phase = "stopping";
     this.#reason = reason;
-    clearTimeout(this.#timeLimit);
+    this.timeLimit.end();
     if (!this.hasSpoken && performance.now() - this.#startedAt < EARLY_MS) this.#signalAgain(0);
     this.#grace = setTimeout(() => void this.#endGrace(cleanUpMs), this.#settings.interruptGraceMs);
     this.#unnoticed = setTimeout(() => void this.#signalIfUnnoticed(), UNNOTICED_MS);
   }
 
-  /** The time limit counts from when the code began. On a busy machine that is later than its `execute` message was sent. */
-  async #endTimeLimit(): Promise<void> {
-    const elapsedMs = performance.now() - this.#startedAt;
-    const ranMs = ((await this.#interpreter.runningSeconds()) ?? 0) * 1000;
-    if (this.#phase !== "running" || this.#leftMs !== null) return;
-    const lateMs = Math.min(elapsedMs - ranMs - TRANSIT_MS, LATE_BEGIN_MS);
-    const extensionMs = lateMs - this.#lateMs;
-    if (extensionMs > 0) {
-      this.#lateMs = lateMs;
-      this.#setTimeLimit(extensionMs);
-    } else {
-      this.stop("timeout");
-    }
-  }
-
   /** Nothing is left to stop. */
   end(): void {
     this.#phase = "over";
-    clearTimeout(this.#timeLimit);
+    this.timeLimit.end();
     clearTimeout(this.#grace);
     clearTimeout(this.#unnoticed);
     clearTimeout(this.#again);
@@ -141,11 +97,6 @@ export class StopSequence {
     } else if (this.#phase === "stopping") {
       this.#kill();
     }
-  }
-
-  #setTimeLimit(leftMs: number): void {
-    this.#limitEndsAt = performance.now() + leftMs;
-    this.#timeLimit = setTimeout(() => void this.#endTimeLimit(), leftMs);
   }
 
   #kill(): void {
