@@ -1,14 +1,11 @@
 /** Owns the file of what the user typed at the prompt, newest first in memory and last in the file. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
+import { statePath } from "./state-path.ts";
 
 export const MAX_HISTORY_LINES = 1000;
 
-function path(): string {
-  const { XDG_STATE_HOME: state } = process.env;
-  return join(state || join(homedir(), ".local/state"), "pyrepl3/history");
-}
+const path = () => statePath("history");
 
 /** The lines of earlier prompts, newest first; none where there is no such file. */
 export async function readHistory(): Promise<string[]> {

@@ -54,13 +54,14 @@ export class LineSource {
     const waiting = this.#lines.shift();
     if (waiting !== undefined) return waiting;
     if (this.#isAtEnd || signal?.aborted) return null;
-    const line = Promise.withResolvers<string | null>();
     const abort = () => this.#settle(null);
     signal?.addEventListener("abort", abort);
-    this.#wanted = line.resolve;
+    const line = new Promise<string | null>((resolve) => {
+      this.#wanted = resolve;
+    });
     this.#show(prompt, isSecret, typed);
     try {
-      return await line.promise;
+      return await line;
     } finally {
       signal?.removeEventListener("abort", abort);
       if (isSecret && this.#output.isMuted) {

@@ -2,14 +2,11 @@
 /** What `pyrepl3` runs: it reads the arguments, starts the command, and turns what goes wrong into one line and an exit code. */
 import { CommanderError } from "commander";
 import { ClientError } from "../client/client-error.ts";
+import { exitAtBrokenPipe } from "./broken-pipe.ts";
 import { EXIT_CODES } from "./exit-code.ts";
 import { createProgram } from "./program.ts";
 
-/** A pipe whose reader has left ends the program, as it ends any other. */
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(EXIT_CODES.brokenPipe);
-});
+for (const stream of [process.stdout, process.stderr]) stream.on("error", exitAtBrokenPipe);
 
 try {
   await createProgram().parseAsync();

@@ -4,12 +4,13 @@ import { addCheckpointCommands } from "./checkpoint-commands.ts";
 import { addExecutionCommands } from "./execution-commands.ts";
 import { addReplCommand } from "./repl-command.ts";
 import { addRunCommand } from "./run-command.ts";
+import { addServeCommand } from "./serve-command.ts";
 import { addSessionCommands } from "./session-commands.ts";
 import { addTokenCommand } from "./token-command.ts";
 
 export function createProgram(): Command {
   const program = new Command("pyrepl3")
-    .description("Runs Python in a session of a PyREPL3 service.")
+    .description("Runs Python in a session of a PyREPL3 service, or the service itself.")
     .exitOverride()
     .showHelpAfterError("(pyrepl3 --help tells more)");
   addRunCommand(program);
@@ -18,5 +19,6 @@ export function createProgram(): Command {
   addCheckpointCommands(program);
   addExecutionCommands(program);
   addTokenCommand(program);
+  addServeCommand(program);
   return program;
 }

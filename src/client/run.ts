@@ -26,13 +26,20 @@ export class Run implements Promise<Outcome>, AsyncIterable<RunEvent> {
   readonly #options: RunOptions;
   readonly #collector: OutcomeCollector;
   readonly #queue: EventQueue;
-  readonly #outcome = Promise.withResolvers<Outcome>();
+  readonly #outcome: Promise<Outcome>;
+  // Node 20 has no `Promise.withResolvers`.
+  #resolve: (outcome: Outcome) => void = () => undefined;
+  #reject: (error: unknown) => void = () => undefined;
   #lastSeq = 0;
   #isOver = false;
 
   constructor(options: RunOptions) {
     this.#options = options;
     this.executionId = options.executionId;
+    this.#outcome = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
     this.#collector = new OutcomeCollector(options.keepsOutput);
     this.#queue = new EventQueue(() => options.reach.progressed());
   }
@@ -57,20 +64,20 @@ export class Run implements Promise<Outcome>, AsyncIterable<RunEvent> {
     onOutcome?: ((outcome: Outcome) => T | PromiseLike<T>) | null,
     onError?: ((error: unknown) => U | PromiseLike<U>) | null,
   ): Promise<T | U> {
-    return this.#outcome.promise.then(onOutcome, onError);
+    return this.#outcome.then(onOutcome, onError);
   }
 
   catch<U = never>(onError?: ((error: unknown) => U | PromiseLike<U>) | null): Promise<Outcome | U> {
-    return this.#outcome.promise.catch(onError);
+    return this.#outcome.catch(onError);
   }
 
   finally(onEnd?: (() => void) | null): Promise<Outcome> {
-    return this.#outcome.promise.finally(onEnd);
+    return this.#outcome.finally(onEnd);
   }
 
   /** The outcome. @throws PythonError where the code failed. */
   async orThrow(): Promise<Outcome> {
-    const outcome = await this.#outcome.promise;
+    const outcome = await this.#outcome;
     if (!outcome.ok) throw new PythonError(outcome);
     return outcome;
   }
@@ -88,7 +95,7 @@ export class Run implements Promise<Outcome>, AsyncIterable<RunEvent> {
   /** Each event in its order, once. A loop that is slower than the code slows the code down. */
   [Symbol.asyncIterator](): AsyncIterator<RunEvent> {
     // The loop throws what the promise is rejected with.
-    this.#outcome.promise.catch(() => undefined);
+    this.#outcome.catch(() => undefined);
     return this.#queue.read();
   }
 
@@ -108,7 +115,7 @@ export class Run implements Promise<Outcome>, AsyncIterable<RunEvent> {
     if (!isEnding) return;
     this.#isOver = true;
     this.#queue.finish();
-    this.#outcome.resolve(this.#collector.finish(event.data, event.seq));
+    this.#resolve(this.#collector.finish(event.data, event.seq));
   }
 
   /** Events are no longer kept by the service. */
@@ -123,7 +130,7 @@ export class Run implements Promise<Outcome>, AsyncIterable<RunEvent> {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#queue.finish(error);
-    this.#outcome.reject(error);
+    this.#reject(error);
   }
 
   #failOfListener(error: unknown): void {

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { BuildOrder } from "./build-edge.ts";
 import { EdgeLines } from "./edge-lines.ts";
 import type { Logger } from "./log.ts";
-import { StartError } from "./settings.ts";
+import { CODE_EXTENSION, StartError } from "./settings.ts";
 import { WorkerdProcess } from "./workerd-process.ts";
 
 export interface EdgeOptions {
@@ -66,7 +66,8 @@ function inBrackets(host: string): string {
  * @throws StartError with the builder's own words.
  */
 function buildEdge(order: BuildOrder): Promise<Uint8Array> {
-  const builder = spawn(process.execPath, [fileURLToPath(new URL("build-edge.ts", import.meta.url))], {
+  const program = fileURLToPath(new URL(`build-edge${CODE_EXTENSION}`, import.meta.url));
+  const builder = spawn(process.execPath, [program], {
     stdio: ["ignore", "ignore", "pipe", "ipc"],
     serialization: "advanced",
   });

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { Backoff } from "./backoff.ts";
 import type { StartLog } from "./log.ts";
-import { ROOT, StartError } from "./settings.ts";
+import { CODE_EXTENSION, ROOT, StartError } from "./settings.ts";
 
 /**
  * Output passes through as strings that live for a moment. With room for 16 MiB of them nearly all die young; with 2, the heap is collected
@@ -67,7 +67,7 @@ export class RunnerProcess {
   #spawn(): void {
     const { id, env, log } = this.#options;
     const startedAt = performance.now();
-    const child = spawn(process.execPath, [...V8_FLAGS, join(ROOT, "worker-runner/main.ts")], {
+    const child = spawn(process.execPath, [...V8_FLAGS, join(ROOT, `worker-runner/main${CODE_EXTENSION}`)], {
       env,
       // The channel tells a runner that its parent is gone, however that ended.
       stdio: ["ignore", "pipe", "pipe", "ipc"],

@@ -1,10 +1,13 @@
 /** Owns the settings of `npm start` itself; those of edge and runner are passed on to them as they are. */
-import { isAbsolute, join } from "node:path";
+import { extname, isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 
-/** The top of the repository. */
+/** The top of the repository, or of `dist/` in the package. */
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Of the programs that the service starts: `.ts` in the repository, `.js` in the package. */
+export const CODE_EXTENSION = extname(import.meta.url);
 
 const number = () => z.coerce.number({ error: "must be a number" });
 const port = number().int().min(0).max(65_535);

@@ -1,13 +1,15 @@
 /** The package that `npm pack` makes, unpacked in a fresh project beside its dependencies alone: what it exports works, and is typed. */
-import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { runStep } from "../../scripts/run-step.ts";
-import { type Product, startProduct } from "../support/product.ts";
+import { freePort, type Product, startProduct } from "../support/product.ts";
 
-const MAX_PACKED_BYTES = 400_000;
+/** Two thirds of it are the console and the documentation of the calls, compressed. */
+const MAX_PACKED_BYTES = 1_300_000;
+const READY_MS = 60_000;
 
 let product: Product;
 let packed: { size: number; files: { path: string }[] };
@@ -29,6 +31,8 @@ beforeAll(async () => {
     mkdirSync(dirname(link), { recursive: true });
     symlinkSync(join(process.cwd(), "node_modules", name), link);
   }
+  mkdirSync(join(folder, "node_modules/.bin"));
+  symlinkSync("../pyrepl3/dist/src/cli/main.js", join(folder, "node_modules/.bin/pyrepl3"));
   writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
   product = await startProduct();
 });
@@ -37,9 +41,9 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function runModule(code: string): Promise<string> {
+async function runModule(code: string, node = process.execPath): Promise<string> {
   writeFileSync(join(folder, "main.js"), code);
-  const { exitCode, printed } = await runStep(process.execPath, [join(folder, "main.js")]);
+  const { exitCode, printed } = await runStep(node, [join(folder, "main.js")]);
   expect(exitCode, printed).toBe(0);
   return printed;
 }
@@ -60,6 +64,24 @@ console.log((await python.run("6 * 7")).value);
 await python.endSession({ purge: true });
 python.close();`);
   expect(printed).toBe("42\n");
+});
+
+it("offers the client to the Node that npm runs on, which may be older", async () => {
+  const folders = (process.env.PATH ?? "").split(":").filter((path) => !path.includes("node_modules"));
+  const node = folders.map((path) => join(path, "node")).find((path) => existsSync(path)) ?? "node";
+  const printed = await runModule(
+    `import { connect } from "pyrepl3/client";
+import { WebSocket } from "ws";
+for (const socket of [WebSocket, null]) {
+  const python = connect({ url: "${product.url}", WebSocket: socket });
+  const { value } = await python.run("input()", { onInput: ({ input_id: id }) => typeof id });
+  console.log(value);
+  await python.endSession({ purge: true });
+  python.close();
+}`,
+    node,
+  );
+  expect(printed).toBe("string\nstring\n");
 });
 
 it("offers the contract", async () => {
@@ -85,6 +107,44 @@ it("brings the command line", async () => {
   const { exitCode, printed } = await runStep(main, ["run", "--url", product.url, "-c", "6 * 7"]);
   expect(printed).toBe("42\n");
   expect(exitCode).toBe(0);
+});
+
+it("starts the service", async () => {
+  const [port, runnerPort] = [await freePort(), await freePort()];
+  const service = spawn("npx", ["--no", "pyrepl3", "serve", "--port", `${port}`], {
+    cwd: folder,
+    env: { ...process.env, RUNNER_PORT: `${runnerPort}`, XDG_STATE_HOME: join(folder, "state"), POOL_MIN_IDLE: "1" },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let log = "";
+  const ended = new Promise<number | null>((resolve) => service.once("close", resolve));
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`the service is not ready:\n${log}`)), READY_MS);
+      for (const stream of [service.stdout, service.stderr]) {
+        stream.on("data", (piece: Buffer) => {
+          log += piece.toString();
+          if (!log.includes("PyREPL3 is ready")) return;
+          clearTimeout(late);
+          resolve();
+        });
+      }
+      void ended.then(() => reject(new Error(`the service ended:\n${log}`)));
+    });
+    const url = `http://127.0.0.1:${port}`;
+    const answer = await fetch(`${url}/api/v1/execute?wait=20`, {
+      method: "POST",
+      headers: { "client-id": "ada" },
+      body: '{"code": "6 * 7"}',
+    });
+    expect(await answer.json()).toMatchObject({ status: "succeeded", result: { value: 42 } });
+    for (const page of ["", "docs", "openapi.json"]) expect((await fetch(`${url}/${page}`)).status).toBe(200);
+    expect(existsSync(join(folder, "state/pyrepl3/service/secrets.json"))).toBe(true);
+  } finally {
+    service.kill("SIGTERM");
+    await ended;
+  }
+  expect(log).toContain("stopped; the next start finds every session again");
 });
 
 it("has types that a strict project compiles", async () => {
