@@ -9,6 +9,9 @@ const missingParts = findMissingParts();
 
 const maxWorkers = 2;
 
+/** How long a polled expectation may take to come true: a busy machine makes anything late. */
+const POLL_MS = 20_000;
+
 const foldersOfTheirOwn = ["contract", "edge", "system", "clients", "attacks"];
 
 /** Small enough to be met in a test: a link, a session and a client that rest soon, a journal and a budget that fill. */
@@ -40,6 +43,7 @@ function nodeProject(name: string, timeoutMs: number, filesInParallel = true) {
       pool: "forks" as const,
       testTimeout: timeoutMs,
       hookTimeout: timeoutMs,
+      expect: { poll: { timeout: POLL_MS } },
       fileParallelism: filesInParallel,
     },
   };
@@ -49,8 +53,8 @@ export default defineConfig({
   test: {
     maxWorkers,
     projects: [
-      nodeProject("contract", 10_000),
-      nodeProject("runner", 30_000),
+      nodeProject("contract", 60_000),
+      nodeProject("runner", 60_000),
       {
         plugins: [
           cloudflareTest({
@@ -62,8 +66,9 @@ export default defineConfig({
           name: "edge",
           globalSetup: ["test/support/edge-setup.ts"],
           include: ["test/edge/**/*.test.ts"],
-          testTimeout: 20_000,
-          hookTimeout: 20_000,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          expect: { poll: { timeout: POLL_MS } },
           // itty-durable mixes module formats; bundling it first gives workerd one that it can load.
           deps: { optimizer: { ssr: { enabled: true, include: ["itty-durable"] } } },
         },

@@ -140,7 +140,10 @@ it("works with the WebSocket of ws", async () => {
 
 it("gives each event in its order to a loop", async () => {
   const seen: string[] = [];
-  for await (const event of open().run("print(1)\n2")) seen.push(event.type);
+  for await (const event of open().run("print(1)\n2")) {
+    // A busy machine may send one print in several events.
+    if (seen.at(-1) !== event.type) seen.push(event.type);
+  }
   expect(seen).toEqual(["output", "result"]);
 });
 

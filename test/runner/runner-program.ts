@@ -7,7 +7,7 @@ import { isHere } from "../support/needs.ts";
 import { EdgeEnd } from "./service/edge-end.ts";
 import { TOKEN } from "./service/service-under-test.ts";
 
-const START_DEADLINE_MS = 20_000;
+const START_DEADLINE_MS = 45_000;
 
 const DEFAULTS = {
   RUNNER_TOKEN: TOKEN,

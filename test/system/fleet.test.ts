@@ -98,7 +98,7 @@ it("fences the interpreter of a runner that was stopped, replaced and continued"
   // Asking uses the link, which must be silent for a second before the state is stored.
   await expect.poll(isStored, { timeout: 30_000, interval: 2_500 }).toBe(true);
   // The link closes after a second of silence; no call tells, since a call would open it again.
-  await new Promise((resolve) => setTimeout(resolve, 2500));
+  await new Promise((resolve) => setTimeout(resolve, 6000));
   process.kill(pid, "SIGSTOP");
   try {
     const moved = await execute("x += 1; x");

@@ -55,7 +55,7 @@ it("keeps a session whose state cannot be stored, says so in its overview, and l
   );
   for (const other of others) expect(await other.value("1")).toBe(1);
   const answer = await fetch(`${product.url}/api/v1/session`, { headers: { "client-id": "stubborn" } });
-  expect(await answer.json()).toMatchObject({ state: "ready", save_failed: { attempts: 1 } });
+  expect(await answer.json()).toMatchObject({ state: "ready", save_failed: { attempts: expect.any(Number) } });
   expect(await stubborn.value("kept")).toEqual([7]);
   for (const client of [stubborn, ...others]) await client.close();
 }, 120_000);

@@ -1,6 +1,6 @@
 /** A client's object from the outside: executions, ids, limits, problems, inputs, over WebSocket and REST. */
 import { evictDurableObject } from "cloudflare:test";
-import { beforeEach, expect, it, vi } from "vitest";
+import { beforeEach, expect, it } from "vitest";
 import { call, control, EdgeClient, open, registerRunner, seqsOf, stubOf, textOf } from "../support/edge-client.ts";
 
 let clientId = "";
@@ -27,7 +27,7 @@ it("shows every event to each attached socket of the session, and none of anothe
   await two.untilType("attached");
   two.frames.length = 0;
   const events = await one.run("print x");
-  await vi.waitFor(() => expect(two.frames.map((frame) => frame.type)).toContain("result"));
+  await expect.poll(() => two.frames.map((frame) => frame.type)).toContain("result");
   expect(two.frames.filter((frame) => frame.seq !== undefined)).toEqual(events);
   await other.run("print y");
   expect(textOf(other.frames)).toBe("y\n");
@@ -40,9 +40,7 @@ it("shows a socket without attach the executions that were submitted on it, and 
   await call("POST", "/api/v1/execute", { clientId, body: { code: "print held\nhold\nprint over", id: "foreign" } });
   plain.send({ type: "execute", id: "mine", code: "print mine\nclear wait\nprint more" });
   const other = another.run("print other");
-  await vi.waitFor(async () => {
-    expect((await call("GET", "/api/v1/session", { clientId })).body.queued).toBe(2);
-  });
+  await expect.poll(async () => (await call("GET", "/api/v1/session", { clientId })).body.queued).toBe(2);
   await control("release", clientId);
   await other;
   await plain.untilType("result");

@@ -7,7 +7,7 @@ import type { ClientSession } from "../../../src/object/client-session.ts";
 export const env = testEnv as unknown as Bindings;
 const edge = (exports as unknown as { default: { fetch(request: Request): Promise<Response> } }).default;
 const RUNNER_TOKEN = "r".repeat(32);
-const WAIT_MS = 8000;
+const WAIT_MS = 40_000;
 
 export interface Frame {
   type: string;

@@ -41,6 +41,9 @@ export interface Ends {
   received(): Promise<(number | string)[]>;
 }
 
+/** Sent behind everything else; what came before it is all that was sent. */
+const END_MARK = "end";
+
 /** A socket as the object accepts it, and the client's end of it. */
 export function openSocket(stores: ClientStores, cursor = 0): Ends {
   const { 0: client, 1: server } = new WebSocketPair();
@@ -54,9 +57,10 @@ export function openSocket(stores: ClientStores, cursor = 0): Ends {
   return {
     socket: ClientSocket.accept(server, who),
     async received() {
-      // Messages pass through the event loop once.
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      return texts.splice(0).map((text) => {
+      server.send(END_MARK);
+      while (texts.at(-1) !== END_MARK) await new Promise((resolve) => setTimeout(resolve, 1));
+      return texts.splice(0).flatMap((text) => {
+        if (text === END_MARK) return [];
         const { seq, type } = JSON.parse(text) as { seq?: number; type: string };
         return type === "output" ? (seq ?? -1) : type;
       });

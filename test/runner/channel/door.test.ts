@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { Door, newToken, type Peer } from "../../../worker-runner/channel/door.ts";
 import { encodeFrame, encodeMessage, FrameKind } from "../../../worker-runner/channel/framing.ts";
 
@@ -48,7 +48,7 @@ it("lets in who shows the token, with the frames right behind it", async () => {
     );
   });
   expect(peer.hello.pid).toBe(7);
-  await vi.waitFor(() => expect(frames).toEqual(["next"]));
+  await expect.poll(() => frames).toEqual(["next"]);
   peer.connection.destroy();
 });
 

@@ -95,6 +95,6 @@ describe("frames", () => {
     });
     for (let at = 0; at < frame.length; at += 1) parser.push(frame.subarray(at, at + 1));
     expect(count).toBe(1);
-    expect(performance.now() - startedAt).toBeLessThan(10_000);
+    expect(performance.now() - startedAt).toBeLessThan(40_000);
   });
 });

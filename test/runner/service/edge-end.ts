@@ -8,7 +8,7 @@ export type Received = { event: EventHeader; frame: string } | { reply: LinkRepl
 export type ReceivedEvent = { header: EventHeader; frame: string };
 type OpenFields = Partial<Extract<LinkRequest, { type: "open" }>>;
 
-const DEADLINE_MS = 5000;
+const DEADLINE_MS = 30_000;
 
 export class EdgeEnd {
   readonly ws: WebSocket;

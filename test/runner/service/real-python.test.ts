@@ -15,14 +15,20 @@ it("sends output and result of real code, numbered from the base", async () => {
   const runner = await RunnerProgram.start();
   const edge = await session(runner, { base: 100, after: 100 });
   edge.execute("e1", "print('hi')\n6 * 7");
-  const output = await edge.event("output");
-  expect(JSON.parse(output.frame)).toMatchObject({
-    type: "output",
-    seq: 101,
-    data: { data: "hi\n", stream: "stdout" },
-  });
-  const result = await edge.event("result");
-  expect(result.header).toEqual(["E", 102, "result", "e1", Buffer.byteLength(result.frame)]);
+  let printed = "";
+  let seq = 100;
+  let [event] = await edge.rawEvents(1);
+  // A busy machine may send one print in several events.
+  for (; event?.header[2] === "output"; [event] = await edge.rawEvents(1)) {
+    seq += 1;
+    const output = JSON.parse(event.frame);
+    expect(output).toMatchObject({ type: "output", seq, data: { stream: "stdout" } });
+    printed += output.data.data;
+  }
+  expect(printed).toBe("hi\n");
+  if (event === undefined) throw new Error("no result");
+  const result = event;
+  expect(result.header).toEqual(["E", seq + 1, "result", "e1", Buffer.byteLength(result.frame)]);
   expect(value(result.frame)).toBe(42);
   edge.execute("e2", "input('name? ')");
   const { data } = JSON.parse((await edge.event("input")).frame);
@@ -40,7 +46,7 @@ it("blocks Python when nobody takes its output, in bounded memory, and interrupt
     const figures = await (await runner.call("/metrics")).text();
     return Number(/^pyrepl_ring_bytes (\d+)/m.exec(figures)?.[1]);
   };
-  await expect.poll(ringBytes, { timeout: 10_000 }).toBeGreaterThanOrEqual(4 * 1024 * 1024);
+  await expect.poll(ringBytes).toBeGreaterThanOrEqual(4 * 1024 * 1024);
   const full = await ringBytes();
   edge.send({ type: "interrupt", ref: "i" });
   expect(await edge.reply("done")).toMatchObject({ execution_id: "endless" });
@@ -57,7 +63,7 @@ it("blocks Python when nobody takes its output, in bounded memory, and interrupt
 it("goes on with the output of running code over a new link, each event once", async () => {
   const runner = await RunnerProgram.start();
   const first = await session(runner);
-  first.execute("e1", "import time\nfor i in range(200):\n    print(i, flush=True)\n    time.sleep(0.005)");
+  first.execute("e1", "import time\nfor i in range(200):\n    print(i, flush=True)\n    time.sleep(0.02)");
   let seen = (await first.events(5)).at(-1) ?? 0;
   let text = "";
   for (let cuts = 0; cuts < 5; cuts += 1) {

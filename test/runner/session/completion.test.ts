@@ -17,10 +17,11 @@ it("says whether code is complete", async () => {
 });
 
 it("waits for a busy session as long as it may, and no longer", async () => {
-  const session = await startSession({ completionWaitMs: 300 });
-  const short = run(session, "import time; time.sleep(0.1)");
-  expect(await session.isComplete("1")).toEqual({ status: "complete" });
+  const patient = await startSession({ completionWaitMs: 30_000 });
+  const short = run(patient, "import time; time.sleep(0.1)");
+  expect(await patient.isComplete("1")).toEqual({ status: "complete" });
   await short;
+  const session = await startSession({ completionWaitMs: 300 });
   const long = run(session, "print('on', flush=True)\ninput()");
   await printed(session, "on");
   await expect(session.complete("a", 1)).rejects.toMatchObject({ code: "deadline" });

@@ -45,7 +45,15 @@ it("hands a call out, takes the first answer, and tells both in order", async ()
   answers.push(session.toolResult({ call_id, value: 2 }));
   const { events, terminal } = await ended;
   expect(answers).toEqual([false, true, false]);
-  expect(events.map(({ type }) => type)).toEqual(["output", "tool_call", "tool_done", "output", "result"]);
+  const types = events.map(({ type }) => type);
+  // A busy machine may send one print in several events.
+  expect(types.filter((type, index) => type !== types[index - 1])).toEqual([
+    "output",
+    "tool_call",
+    "tool_done",
+    "output",
+    "result",
+  ]);
   expect(terminal.data).toMatchObject({
     value: { found: [1, null] },
     tool_calls: [{ name: "echo", call_id, status: "ok" }],
@@ -75,7 +83,7 @@ it("stops the clock of the execution while a call waits, and holds the call to i
   const session = await startSession();
   answering(session, () => null);
   const code = "try:\n  tools.echo()\nexcept tools.ToolTimeout:\n  x = 'timed out'\nx";
-  const { terminal, events } = await run(session, code, { timeout: 0.4, tools: [{ ...ECHO, timeout: 1 }] });
+  const { terminal, events } = await run(session, code, { timeout: 1, tools: [{ ...ECHO, timeout: 2 }] });
   expect(terminal.data).toMatchObject({ value: "timed out" });
   expect(endings(events)).toEqual(["timed_out"]);
   const late = await run(session, "while True: pass", { timeout: 0.3 });
@@ -106,9 +114,12 @@ it.each(["interrupt", "cancel"] as const)("tells of a cancelled call before the 
 it("tells of calls that nobody waits for at the end, and of those lost with their interpreter", async () => {
   const session = await startSession();
   const calls = answering(session, () => null);
-  const thread = "import threading, time\nthreading.Thread(target=tools.echo, daemon=True).start()\ntime.sleep(0.2)";
-  expect(endings((await run(session, thread)).events)).toEqual(["cancelled"]);
-  const ended = run(session, "import os\nthreading.Timer(0.2, os._exit, [3]).start()\ntools.echo()");
+  const waiting = run(session, "import threading\nthreading.Thread(target=tools.echo, daemon=True).start()\ninput()");
+  await expect.poll(() => calls.length).toBe(1);
+  await expect.poll(async () => (await session.status()).pendingInput).not.toBeNull();
+  session.inputResponse((await session.status()).pendingInput?.input_id ?? "", "");
+  expect(endings((await waiting).events)).toEqual(["cancelled"]);
+  const ended = run(session, "import os\nthreading.Timer(1, os._exit, [3]).start()\ntools.echo()");
   await expect.poll(() => calls.length).toBe(2);
   const { events, terminal } = await ended;
   expect(endings(events)).toEqual(["lost"]);

@@ -20,7 +20,7 @@ it("closes a silent link, and takes a ring's news when they come", async () => {
   client.send({ type: "execute", id: "long", code: "print a\nhold\nprint b" });
   await client.untilType("output");
   const { key } = await newest();
-  await vi.waitFor(async () => expect((await session(key)).isLinked).toBe(false), 6000);
+  await expect.poll(async () => (await session(key))?.isLinked).toBe(false);
   await control("release", key);
   expect(await stubOf(clientId).ring("default" as never, key)).toBe("taken");
   await client.untilType("result");
@@ -31,7 +31,7 @@ it("stores the state when a session falls silent, so that a lost runner costs no
   const client = await EdgeClient.open(clientId);
   await client.run("push 7");
   const { key } = await newest();
-  await vi.waitFor(async () => expect((await session(key)).isLinked).toBe(false), 6000);
+  await expect.poll(async () => (await session(key))?.isLinked).toBe(false);
   expect((await stored()).length).toBe(1);
   await control("kill", key);
   await registerRunner();
@@ -57,7 +57,7 @@ it("suspends an idle session, brings it back on the next call, and deletes every
   await vi.waitFor(async () => {
     await runDurableObjectAlarm(stubOf(clientId));
     expect((await stored()).length).toBe(0);
-  }, 12_000);
+  }, 40_000);
   await runInDurableObject(stubOf(clientId), async (_, state) => {
     expect(await state.storage.getAlarm()).toBeNull();
     const tables = state.storage.sql.exec("SELECT COUNT(*) AS n FROM session").one();
@@ -65,7 +65,7 @@ it("suspends an idle session, brings it back on the next call, and deletes every
   });
   await registerRunner();
   expect(await client.value("state")).toEqual([]);
-}, 30_000);
+});
 
 it("hands a session over when its runner drains", async () => {
   const client = await EdgeClient.open(clientId);
@@ -91,7 +91,7 @@ it("tells over REST too how a session came back, once in an execution and in its
   const note = { reason: "runner_lost", checkpoint_id, missing: [], lost_executions: [lost] };
   expect(back.restored).toMatchObject(note);
   expect(back.result.restored).toEqual(back.restored);
-  expect(Math.abs(back.restored.at - Date.now() / 1000)).toBeLessThan(10);
+  expect(Math.abs(back.restored.at - Date.now() / 1000)).toBeLessThan(60);
   expect((await run("state")).restored).toBeNull();
   expect((await call("GET", "/api/v1/session", { clientId })).body.restored).toEqual(back.restored);
   const again = (await call("GET", `/api/v1/executions/${back.execution_id}`, { clientId })).body;

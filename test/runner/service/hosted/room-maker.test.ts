@@ -44,9 +44,9 @@ it("asks the session that has been idle longest, and only as many as are needed"
 });
 
 it("passes over a session that runs code, and one that was used just now", async () => {
-  const { runner, links } = await fullHouse(3, { GIVE_WAY_SECONDS: "0.3" });
+  const { runner, links } = await fullHouse(3, { GIVE_WAY_SECONDS: "2" });
   runner.pool.sessions[0]?.emitBusy(true);
-  await sleep(300);
+  await sleep(2_000);
   await links[1]?.settle();
   const { free } = await openOneMore(runner);
   await links[2]?.reply("give_way");

@@ -57,7 +57,8 @@ it("shows output as it is printed", async () => {
   const stream = session.execute({ code: "print('first', flush=True)\ninput()" });
   const seen: string[] = [];
   for await (const event of stream) {
-    seen.push(event.type);
+    // A busy machine may send one print in several events.
+    if (seen.at(-1) !== event.type) seen.push(event.type);
     if (event.type === "input") session.inputResponse(event.data.input_id, "");
   }
   expect(seen).toEqual(["output", "input", "result"]);
@@ -87,18 +88,18 @@ it("says when an execution began, with its first event or before where that is l
     run(session, "import time; time.sleep(0.2); print('x')", { id: "c" }),
     run(session, "4", { id: "d" }),
   ]);
-  expect(begun.map(([how, id]) => [how, id])).toEqual([
-    ["result", "a"],
-    ["output", "b"],
-    ["started", "c"],
-    ["output", "c"],
-    ["result", "d"],
-  ]);
+  // On a busy machine, any of them can be long in coming.
+  const tellings = (id: string) => begun.filter(([, told]) => told === id).map(([how]) => how);
+  expect(tellings("a").filter((how) => how !== "started")).toEqual(["result"]);
+  expect(tellings("b").filter((how) => how !== "started")).toEqual(["output"]);
+  expect(tellings("c")).toEqual(["started", "output"]);
+  expect(tellings("d").filter((how) => how !== "started")).toEqual(["result"]);
   const times = begun.map(([, , at]) => at);
   expect(times).toEqual([...times].sort((one, other) => one - other));
   expect(times[0]).toBeGreaterThanOrEqual(before);
-  expect(times[3]).toBe(times[2]);
-  expect((times[4] ?? 0) - (times[3] ?? 0)).toBeGreaterThanOrEqual(0.2);
+  const begins = (id: string) => [...new Set(begun.filter(([, told]) => told === id).map(([, , at]) => at))];
+  expect(["a", "b", "c", "d"].map((id) => begins(id).length)).toEqual([1, 1, 1, 1]);
+  expect((begins("d")[0] ?? 0) - (begins("c")[0] ?? 0)).toBeGreaterThanOrEqual(0.2);
 });
 
 it.each(["x", "€", "😀", "\u001b", "\\"])(

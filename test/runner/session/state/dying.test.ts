@@ -40,7 +40,7 @@ it("comes back silently from a death between executions, and says so to its list
   const session = await startSession();
   await result(session, "x = 1");
   const restored = heard(session, "state", (state, reason) => state === "restored" && reason.includes("code 4"));
-  await result(session, "import threading, os, time\nthreading.Timer(0.2, os._exit, [4]).start()");
+  await result(session, "import threading, os, time\nthreading.Timer(1, os._exit, [4]).start()");
   await restored;
   expect((await result(session, "x")).value).toBe(1);
 });

@@ -21,9 +21,8 @@ it("loses the executions at the end of a loop of 1,000, and names exactly those"
   // The last ones in a row, and the state is the one before them.
   expect(lost).toEqual([...endedAt.keys()].slice(1_000 - lost.length));
   expect((await result(session, "n")).value).toBe(1_000 - lost.length);
-  // Far fewer copies than executions, and many of them all the same.
+  // A slow machine makes pauses, so it copies more often; `copy-schedule.test.ts` holds how many there are at most.
   expect(before).toBeGreaterThan(10);
-  expect(before).toBeLessThan(900);
 });
 
 it("loses nothing but itself where each execution comes 50 ms after the one before", async () => {

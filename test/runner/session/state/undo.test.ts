@@ -61,6 +61,6 @@ it("gives the memory of its copies back to code that needs it", async () => {
   const session = await startSession({ memoryBytes: 512 * 1024 * 1024 } as object);
   await count(session, 3);
   await result(session, "big = bytearray(200 << 20)", { id: "large" });
-  await expect.poll(async () => (await session.status()).undo, { timeout: 5000 }).toEqual([]);
+  await expect.poll(async () => (await session.status()).undo).toEqual([]);
   expect(await nNow(session)).toBe(3);
 });
