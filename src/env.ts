@@ -6,6 +6,7 @@ import { DEFAULT_LIMITS } from "./protocol/limits.ts";
 export interface Bindings {
   CLIENT_SESSIONS: DurableObjectNamespace;
   FLEET: DurableObjectNamespace;
+  TENANTS: DurableObjectNamespace;
   CHECKPOINTS: R2Bucket;
 }
 
@@ -26,6 +27,10 @@ const Variables = z.object({
   RATE_LIMIT_PER_SECOND: number(DEFAULT_LIMITS.messagesPerSecond),
   RATE_LIMIT_BURST: number(DEFAULT_LIMITS.messageBurst),
   MAX_SESSIONS_PER_CLIENT: count(DEFAULT_LIMITS.sessionsPerClient),
+  /** Over all client ids of a tenant; 0 switches the limit off. */
+  MAX_SESSIONS_PER_TENANT: z.coerce.number().int().nonnegative().default(0),
+  /** Sessions of a tenant that run code at once; 0 switches the limit off. */
+  MAX_EXECUTIONS_PER_TENANT: z.coerce.number().int().nonnegative().default(0),
   MAX_TIMEOUT_SECONDS: z.coerce.number().positive().default(DEFAULT_LIMITS.maxTimeoutSeconds),
   MAX_QUEUED_EXECUTIONS: count(DEFAULT_LIMITS.queuedExecutions),
   MAX_CODE_BYTES: count(DEFAULT_LIMITS.codeMaxBytes),

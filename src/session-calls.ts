@@ -1,5 +1,6 @@
 /** Owns the calls that the front makes on a client's Durable Object. `ClientSession` implements them. */
 import type { z } from "zod";
+import type { Grant } from "./grant.ts";
 import type { Outcome } from "./problem.ts";
 import type { BranchBody, BranchOutcome, UndoBody, UndoOutcome } from "./protocol/branch.ts";
 import type { CheckpointId, ClientId, ExecutionId, MessageId, SessionName } from "./protocol/identity.ts";
@@ -13,6 +14,8 @@ export interface Caller {
   tenant: string;
   clientId: ClientId;
   requestId: string;
+  /** What its token allows; absent: everything. */
+  grant?: Grant;
 }
 
 export type EventStreamFormat = "sse" | "ndjson";
@@ -92,6 +95,8 @@ export const SOCKET_HEADERS = {
   clientId: "x-pyrepl-client-id",
   session: "x-pyrepl-session",
   requestId: "x-pyrepl-request-id",
+  /** What the token allows, as JSON. */
+  grant: "x-pyrepl-grant",
   /** The subprotocol that the object selects, if the client offered one. */
   subprotocol: "x-pyrepl-subprotocol",
 } as const;

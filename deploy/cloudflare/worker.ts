@@ -2,7 +2,7 @@
 import { Container } from "@cloudflare/containers";
 import edge from "../../src/index.ts";
 
-export { ClientSession, Fleet } from "../../src/index.ts";
+export { ClientSession, Fleet, TenantLedger } from "../../src/index.ts";
 
 interface ContainerBindings {
   RUNNERS: DurableObjectNamespace<Runner>;

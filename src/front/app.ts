@@ -23,6 +23,9 @@ import { addToolRoutes } from "./routes/tools.ts";
 /** Paths that web pages of other origins may reach, and that need a caller. */
 const API_PATHS = ["/api/*", "/ws/*"];
 
+/** Methods of calls that change nothing. */
+const READING_METHODS = ["GET", "HEAD"];
+
 /** Headers of every answer that does not set its own. */
 const SAFE_HEADERS: Record<string, string> = {
   "x-content-type-options": "nosniff",
@@ -92,7 +95,12 @@ export function buildApp(): FrontApp {
       context.header("cross-origin-resource-policy", "cross-origin");
     });
     app.use(path, async (context, next) => {
-      context.set("tenant", await authenticate(context.req.raw, context.get("settings")));
+      const { tenant, grant } = await authenticate(context.req.raw, context.get("settings"));
+      context.set("tenant", tenant);
+      context.set("grant", grant);
+      if (grant.isReadOnly && !READING_METHODS.includes(context.req.method)) {
+        throw new ProblemError({ code: "forbidden", detail: "The token allows only calls that change nothing." });
+      }
       await next();
     });
   }

@@ -1,4 +1,4 @@
-/** Owns who is calling: it turns a bearer token into a tenant, by the same checks for HTTP and WebSocket. */
+/** Owns who is calling: it turns a bearer token into a tenant and what the token allows, by the same checks for HTTP and WebSocket. */
 import {
   createRemoteJWKSet,
   decodeProtectedHeader,
@@ -9,6 +9,7 @@ import {
   jwtVerify,
 } from "jose";
 import type { Settings } from "../env.ts";
+import { FULL_GRANT, type Grant, grantOf } from "../grant.ts";
 import { ProblemError } from "../problem.ts";
 
 /** The tenant of every caller if authentication is off. */
@@ -22,6 +23,12 @@ const SECRET_ALGORITHM = "HS256";
 const KEY_SET_ALGORITHMS = ["RS256", "ES256", "EdDSA", "Ed25519"];
 /** Header fields by which a token would bring, or point to, its own key. */
 const KEY_BEARING_HEADERS = ["jku", "jwk", "x5u", "x5c"];
+
+/** Who is calling, and what its token allows. */
+export interface Identity {
+  tenant: string;
+  grant: Grant;
+}
 
 /** All that a caller may know about a token that does not verify. */
 const REFUSED = "The token is not accepted.";
@@ -120,12 +127,12 @@ export function asksForToken({ JWT_SECRET, JWKS_URL }: Settings): boolean {
 }
 
 /**
- * Establishes the tenant of a request: the token's `sub`, or `anonymous` if authentication is off.
+ * Establishes who sent a request. The tenant is the token's `sub`, or `anonymous` if authentication is off.
  *
  * @throws ProblemError `unauthorized`; any other error means that the key set could not be fetched.
  */
-export async function authenticate(request: Request, settings: Settings): Promise<string> {
-  if (!asksForToken(settings)) return ANONYMOUS;
+export async function authenticate(request: Request, settings: Settings): Promise<Identity> {
+  if (!asksForToken(settings)) return { tenant: ANONYMOUS, grant: FULL_GRANT };
   const token = tokenOf(request);
   if (token === null) throw unauthorized("Send `Authorization: Bearer <token>`.");
   if (token.length > MAX_TOKEN_CHARS) throw unauthorized(REFUSED);
@@ -140,5 +147,7 @@ export async function authenticate(request: Request, settings: Settings): Promis
   if (typeof sub !== "string" || sub === "" || sub.length > MAX_TENANT_CHARS) {
     throw unauthorized("The token names no subject.");
   }
-  return sub;
+  const grant = grantOf(payload);
+  if (grant === null) throw unauthorized("The token's claim `pyrepl` is not valid.");
+  return { tenant: sub, grant };
 }

@@ -1,6 +1,7 @@
-/** Owns the context of a request in the front: bindings, settings, request id and tenant. */
+/** Owns the context of a request in the front: bindings, settings, request id, tenant and grant. */
 import type { Context } from "hono";
 import type { Bindings, Settings } from "../env.ts";
+import type { Grant } from "../grant.ts";
 
 export interface FrontEnv {
   Bindings: Bindings;
@@ -9,6 +10,8 @@ export interface FrontEnv {
     settings: Settings;
     /** Set once the caller is authenticated. */
     tenant: string;
+    /** What its token allows. */
+    grant: Grant;
   };
 }
 

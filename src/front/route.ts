@@ -51,7 +51,7 @@ export function addRoute(
   app.openAPIRegistry.registerPath(route);
   app.on(route.method.toUpperCase(), route.getRoutingPath(), (context) => {
     // The caller is checked before the request's content.
-    if (route.path.startsWith(CLIENTS_PATHS)) clientOfRest(context.req.raw);
+    if (route.path.startsWith(CLIENTS_PATHS)) clientOfRest(context.req.raw, context.get("grant"));
     return handler(context);
   });
 }
@@ -113,6 +113,7 @@ export const COMMON_PROBLEMS: ProblemCode[] = [
   "client_id_required",
   "client_id_invalid",
   "unauthorized",
+  "forbidden",
   "origin_not_allowed",
   "rate_limited",
   "internal",

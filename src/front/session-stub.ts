@@ -19,6 +19,16 @@ export function sessionStub(env: Bindings, tenant: string, clientId: ClientId): 
   return env.CLIENT_SESSIONS.get(id) as unknown as SessionStub;
 }
 
+/** The caller as the object gets it. */
+export function callerOf(context: FrontContext, clientId: ClientId): Caller {
+  return {
+    tenant: context.get("tenant"),
+    clientId,
+    requestId: context.get("requestId"),
+    grant: context.get("grant"),
+  };
+}
+
 /** True if the platform says that the call may be repeated: it broke before or while the object was replaced. */
 function isRetryable(error: unknown): boolean {
   const flags = error as { retryable?: boolean; overloaded?: boolean } | null;
@@ -34,8 +44,8 @@ export async function callSession<T>(
   context: FrontContext,
   call: (session: SessionCalls, caller: Caller) => Promise<Outcome<T>>,
 ): Promise<T> {
-  const clientId = clientOfRest(context.req.raw);
-  const caller: Caller = { tenant: context.get("tenant"), clientId, requestId: context.get("requestId") };
+  const clientId = clientOfRest(context.req.raw, context.get("grant"));
+  const caller = callerOf(context, clientId);
   for (let attempt = 1; ; attempt += 1) {
     try {
       return unwrap(await call(sessionStub(context.env, caller.tenant, clientId), caller));

@@ -1,6 +1,7 @@
 /** Owns the Durable Object of one client: takes sockets, calls and alarms, finds the session, and delegates to it. */
 import { DurableObject } from "cloudflare:workers";
 import type { Bindings } from "../env.ts";
+import { FULL_GRANT, type Grant } from "../grant.ts";
 import { notFound, ProblemError } from "../problem.ts";
 import type { CheckpointId, ClientId, ExecutionId, SessionName } from "../protocol/identity.ts";
 import { DEFAULT_SESSION } from "../protocol/identity.ts";
@@ -9,10 +10,11 @@ import type { ToolDefinition, ToolResult } from "../protocol/tool.ts";
 import { type Caller, type EventStreamFormat, type SessionCalls, SOCKET_HEADERS } from "../session-calls.ts";
 import { ClientSocket } from "./clients/client-socket.ts";
 import { openEventStream } from "./clients/http-stream.ts";
-import { RateLimit } from "./clients/rate-limit.ts";
+import { RateLimit, RateLimits } from "./clients/rate-limit.ts";
+import { closeIfExpired, nextExpiryMs } from "./clients/token-expiry.ts";
 import { outcomeOf } from "./outcome.ts";
 import * as actions from "./session/actions.ts";
-import { ClientStores } from "./session/client-stores.ts";
+import { ClientStores, logFailure } from "./session/client-stores.ts";
 import { pageOf, viewOf } from "./session/execution-view.ts";
 import type { NamedSession } from "./session/named-session.ts";
 import { overviewOf, overviewOfUnused } from "./session/overview.ts";
@@ -31,7 +33,7 @@ const TOOL_FRAME_EXTRA_BYTES = 64 * 1024;
 export class ClientSession extends DurableObject<Bindings> implements SessionCalls {
   #stores: ClientStores;
   #book: SessionBook;
-  readonly #rate: RateLimit;
+  readonly #rates: RateLimits;
   readonly #messages: SocketMessages;
   #isAwake = false;
 
@@ -40,13 +42,13 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     this.#stores = new ClientStores(ctx, env);
     this.#book = new SessionBook(this.#stores);
     const { settings } = this.#stores;
-    this.#rate = new RateLimit(settings.RATE_LIMIT_PER_SECOND, settings.RATE_LIMIT_BURST, Date.now());
+    this.#rates = new RateLimits(new RateLimit(settings.RATE_LIMIT_PER_SECOND, settings.RATE_LIMIT_BURST, Date.now()));
     this.#messages = new SocketMessages({
       maxFrameBytes: settings.MAX_FRAME_BYTES,
       maxToolFrameBytes: settings.MAX_TOOL_VALUE_BYTES + TOOL_FRAME_EXTRA_BYTES,
-      takeMessage: () => this.#rate.take(Date.now()),
-      claim: (session) => this.#book.claim(session),
-      branch: (session, name) => this.#book.branch(session, name),
+      takeMessage: (grant) => this.#rates.take(grant?.messagesPerSecond ?? null, Date.now()),
+      claim: (session, grant) => this.#book.claim(session, grant),
+      branch: (session, name, grant) => this.#book.branch(session, name, undefined, grant),
       waitUntil: (work) => ctx.waitUntil(work),
     });
     // The platform answers this exact text without waking the object. Other pings wake it.
@@ -65,7 +67,9 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     this.ctx.acceptWebSocket(server);
     const { newestSeenSeq: cursor, record } = session.context;
     const requestId = header("requestId");
-    const socket = ClientSocket.accept(server, { tenant, clientId, session: record.name, requestId, cursor });
+    const grant = header("grant") === "" ? FULL_GRANT : (JSON.parse(header("grant")) as Grant);
+    const socket = ClientSocket.accept(server, { tenant, clientId, session: record.name, requestId, grant, cursor });
+    if (grant.expiresAt !== null) this.#stores.wantAlarm(grant.expiresAt * 1000);
     this.#book.bind(session, socket);
     session.welcome(socket);
     const subprotocol = header("subprotocol");
@@ -79,7 +83,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
   override webSocketMessage(ws: WebSocket, frame: string | ArrayBuffer): void {
     this.#awaken();
     const found = this.#book.socketOf(ws);
-    if (found === null) return;
+    if (found === null || closeIfExpired(found.socket, Date.now())) return;
     this.#stores.noteOwner(found.socket.state);
     this.#messages.receive(found.session, found.socket, frame);
   }
@@ -96,14 +100,17 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
 
   override async alarm(): Promise<void> {
     this.#stores.noteAlarm();
-    const nextMs = await this.#book.lookAfter();
-    if (nextMs !== null) this.#stores.wantAlarm(nextMs);
+    const sockets = this.#book.sockets().filter((socket) => !closeIfExpired(socket, Date.now()));
+    const dueMs = await this.#book.lookAfter();
+    await this.#stores.tenant.settleNow().catch(logFailure);
+    const nextMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, nextExpiryMs(sockets) ?? Number.POSITIVE_INFINITY);
+    if (nextMs < Number.POSITIVE_INFINITY) this.#stores.wantAlarm(nextMs);
     else await this.#deleteEverything();
   }
 
   async execute(caller: Caller, body: Parameters<SessionCalls["execute"]>[1]) {
     return this.#call(caller, async () => {
-      const session = this.#book.use(body.session ?? DEFAULT_SESSION);
+      const session = this.#book.use(body.session ?? DEFAULT_SESSION, caller.grant);
       const submitted = actions.execute(
         session,
         actions.requestOf(body, this.#stores.settings.MAX_TIMEOUT_SECONDS),
@@ -186,7 +193,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
 
   async createCheckpoint(caller: Caller, name: SessionName, checkpointName?: string) {
     return this.#call(caller, async () => {
-      const session = this.#book.use(name);
+      const session = this.#book.use(name, caller.grant);
       return checkpointOf(await actions.checkpoint(session, checkpointName));
     });
   }
@@ -211,7 +218,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
 
   async restore(caller: Caller, name: SessionName, id: CheckpointId, clearExisting: boolean) {
     return this.#call(caller, async () => {
-      const session = this.#book.use(name);
+      const session = this.#book.use(name, caller.grant);
       const outcome = await actions.restore(session, id, clearExisting);
       session.context.announce({ state: "restored", reason: "restore", checkpointId: id });
       return outcome;
@@ -222,7 +229,12 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     return this.#call(caller, () => {
       const { checkpoint_id } = body;
       const of = checkpoint_id === undefined ? null : this.#stores.checkpoints.visible(checkpoint_id).session;
-      return this.#book.branch(this.#book.open(body.session ?? of ?? DEFAULT_SESSION), body.name, checkpoint_id);
+      return this.#book.branch(
+        this.#book.open(body.session ?? of ?? DEFAULT_SESSION),
+        body.name,
+        checkpoint_id,
+        caller.grant,
+      );
     });
   }
 
@@ -241,7 +253,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
 
   async putSession(caller: Caller, name: SessionName, body: SessionBody) {
     return this.#call(caller, async () => {
-      const session = this.#book.use(name);
+      const session = this.#book.use(name, caller.grant);
       const isNew = await putSession(session, body).finally(() => session.context.unclaim());
       return { isNew, overview: await overviewOf(session) };
     });
@@ -256,7 +268,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
   }
 
   async listVariables(caller: Caller, name: SessionName) {
-    return this.#call(caller, () => actions.listVariables(this.#book.use(name)));
+    return this.#call(caller, () => actions.listVariables(this.#book.use(name, caller.grant)));
   }
 
   async listSessions(caller: Caller) {
@@ -294,14 +306,14 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
 
   async complete(caller: Caller, name: SessionName, code: string, cursor: number) {
     return this.#call(caller, () => {
-      const session = this.#book.use(name);
+      const session = this.#book.use(name, caller.grant);
       return actions.complete(session, code, cursor);
     });
   }
 
   async isComplete(caller: Caller, name: SessionName, code: string) {
     return this.#call(caller, () => {
-      const session = this.#book.use(name);
+      const session = this.#book.use(name, caller.grant);
       return actions.isComplete(session, code);
     });
   }
@@ -318,7 +330,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     return outcomeOf(async () => {
       this.#stores.noteOwner(caller);
       this.#awaken();
-      const retryAfter = this.#rate.take(Date.now());
+      const retryAfter = this.#rates.take(caller.grant?.messagesPerSecond ?? null, Date.now());
       if (retryAfter > 0) throw new ProblemError({ code: "rate_limited", detail: "Too many calls.", retryAfter });
       return work();
     });

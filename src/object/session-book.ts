@@ -1,5 +1,6 @@
 /** Owns which named sessions a client has: finds them, restores them after hibernation, enforces MAX_SESSIONS_PER_CLIENT, deletes expired ones. */
 
+import type { Grant } from "../grant.ts";
 import { ProblemError } from "../problem.ts";
 import type { BranchOutcome } from "../protocol/branch.ts";
 import type { CheckpointId, SessionName } from "../protocol/identity.ts";
@@ -19,6 +20,10 @@ export class SessionBook {
 
   constructor(stores: ClientStores) {
     this.#stores = stores;
+    stores.tenant.watch(() => ({
+      sessions: this.#namesOf((session) => session.context.isInUse),
+      executions: this.#namesOf((session) => session.context.unfinishedCount > 0),
+    }));
     for (const record of stores.table.load()) this.#sessions.set(record.name, new NamedSession(stores, record));
     for (const ws of stores.ctx.getWebSockets()) {
       const socket = ClientSocket.wake(ws);
@@ -43,10 +48,10 @@ export class SessionBook {
     return this.#sessions.get(name) ?? null;
   }
 
-  /** The session of that name, for a call that uses it. @throws ProblemError `session_limit`. */
-  use(name: SessionName): NamedSession {
+  /** The session of that name, for a call that uses it. @throws ProblemError `session_limit`, `forbidden`. */
+  use(name: SessionName, grant?: Grant): NamedSession {
     const session = this.open(name);
-    this.claim(session);
+    this.claim(session, grant);
     return session;
   }
 
@@ -57,6 +62,11 @@ export class SessionBook {
 
   socketOf(ws: WebSocket): { session: NamedSession; socket: ClientSocket } | null {
     return this.#sockets.get(ws) ?? null;
+  }
+
+  /** Every open socket of the client. */
+  sockets(): ClientSocket[] {
+    return this.all().flatMap((session) => [...session.context.delivery.sockets]);
   }
 
   all(): NamedSession[] {
@@ -73,10 +83,11 @@ export class SessionBook {
     );
   }
 
-  /** Counts a session against the client's limit before it is used. @throws ProblemError `session_limit`. */
-  claim(session: NamedSession): void {
+  /** Counts a session against the client's limit before it is used. @throws ProblemError `session_limit`, `forbidden`. */
+  claim(session: NamedSession, grant?: Grant): void {
     if (session.context.isInUse) return;
-    const max = this.#stores.settings.MAX_SESSIONS_PER_CLIENT;
+    if (grant?.isReadOnly) throw new ProblemError({ code: "forbidden", detail: "The token allows no new session." });
+    const max = Math.min(this.#stores.settings.MAX_SESSIONS_PER_CLIENT, grant?.sessions ?? Number.POSITIVE_INFINITY);
     const others = this.all().filter((other) => other !== session && other.context.isInUse).length;
     if (others >= max) {
       throw new ProblemError({
@@ -86,7 +97,7 @@ export class SessionBook {
       });
     }
     session.context.claim();
-    this.#forgetOldestEnded(max);
+    this.#forgetOldestEnded();
   }
 
   /**
@@ -94,14 +105,19 @@ export class SessionBook {
    *
    * @throws ProblemError `session_exists`, `session_limit`, `not_found`, `checkpoint_unavailable`.
    */
-  async branch(source: NamedSession, name: SessionName, checkpointId?: CheckpointId): Promise<BranchOutcome> {
+  async branch(
+    source: NamedSession,
+    name: SessionName,
+    checkpointId?: CheckpointId,
+    grant?: Grant,
+  ): Promise<BranchOutcome> {
     const target = this.open(name);
     if (source === target || target.context.isInUse) {
       throw new ProblemError({ code: "session_exists", detail: `There is a session ${name} already.` });
     }
-    if (checkpointId === undefined) this.claim(source);
+    if (checkpointId === undefined) this.claim(source, grant);
     try {
-      this.claim(target);
+      this.claim(target, grant);
       return await branch(source, target, checkpointId);
     } finally {
       target.context.unclaim();
@@ -110,6 +126,7 @@ export class SessionBook {
 
   /** After hibernation: continues what was interrupted. */
   awaken(): void {
+    this.#stores.tenant.awaken();
     for (const session of this.#sessions.values()) session.awaken();
   }
 
@@ -133,6 +150,12 @@ export class SessionBook {
     return nextMs;
   }
 
+  #namesOf(isMeant: (session: NamedSession) => boolean): SessionName[] {
+    return this.all()
+      .filter(isMeant)
+      .map((session) => session.context.record.name);
+  }
+
   /** Moves the sockets of an expired session to a new one, which numbers its events from the beginning. */
   #replace(former: NamedSession): void {
     const { name } = former.context.record;
@@ -146,7 +169,8 @@ export class SessionBook {
   }
 
   /** Ended sessions that were not purged are kept for a while, up to a limit. */
-  #forgetOldestEnded(max: number): void {
+  #forgetOldestEnded(): void {
+    const max = this.#stores.settings.MAX_SESSIONS_PER_CLIENT;
     const ended = this.all()
       .filter((session) => session.context.record.phase === "ended" && !session.context.isInUse)
       .sort((one, other) => one.context.record.lastActiveAt - other.context.record.lastActiveAt);

@@ -1,7 +1,8 @@
 /** Owns the handling of each message that a client sends over its WebSocket: parsed once, delegated, answered with its id. */
 import { isLongerThan } from "../byte-length.ts";
 import { fieldMessage } from "../field-message.ts";
-import { fieldErrors, type ProblemInit, toProblem } from "../problem.ts";
+import type { Grant } from "../grant.ts";
+import { fieldErrors, ProblemError, type ProblemInit, toProblem } from "../problem.ts";
 import type { BranchOutcome } from "../protocol/branch.ts";
 import { ClientMessage } from "../protocol/client-message.ts";
 import { MessageId, type SessionName } from "../protocol/identity.ts";
@@ -17,11 +18,11 @@ export interface SocketMessagesOptions {
   /** The longest frame that answers a tool call. */
   maxToolFrameBytes: number;
   /** @returns 0, or the seconds to wait if there are too many messages. */
-  takeMessage(): number;
-  /** Counts the session against the client's limit. @throws ProblemError `session_limit`. */
-  claim(session: NamedSession): void;
+  takeMessage(grant: Grant | undefined): number;
+  /** Counts the session against the client's limit. @throws ProblemError `session_limit`, `forbidden`. */
+  claim(session: NamedSession, grant: Grant | undefined): void;
   /** Makes a session of that name with the state of this one. */
-  branch(session: NamedSession, name: SessionName): Promise<BranchOutcome>;
+  branch(session: NamedSession, name: SessionName, grant: Grant | undefined): Promise<BranchOutcome>;
   waitUntil(work: Promise<unknown>): void;
 }
 
@@ -34,6 +35,9 @@ const USING: ReadonlySet<ClientMessage["type"]> = new Set([
   "is_complete",
   "variables",
 ]);
+
+/** Messages that a token for reading may send. */
+const READING: ReadonlySet<ClientMessage["type"]> = new Set(["attach", "ack", "variables", "ping"]);
 
 type Message<T extends ClientMessage["type"]> = Extract<ClientMessage, { type: T }>;
 
@@ -50,7 +54,10 @@ export class SocketMessages {
     if (message?.type !== "attach") session.release(socket);
     if (message === null) return;
     try {
-      if (USING.has(message.type)) this.#options.claim(session);
+      if (socket.state.grant?.isReadOnly && !READING.has(message.type)) {
+        throw new ProblemError({ code: "forbidden", detail: "The token allows only messages that change nothing." });
+      }
+      if (USING.has(message.type)) this.#options.claim(session, socket.state.grant);
       const work = this.#answer(session, socket, message);
       if (work === null) return;
       this.#options.waitUntil(work.catch((error: unknown) => sendProblem(socket, problemOf(error), message.id)));
@@ -106,7 +113,7 @@ export class SocketMessages {
   }
 
   #isWithinRate(socket: ClientSocket, id: string | undefined): boolean {
-    const retryAfter = this.#options.takeMessage();
+    const retryAfter = this.#options.takeMessage(socket.state.grant);
     if (retryAfter === 0) return true;
     sendProblem(socket, { code: "rate_limited", detail: "Too many messages.", retryAfter }, id);
     return false;
@@ -163,7 +170,7 @@ export class SocketMessages {
           socket.send(frameOf({ type: "variables", id: message.id, data }));
         });
       case "branch":
-        return this.#options.branch(session, message.name).then((data) => {
+        return this.#options.branch(session, message.name, socket.state.grant).then((data) => {
           socket.send(frameOf({ type: "branched", id: message.id, data }));
         });
       case "undo":

@@ -11,6 +11,14 @@ export const EnvironmentName = z
     "must be 1 to 64 letters, digits or . _ -, and begin with a letter or digit",
   );
 
+/** Where runners are, as their `REGION` names it. */
+export const RegionName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+    "must be 1 to 64 letters, digits or . _ -, and begin with a letter or digit",
+  );
+
 const SANDBOX_NAMES = /^(?:HOME$|PATH$|LD_|PYTHON|PYREPL)/;
 
 export const EnvName = z
@@ -36,6 +44,8 @@ export type EnvPatch = z.infer<typeof EnvPatch>;
 export const SessionBody = z.object({
   environment: EnvironmentName.optional(),
   env: EnvPatch.optional(),
+  /** Runners there are preferred; it counts from the next interpreter on. */
+  region: RegionName.optional(),
   /** Seconds without a sign of life until the session is suspended. */
   idle_seconds: z.number().positive().max(MAX_IDLE_SECONDS).optional(),
 });
@@ -62,6 +72,8 @@ export const SessionOverview = z.object({
   runner: z.object({ id: z.string(), version: z.string() }).nullable(),
   /** Name of its Python environment. */
   environment: z.string(),
+  /** Where its runner should be; absent: anywhere. */
+  region: z.string().optional(),
   /** Names of its environment variables; their values are in no answer. */
   env_names: z.array(z.string()),
   /** The state could not be stored, so the session keeps its interpreter. Absent after a success. */

@@ -118,6 +118,21 @@ it("makes a token that the secret verifies", async () => {
   expect(payload).toMatchObject({ sub: "ada", role: "tutor" });
   const { exp = 0, iat = 0 } = decodeJwt(cli.stdout.trim());
   expect(exp - iat).toBe(600);
+  const narrow = ["--only-client", "a-*", "b", "--only-sessions", "2", "--only-rate", "1.5", "--read-only"];
+  const narrowed = await run(["token", "--subject", "ada", ...narrow], { JWT_SECRET: secret });
+  expect(decodeJwt(narrowed.cli.stdout.trim()).pyrepl).toEqual({
+    client_id: ["a-*", "b"],
+    sessions: 2,
+    rate: 1.5,
+    read_only: true,
+  });
+  for (const wrong of [
+    ["--only-sessions", "1.5"],
+    ["--only-rate", "0"],
+    ["--only-client", "a b"],
+  ]) {
+    expect((await run(["token", "--subject", "ada", ...wrong], { JWT_SECRET: secret })).code).toBe(2);
+  }
   const refused = await run(["token", "--subject", "ada"], { JWT_SECRET: "" });
   expect(refused.code).toBe(2);
   expect(refused.cli.stderr).toContain("JWT_SECRET is not set");

@@ -2,7 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { ProblemError } from "../../problem.ts";
 import { DEFAULT_SESSION } from "../../protocol/identity.ts";
-import { EnvironmentName } from "../../protocol/session-resource.ts";
+import { EnvironmentName, RegionName } from "../../protocol/session-resource.ts";
 import { SOCKET_HEADERS } from "../../session-calls.ts";
 import { offeredSubprotocols, SUBPROTOCOL } from "../auth.ts";
 import { clientOfSocket } from "../client-of-request.ts";
@@ -11,10 +11,11 @@ import { checkEnvironment } from "../environments.ts";
 import { unwrap } from "../problem-response.ts";
 import { readQuery } from "../request-body.ts";
 import { addRoute, ClientHeader, type FrontApp, problems, SessionQuery } from "../route.ts";
-import { sessionStub } from "../session-stub.ts";
+import { callerOf, sessionStub } from "../session-stub.ts";
 
 const SocketQuery = SessionQuery.extend({
   environment: EnvironmentName.optional().meta({ description: "Makes the session with it.", example: "default" }),
+  region: RegionName.optional().meta({ description: "Makes the session with it.", example: "eu-west" }),
 });
 
 /** True for a request that asks to become a WebSocket. */
@@ -30,13 +31,20 @@ async function openSocket(context: FrontContext): Promise<Response> {
       { upgrade: "websocket" },
     );
   }
-  const clientId = clientOfSocket(request);
-  const { session = DEFAULT_SESSION, environment } = readQuery(request, SocketQuery);
+  const grant = context.get("grant");
+  const clientId = clientOfSocket(request, grant);
+  const { session = DEFAULT_SESSION, environment, region } = readQuery(request, SocketQuery);
   const tenant = context.get("tenant");
-  if (environment !== undefined) {
+  if (environment !== undefined || region !== undefined) {
+    if (grant.isReadOnly) {
+      throw new ProblemError({ code: "forbidden", detail: "The token does not allow making a session." });
+    }
     await checkEnvironment(context.env, environment);
-    const caller = { tenant, clientId, requestId: context.get("requestId") };
-    unwrap(await sessionStub(context.env, tenant, clientId).putSession(caller, session, { environment }));
+    const made = {
+      ...(environment === undefined ? {} : { environment }),
+      ...(region === undefined ? {} : { region }),
+    };
+    unwrap(await sessionStub(context.env, tenant, clientId).putSession(callerOf(context, clientId), session, made));
   }
   // Nothing of the client's own headers goes on: no token, and no header that the object trusts.
   const headers = new Headers({
@@ -45,6 +53,7 @@ async function openSocket(context: FrontContext): Promise<Response> {
     [SOCKET_HEADERS.clientId]: clientId,
     [SOCKET_HEADERS.session]: session,
     [SOCKET_HEADERS.requestId]: context.get("requestId"),
+    [SOCKET_HEADERS.grant]: JSON.stringify(grant),
   });
   if (offeredSubprotocols(request).includes(SUBPROTOCOL)) headers.set(SOCKET_HEADERS.subprotocol, SUBPROTOCOL);
   const answer = await sessionStub(context.env, tenant, clientId).fetch(

@@ -1,4 +1,5 @@
 /** Owns the state of one client's WebSocket: its client, its position and its unacknowledged events. The attachment keeps it while the object hibernates. */
+import type { Grant } from "../../grant.ts";
 import type { ClientId, ExecutionId, MessageId, SessionName } from "../../protocol/identity.ts";
 import { hashText } from "./text-hash.ts";
 
@@ -27,6 +28,8 @@ interface Attachment {
   clientId: ClientId;
   session: SessionName;
   requestId: string;
+  /** What the token allows; absent: everything. */
+  grant?: Grant;
   /** Every event up to this seq was sent to this socket, or deliberately withheld. */
   cursor: number;
   /** True once the client has sent `attach`: from then on it gets every event of the session, and `session` messages. */
@@ -74,7 +77,7 @@ export class ClientSocket {
   /** A new socket; it gets the events after `cursor`. */
   static accept(
     ws: WebSocket,
-    who: Pick<Attachment, "tenant" | "clientId" | "session" | "requestId" | "cursor">,
+    who: Pick<Attachment, "tenant" | "clientId" | "session" | "requestId" | "grant" | "cursor">,
   ): ClientSocket {
     const socket = new ClientSocket(ws, {
       ...who,

@@ -1,4 +1,4 @@
-/** Owns how many messages a client may send. It is a token bucket without a timer, because a timer would keep the object awake. */
+/** Owns how many messages a client may send. Limits are token buckets without a timer, because a timer would keep the object awake. */
 
 export class RateLimit {
   readonly #perSecond: number;
@@ -25,5 +25,35 @@ export class RateLimit {
       return 0;
     }
     return (1 - this.#tokens) / this.#perSecond;
+  }
+}
+
+/** The limits of one client: the service's own, and one for each rate that its tokens name. */
+export class RateLimits {
+  readonly #own: RateLimit;
+  readonly #ofTokens = new Map<number, RateLimit>();
+
+  constructor(own: RateLimit) {
+    this.#own = own;
+  }
+
+  /**
+   * Counts one message.
+   *
+   * @param perSecond the rate that the caller's token names; null: none.
+   * @returns 0, or the seconds to wait if there are too many.
+   */
+  take(perSecond: number | null, nowMs: number): number {
+    const retryAfter = perSecond === null ? 0 : this.#ofToken(perSecond, nowMs).take(nowMs);
+    return retryAfter > 0 ? retryAfter : this.#own.take(nowMs);
+  }
+
+  #ofToken(perSecond: number, nowMs: number): RateLimit {
+    let limit = this.#ofTokens.get(perSecond);
+    if (limit === undefined) {
+      limit = new RateLimit(perSecond, Math.ceil(perSecond), nowMs);
+      this.#ofTokens.set(perSecond, limit);
+    }
+    return limit;
   }
 }

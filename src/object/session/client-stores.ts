@@ -10,6 +10,7 @@ import { ExecutionTable } from "../store/execution-table.ts";
 import { createTables } from "../store/schema.ts";
 import { SessionTable } from "../store/session-table.ts";
 import { ToolStore } from "../store/tool-store.ts";
+import { TenantShare } from "./tenant-share.ts";
 
 /** The code of all executions may take this many times the size of one journal. */
 const CODE_SHARE = 4;
@@ -23,6 +24,7 @@ export class ClientStores {
   readonly checkpoints: CheckpointStore;
   readonly tools: ToolStore;
   readonly runnerCalls: RunnerCalls;
+  readonly tenant: TenantShare;
   #owner: Owner | null;
   /** When the object's alarm rings; undefined: not looked up since the object started. */
   #alarmAtMs: number | null | undefined;
@@ -43,6 +45,13 @@ export class ClientStores {
     });
     this.tools = new ToolStore(sql);
     this.runnerCalls = new RunnerCalls(this.settings.RUNNER_TOKEN);
+    this.tenant = new TenantShare({
+      env,
+      settings: this.settings,
+      object: ctx.id.toString(),
+      tenant: () => this.owner.tenant,
+      inBackground: (work) => this.inBackground(work),
+    });
     const row = sql.exec<{ tenant: string; client_id: string }>("SELECT tenant, client_id FROM owner").toArray()[0];
     this.#owner = row === undefined ? null : { tenant: row.tenant, clientId: row.client_id as ClientId };
   }

@@ -200,6 +200,7 @@ export class IdleWatch {
       stores.tools.clear(record.name);
       this.#env.clear();
       record.environment = DEFAULT_ENVIRONMENT;
+      record.region = undefined;
       record.idleSeconds = null;
       stores.executions.clear(record.name);
       await stores.checkpoints.clear(record.name);

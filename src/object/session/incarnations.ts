@@ -221,6 +221,7 @@ export class Incarnations {
 
   async #start(): Promise<RunnerLink> {
     try {
+      await this.#context.stores.tenant.admit("sessions", this.#context.record.name);
       return await this.#place();
     } finally {
       this.#context.unclaim();
@@ -284,6 +285,7 @@ export class Incarnations {
     for (;;) {
       const placed = await placeRunner(stores.env, `${stores.ctx.id}:${record.name}`, refusedBy, {
         environment: record.environment,
+        region: record.region,
       });
       if (placed !== "none" || Date.now() >= this.#waitForRunnerUntilMs) return placed;
       await sleep(RETURN_POLL_MS);

@@ -31,6 +31,7 @@ export async function overviewOf(session: NamedSession): Promise<SessionOverview
     pending_input: pendingInputs.current,
     pending_tool_calls: pendingTools.current,
     environment: record.environment,
+    ...(record.region === undefined ? {} : { region: record.region }),
     env_names: record.env?.names ?? [],
     saved: savedOf(session),
     undo,

@@ -89,6 +89,7 @@ export class SessionContext {
   /** The wait has ended: from here on the phase alone says whether the session is in use. */
   unclaim(): void {
     this.#isClaimed = false;
+    this.stores.tenant.settle();
   }
 
   /** Executions that have not ended, oldest first. */
@@ -139,6 +140,7 @@ export class SessionContext {
 
   save(): void {
     this.stores.table.save(this.record);
+    this.stores.tenant.settle();
   }
 
   /** Notes that a client used the session. */
@@ -164,6 +166,7 @@ export class SessionContext {
   /** Tells attached clients when a live session starts to run code, and when it has nothing left to run. */
   noteActivity(): void {
     const isBusy = this.unfinishedCount > 0;
+    if (!isBusy) this.stores.tenant.settle();
     if (isBusy === this.#wasBusy || this.record.phase !== "live") return;
     this.#wasBusy = isBusy;
     this.announce({ state: isBusy ? "busy" : "ready", reason: isBusy ? "something runs" : "nothing runs" });

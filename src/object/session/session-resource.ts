@@ -24,8 +24,10 @@ export async function putSession(session: NamedSession, body: SessionBody): Prom
       throw new ProblemError({ code: "environment_conflict", detail });
     }
   }
+  if (isNew) await context.stores.tenant.admit("sessions", record.name);
   if (body.env !== undefined) await env.change(body.env);
   if (body.environment !== undefined) record.environment = body.environment;
+  if (body.region !== undefined) record.region = body.region;
   if (body.idle_seconds !== undefined) record.idleSeconds = body.idle_seconds;
   record.isMade = true;
   context.touch();

@@ -34,19 +34,29 @@ export class Submissions {
    */
   submit(record: ExecutionRecord, onRefused: (problem: ProblemInit) => void): Promise<void> | null {
     this.#refusals.set(record.executionId, onRefused);
+    const { stores, record: session } = this.#context;
+    const admission = stores.tenant.admit("executions", session.name);
     const link = this.#incarnations.ready;
-    if (link !== null) {
+    // What waits already goes first.
+    if (link !== null && admission === null && this.#unsent.size === 0) {
       this.#send(link, record);
       return null;
     }
     this.#unsent.add(record.executionId);
-    return this.#incarnations.ensure().then(
-      () => undefined,
-      (error: unknown) => {
-        this.#takeBack(record);
-        throw error;
-      },
-    );
+    return this.#sendLater(admission).catch((error: unknown) => {
+      // A link that opened meanwhile may have taken it along.
+      if (!this.#unsent.has(record.executionId)) return;
+      this.#takeBack(record);
+      throw error;
+    });
+  }
+
+  async #sendLater(admission: Promise<void> | null): Promise<void> {
+    if (admission !== null) await admission;
+    const link = await this.#incarnations.ensure();
+    for (const waiting of this.#context.unfinished) {
+      if (this.#unsent.has(waiting.executionId)) this.#send(link, waiting);
+    }
   }
 
   /** False if a runner may have started it. */

@@ -26,6 +26,8 @@ export interface SessionRecord {
   isMade: boolean;
   /** The Python environment that it runs in. */
   environment: string;
+  /** Runners there are preferred; absent: none is. */
+  region?: string | undefined;
   /** How long it may rest until it is suspended; null: as the edge is configured. */
   idleSeconds: number | null;
   /** Its environment variables; the values are encrypted. */

@@ -1,0 +1,53 @@
+/** Owns how many sessions and busy sessions the clients of one tenant have together: a Durable Object per tenant, one row per client. */
+import { DurableObject } from "cloudflare:workers";
+import { type Bindings, settingsOf } from "../env.ts";
+import type { TenantAnswer, TenantReport } from "./tenant-report.ts";
+
+const TABLE = `
+CREATE TABLE IF NOT EXISTS holding (
+  object TEXT PRIMARY KEY,
+  sessions INTEGER NOT NULL,
+  executions INTEGER NOT NULL
+)`;
+
+interface Counts extends Record<string, SqlStorageValue> {
+  sessions: number;
+  executions: number;
+}
+
+export class TenantLedger extends DurableObject<Bindings> {
+  readonly #sql: SqlStorage;
+
+  constructor(ctx: DurableObjectState, env: Bindings) {
+    super(ctx, env);
+    this.#sql = ctx.storage.sql;
+    this.#sql.exec(TABLE);
+  }
+
+  /**
+   * Notes what a client's object has. A report names totals, not changes, so a repeated one changes nothing, and a later one
+   * corrects a lost one.
+   */
+  report({ object, sessions, executions, isFact }: TenantReport): TenantAnswer {
+    if (!isFact) {
+      const { MAX_SESSIONS_PER_TENANT, MAX_EXECUTIONS_PER_TENANT } = settingsOf(this.env);
+      const own = this.#count("object = ?", object);
+      const others = this.#count("object <> ?", object);
+      const isOver = (now: number, before: number, beside: number, max: number) =>
+        max > 0 && now > before && beside + now > max;
+      if (isOver(sessions, own.sessions, others.sessions, MAX_SESSIONS_PER_TENANT)) return { refused: "sessions" };
+      if (isOver(executions, own.executions, others.executions, MAX_EXECUTIONS_PER_TENANT)) {
+        return { refused: "executions" };
+      }
+    }
+    if (sessions === 0 && executions === 0) this.#sql.exec("DELETE FROM holding WHERE object = ?", object);
+    else this.#sql.exec("INSERT OR REPLACE INTO holding VALUES (?, ?, ?)", object, sessions, executions);
+    return { refused: null };
+  }
+
+  #count(which: string, object: string): Counts {
+    const sums =
+      "SELECT COALESCE(SUM(sessions), 0) AS sessions, COALESCE(SUM(executions), 0) AS executions FROM holding";
+    return this.#sql.exec<Counts>(`${sums} WHERE ${which}`, object).one();
+  }
+}
