@@ -6,14 +6,17 @@ import type { LineSource } from "./line-source.ts";
 
 export interface FollowOptions {
   print(event: RunEvent): Promise<void>;
+  /** The text on the prompt's line, which stands before the prompt. */
+  takeOpenLine?(): string;
   /** Null: every question is answered with end of file. */
-  lines: Pick<LineSource, "next"> | null;
+  lines: Pick<LineSource, "next" | "isTerminal"> | null;
   /** False where stdout is for a program, which has the prompt in the event. */
   showsPrompts?: boolean;
 }
 
 /** @returns the outcome. */
-export async function followRun(run: Run, { print, lines, showsPrompts = true }: FollowOptions): Promise<Outcome> {
+export async function followRun(run: Run, options: FollowOptions): Promise<Outcome> {
+  const { print, lines, takeOpenLine = () => "", showsPrompts = true } = options;
   const over = new AbortController();
   // A question is asked beside the loop, so that an execution that ends while it waits is not held up.
   const answers: Promise<void>[] = [];
@@ -21,7 +24,8 @@ export async function followRun(run: Run, { print, lines, showsPrompts = true }:
     if (event.type === "result" || event.type === "error") over.abort();
     await print(event);
     if (event.type === "input") {
-      const question = showsPrompts ? event.data : { ...event.data, prompt: "" };
+      const before = lines?.isTerminal ? takeOpenLine() : "";
+      const question = { ...event.data, prompt: showsPrompts ? before + event.data.prompt : "" };
       answers.push(answer(run, question, lines, over.signal));
     }
   }

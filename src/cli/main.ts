@@ -3,6 +3,7 @@
 import { CommanderError } from "commander";
 import { ClientError } from "../client/client-error.ts";
 import { exitAtBrokenPipe } from "./broken-pipe.ts";
+import { describeError } from "./describe-error.ts";
 import { EXIT_CODES } from "./exit-code.ts";
 import { createProgram } from "./program.ts";
 
@@ -15,7 +16,7 @@ try {
     // Commander has printed its message.
     process.exitCode = error.exitCode === 0 ? EXIT_CODES.success : EXIT_CODES.usage;
   } else if (error instanceof ClientError) {
-    console.error(`pyrepl3: ${error.message} [${error.code}]`);
+    console.error(`pyrepl3: ${describeError(error)}`);
     process.exitCode = EXIT_CODES.unavailable;
   } else {
     console.error(`pyrepl3: ${error instanceof Error ? error.message : String(error)}`);

@@ -1,62 +1,121 @@
-/** Owns the commands of the prompt, which begin with a percent sign. */
+/** Owns the commands of the prompt, which begin with a percent sign; every other line of that kind is the service's. */
 import type { Client } from "../client/client.ts";
 import { printTable } from "./print-table.ts";
 
-const HELP = `%checkpoint [NAME]  save the session's state
-%checkpoints        list what was saved
-%restore ID         go back to a checkpoint, by its id or name
-%reset              begin with a fresh interpreter
-%sessions           list your sessions
-%who                list the names that your code has bound`;
-
-/** Runs one command, without its percent sign, and prints what came of it. */
-export async function runReplCommand(client: Client, text: string): Promise<void> {
-  const [name, argument] = text.split(/\s+/, 2);
-  switch (name) {
-    case "help":
-      return console.log(HELP);
-    case "checkpoint": {
-      const { checkpoint_id: id, skipped } = await client.checkpoint(argument);
-      console.log(`saved as ${id}`);
-      for (const entry of skipped) console.log(`without ${entry.name}: ${entry.reason}`);
-      return;
-    }
-    case "checkpoints": {
-      const saved = await client.checkpoints();
-      return printTable(
-        ["CHECKPOINT", "NAME"],
-        saved.map((one) => [one.checkpoint_id, one.name ?? "-"]),
-      );
-    }
-    case "restore":
-      return restore(client, argument);
-    case "reset":
-      await client.reset();
-      return console.log("a fresh interpreter");
-    case "sessions": {
-      const sessions = await client.sessions();
-      return printTable(
-        ["SESSION", "STATE"],
-        sessions.map((one) => [one.session, one.state]),
-      );
-    }
-    case "who": {
-      const { variables } = await client.variables();
-      return printTable(
-        ["NAME", "TYPE", "VALUE"],
-        variables.map((one) => [one.name, one.type, one.repr]),
-      );
-    }
-    default:
-      console.log(`%${name} is no command\n${HELP}`);
-  }
+/** What a command may do beside calling the service. */
+export interface PromptSession {
+  readonly client: Client;
+  /** Goes on in another session of the same client. */
+  moveTo(session: string): void;
 }
 
-async function restore(client: Client, wanted: string | undefined): Promise<void> {
-  if (wanted === undefined) return console.log("%restore needs the id or the name of a checkpoint");
+interface ReplCommand {
+  /** What stands behind the name. */
+  takes?: string;
+  does: string;
+  /** @param argument empty if there is none. */
+  run(prompt: PromptSession, argument: string): Promise<void>;
+}
+
+const COMMANDS: Record<string, ReplCommand> = {
+  checkpoint: { takes: "[NAME]", does: "save the session's state", run: saveCheckpoint },
+  checkpoints: { does: "list what was saved", run: listCheckpoints },
+  restore: { takes: "ID", does: "go back to a checkpoint, by its id or name", run: restore },
+  undo: { takes: "[EXECUTION]", does: "go back to the state before the last execution, or before that one", run: undo },
+  branch: { takes: "NAME", does: "make a session with this state", run: branch },
+  sessions: { does: "list your sessions", run: listSessions },
+  session: { takes: "NAME", does: "go on in another session, which is made if it is new", run: changeSession },
+  reset: { does: "begin with a fresh interpreter", run: reset },
+  who: { does: "list the names that your code has bound", run: listNames },
+  help: { does: "print this list", run: async () => console.log(HELP) },
+};
+
+const usage = (name: string) => `%${name} ${COMMANDS[name]?.takes ?? ""}`.trimEnd();
+const width = Math.max(...Object.keys(COMMANDS).map((name) => usage(name).length));
+const HELP = [
+  ...Object.entries(COMMANDS).map(([name, { does }]) => `${usage(name).padEnd(width)}  ${does}`),
+  "Tab completes, Ctrl-C interrupts the code, Ctrl-D or exit() leaves; the session goes on.",
+].join("\n");
+
+/** The commands that begin with a text, percent sign included. */
+export function completeReplCommand(text: string): string[] {
+  return Object.keys(COMMANDS)
+    .map((name) => `%${name}`)
+    .filter((name) => name.startsWith(text));
+}
+
+/** The command of a line, bound to its argument; null if the line is none. */
+export function findReplCommand(line: string): ((prompt: PromptSession) => Promise<void>) | null {
+  const [, name = "", argument = ""] = /^%(\w+)(?:\s+(.*?))?\s*$/.exec(line) ?? [];
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command === undefined) return null;
+  return async (prompt) => {
+    if (argument === "" && command.takes !== undefined && !command.takes.startsWith("[")) {
+      console.log(`usage: ${usage(name)}`);
+    } else await command.run(prompt, argument);
+  };
+}
+
+const printMissing = (entries: readonly { name: string; reason: string }[]) => {
+  for (const { name, reason } of entries) console.log(`without ${name}: ${reason}`);
+};
+
+async function saveCheckpoint({ client }: PromptSession, name: string): Promise<void> {
+  const { checkpoint_id: id, skipped } = await client.checkpoint(name === "" ? undefined : name);
+  console.log(`saved as ${id}`);
+  printMissing(skipped);
+}
+
+async function listCheckpoints({ client }: PromptSession): Promise<void> {
+  const saved = await client.checkpoints();
+  printTable(
+    ["CHECKPOINT", "NAME"],
+    saved.map((one) => [one.checkpoint_id, one.name ?? "-"]),
+  );
+}
+
+async function restore({ client }: PromptSession, wanted: string): Promise<void> {
   const saved = await client.checkpoints();
   const found = saved.find((one) => one.checkpoint_id === wanted || one.name === wanted);
   const { missing } = await client.restore(found?.checkpoint_id ?? wanted);
   console.log(`restored ${found?.name ?? wanted}`);
-  for (const entry of missing) console.log(`without ${entry.name}: ${entry.reason}`);
+  printMissing(missing);
+}
+
+async function undo({ client }: PromptSession, wanted: string): Promise<void> {
+  const { execution_id: id } = await client.undo(wanted === "" ? undefined : wanted);
+  const [line = ""] = (await client.execution(id)).code.trim().split("\n");
+  console.log(`undone: ${line}`);
+}
+
+async function branch({ client }: PromptSession, name: string): Promise<void> {
+  const { missing } = await client.branch(name);
+  console.log(`made the session ${name}; %session ${name} goes on there`);
+  printMissing(missing);
+}
+
+async function listSessions({ client }: PromptSession): Promise<void> {
+  const sessions = await client.sessions();
+  printTable(
+    ["SESSION", "STATE", ""],
+    sessions.map((one) => [one.session, one.state, one.session === client.session ? "(this one)" : ""]),
+  );
+}
+
+async function changeSession(prompt: PromptSession, name: string): Promise<void> {
+  prompt.moveTo(name);
+  console.log(`now in the session ${name}`);
+}
+
+async function reset({ client }: PromptSession): Promise<void> {
+  await client.reset();
+  console.log("a fresh interpreter");
+}
+
+async function listNames({ client }: PromptSession): Promise<void> {
+  const { variables } = await client.variables();
+  printTable(
+    ["NAME", "TYPE", "VALUE"],
+    variables.map((one) => [one.name, one.type, one.repr]),
+  );
 }

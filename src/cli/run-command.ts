@@ -3,18 +3,20 @@ import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { RunEvent } from "../client/wire.ts";
-import { printEvent } from "./event-printer.ts";
+import { EventPrinter } from "./event-printer.ts";
 import { EXIT_CODES, exitCodeOf } from "./exit-code.ts";
+import { Figures } from "./figures.ts";
 import { followRun } from "./follow-run.ts";
 import { LineSource } from "./line-source.ts";
 import { addSessionOptions, type SessionOptions, withClient } from "./session-options.ts";
-import { writeOut } from "./write-out.ts";
+import { findGraphics } from "./terminal-graphics.ts";
 
 interface RunOptions extends SessionOptions {
   code?: string;
   timeout?: number;
   policy: "commit_always" | "rollback_on_failure" | "rollback_always";
   json: boolean;
+  figures?: string;
 }
 
 function parseSeconds(value: string): number {
@@ -35,6 +37,7 @@ export function addRunCommand(program: Command): void {
         .choices(["commit_always", "rollback_on_failure", "rollback_always"])
         .default("commit_always"),
     )
+    .option("--figures <folder>", "save figures there")
     .option("--json", "print each event as a line of JSON", false);
   addSessionOptions(command).action(async (file: string | undefined, options: RunOptions) => {
     process.exitCode = await run(file, options, command);
@@ -59,10 +62,24 @@ async function run(file: string | undefined, options: RunOptions, command: Comma
     const started = client.run(code, { policy, keepOutput: false, ...(timeout === undefined ? {} : { timeout }) });
     const lines = readsStdin ? null : new LineSource({ onInterrupt: interrupt });
     process.on("SIGINT", interrupt);
+    const printer = new EventPrinter({
+      showsValue: options.code !== undefined,
+      figures: new Figures({
+        folder: options.figures ?? null,
+        protocol: process.stdout.isTTY ? findGraphics(process.env) : null,
+      }),
+    });
     const print = (event: RunEvent) =>
-      json ? writeOut(process.stdout, `${JSON.stringify(event)}\n`) : printEvent(event, options.code !== undefined);
+      json ? printer.output.write("stdout", `${JSON.stringify(event)}\n`) : printer.print(event);
     try {
-      return exitCodeOf(await followRun(started, { print, lines, showsPrompts: !json }));
+      return exitCodeOf(
+        await followRun(started, {
+          print,
+          lines,
+          takeOpenLine: () => printer.output.takeOpenLine(),
+          showsPrompts: !json,
+        }),
+      );
     } finally {
       process.off("SIGINT", interrupt);
       lines?.close();

@@ -3,13 +3,18 @@ import { userInfo } from "node:os";
 import { type Command, Option } from "commander";
 import { WebSocket } from "ws";
 import { Client } from "../client/client.ts";
+import type { ConnectionState } from "../client/connection.ts";
 
 export interface SessionOptions {
   url: string;
   clientId: string;
   session: string;
   token?: string;
+  onConnection?(state: ConnectionState): void;
 }
+
+/** A service that is not there is known soon: on one machine at once, elsewhere within the time of a handshake. */
+const OPEN_TIMEOUT_MS = 3000;
 
 /** The same user finds the same sessions again. */
 function defaultClientId(): string {
@@ -28,8 +33,16 @@ export function addSessionOptions(command: Command): Command {
 
 /** Calls `work` with a client of the session, and closes it. */
 export async function withClient<T>(options: SessionOptions, work: (client: Client) => Promise<T>): Promise<T> {
-  const { url, clientId, session, token } = options;
-  const client = new Client({ url, clientId, session, WebSocket, ...(token === undefined ? {} : { token }) });
+  const { url, clientId, session, token, onConnection } = options;
+  const client = new Client({
+    url,
+    clientId,
+    session,
+    WebSocket,
+    openTimeoutMs: OPEN_TIMEOUT_MS,
+    ...(token === undefined ? {} : { token }),
+    ...(onConnection === undefined ? {} : { onConnection }),
+  });
   try {
     return await work(client);
   } finally {

@@ -1,6 +1,6 @@
 /** Owns the SDK's surface: every call on one session. The runs are `Runs`'; the calls about anything else are made here. */
 import type { z } from "zod";
-import type { BranchOutcome } from "../protocol/branch.ts";
+import type { BranchOutcome, UndoOutcome } from "../protocol/branch.ts";
 import type { Capabilities } from "../protocol/capabilities.ts";
 import type { CheckpointList, Execution, ExecutionList } from "../protocol/rest.ts";
 import type { Checkpoint, Completeness, Completions, RestoreOutcome } from "../protocol/server-message.ts";
@@ -215,6 +215,18 @@ export class Client {
         json: { session: this.session, name, ...(checkpointId === undefined ? {} : { checkpoint_id: checkpointId }) },
       });
     return checkpointId === undefined ? this.#askOr("branched", { type: "branch", name }, false, overHttp) : overHttp();
+  }
+
+  /**
+   * Goes back to the state right before an execution, or before the last one; files stay as they are.
+   *
+   * @throws ClientError `undo_unavailable` if the service no longer keeps that state.
+   */
+  undo(executionId?: string): Promise<UndoOutcome> {
+    const which = executionId === undefined ? {} : { execution_id: executionId };
+    return this.#askOr("undone", { type: "undo", ...which }, false, () =>
+      this.#rest.json("POST", "session/undo", { json: { session: this.session, ...which } }),
+    );
   }
 
   /** Ends the session's interpreter; with `purge` its journal and checkpoints too. */

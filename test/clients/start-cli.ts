@@ -1,4 +1,4 @@
-/** Starts the command line as a user does, through pipes or in a pseudo-terminal, and collects what it prints. */
+/** Starts the command line as a script does, through pipes, and collects what it prints. */
 import { spawn } from "node:child_process";
 
 const MAIN = "src/cli/main.ts";
@@ -18,19 +18,10 @@ export interface Cli {
 
 interface StartOptions {
   env?: Record<string, string>;
-  /** Runs it in a pseudo-terminal, of which stdout is the screen. */
-  inTerminal?: boolean;
 }
 
-function quoted(word: string): string {
-  return `'${word.replaceAll("'", "'\\''")}'`;
-}
-
-export function startCli(args: readonly string[], { env = {}, inTerminal = false }: StartOptions = {}): Cli {
-  const command = [process.execPath, MAIN, ...args];
-  const child = inTerminal
-    ? spawn("script", ["-qfec", command.map(quoted).join(" "), "/dev/null"], { env: { ...process.env, ...env } })
-    : spawn(process.execPath, command.slice(1), { env: { ...process.env, ...env } });
+export function startCli(args: readonly string[], { env = {} }: StartOptions = {}): Cli {
+  const child = spawn(process.execPath, [MAIN, ...args], { env: { ...process.env, ...env } });
   const printed = { stdout: "", stderr: "" };
   let seen = 0;
   let notice: () => void = () => undefined;

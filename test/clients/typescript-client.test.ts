@@ -228,6 +228,21 @@ it("branches a session as it is now, and as in a checkpoint", async () => {
   await expect(client.branch("now")).rejects.toMatchObject({ code: "session_exists", status: 409 });
 });
 
+it.each([
+  ["over a WebSocket", {}],
+  ["over HTTP", { WebSocket: null }],
+])("undoes the last execution, and one before it (%s)", async (_, options) => {
+  const client = open(options);
+  await client.run("x = 1");
+  const second = await client.run("x = 2");
+  const third = await client.run("x = 3");
+  expect(await client.undo()).toMatchObject({ status: "restored", execution_id: third.executionId });
+  expect((await client.run("x")).value).toBe(2);
+  await client.undo(second.executionId);
+  expect((await client.run("x")).value).toBe(1);
+  await expect(client.undo("nothing")).rejects.toMatchObject({ code: "undo_unavailable", status: 410 });
+});
+
 it("says why it cannot run: nobody listens, a wrong client id", async () => {
   const nobody = connect({ url: "http://127.0.0.1:9", openTimeoutMs: 500 });
   await expect(nobody.run("1")).rejects.toMatchObject({ code: "unreachable" });
