@@ -52,9 +52,11 @@ function nodeProject(name: string, timeoutMs: number, filesInParallel = true) {
 export default defineConfig({
   test: {
     maxWorkers,
+    // What a test prints is shown if the test fails.
+    silent: "passed-only",
     projects: [
-      nodeProject("contract", 60_000),
-      nodeProject("runner", 60_000),
+      nodeProject("contract", 120_000),
+      nodeProject("runner", 120_000),
       {
         plugins: [
           cloudflareTest({
@@ -66,8 +68,8 @@ export default defineConfig({
           name: "edge",
           globalSetup: ["test/support/edge-setup.ts"],
           include: ["test/edge/**/*.test.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
           expect: { poll: { timeout: POLL_MS } },
           // itty-durable mixes module formats; bundling it first gives workerd one that it can load.
           deps: { optimizer: { ssr: { enabled: true, include: ["itty-durable"] } } },

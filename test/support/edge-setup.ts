@@ -1,6 +1,7 @@
 /** Starts the scripted runner beside workerd, before the edge's tests, and tells them where it is. */
 import type { TestProject } from "vitest/node";
 import { startScriptedRunner } from "./scripted-runner.ts";
+import { muteWorkerdNoise } from "./workerd-noise.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -11,5 +12,9 @@ declare module "vitest" {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const runner = await startScriptedRunner();
   project.provide("scriptedRunnerUrl", runner.url);
-  return () => runner.stop();
+  const endMute = muteWorkerdNoise();
+  return async () => {
+    endMute();
+    await runner.stop();
+  };
 }

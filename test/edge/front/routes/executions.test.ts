@@ -169,7 +169,7 @@ describe("POST /execute", () => {
     const response = await call(front, "POST", "/api/v1/execute", { code: "1", id: "run-1" }, { accept });
     expect(response.status).toBe(200);
     expect(response.headers.get("content-type")).toBe(format === "sse" ? "text/event-stream" : "application/x-ndjson");
-    expect(await response.text()).toBe("events");
+    expect(new TextDecoder().decode(await response.arrayBuffer())).toBe("events");
     expect(front.calls[1]).toMatchObject({ method: "streamEvents", args: [{}, "run-1", 0, format] });
   });
 

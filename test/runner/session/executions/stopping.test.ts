@@ -167,7 +167,7 @@ it("resets to a fresh interpreter, ending what runs and what waits", async () =>
 });
 
 it("is interrupted once where it prints too much, however much it prints while it cleans up", async () => {
-  const session = await startSession({ outputMaxCharacters: 2_000 });
+  const session = await startSession({ outputMaxCharacters: 2_000, interruptGraceMs: 20_000 });
   const code = `
 import time
 count = 0
