@@ -26,6 +26,11 @@ const Variables = z.object({
   /** 0 switches the limit off. */
   RATE_LIMIT_PER_SECOND: number(DEFAULT_LIMITS.messagesPerSecond),
   RATE_LIMIT_BURST: number(DEFAULT_LIMITS.messageBurst),
+  /** Bytes of earlier output that one client reads again; 0 switches the limit off. */
+  READ_BYTES_PER_SECOND: number(DEFAULT_LIMITS.readBytesPerSecond),
+  READ_BURST_BYTES: number(DEFAULT_LIMITS.readBurstBytes),
+  MAX_SOCKETS_PER_CLIENT: count(DEFAULT_LIMITS.socketsPerClient),
+  MAX_WAITING_CALLS_PER_CLIENT: count(DEFAULT_LIMITS.waitingCallsPerClient),
   MAX_SESSIONS_PER_CLIENT: count(DEFAULT_LIMITS.sessionsPerClient),
   /** Over all client ids of a tenant; 0 switches the limit off. */
   MAX_SESSIONS_PER_TENANT: z.coerce.number().int().nonnegative().default(0),

@@ -18,14 +18,17 @@ export interface Caller {
   grant?: Grant;
 }
 
+/** An execution: as an object if it is small, else as JSON that is put together while it is read. */
+export type ExecutionAnswer = Execution | ReadableStream<Uint8Array>;
+
 export type EventStreamFormat = "sse" | "ndjson";
 
 /** Implemented by `ClientSession`; every call names its caller. */
 export interface SessionCalls {
   execute(caller: Caller, body: z.output<typeof ExecuteBody>): Promise<Outcome<z.infer<typeof ExecuteAccepted>>>;
-  /** Resolves when the execution has ended or waits for an answer, or after `seconds` with the execution as it is then. */
-  waitForExecution(caller: Caller, executionId: ExecutionId, seconds: number): Promise<Outcome<Execution>>;
-  getExecution(caller: Caller, executionId: ExecutionId): Promise<Outcome<Execution>>;
+  /** Resolves when the execution has ended or waits for an answer; after `seconds` with null. */
+  waitForExecution(caller: Caller, executionId: ExecutionId, seconds: number): Promise<Outcome<ExecutionAnswer | null>>;
+  getExecution(caller: Caller, executionId: ExecutionId): Promise<Outcome<ExecutionAnswer>>;
   listExecutions(
     caller: Caller,
     query: { session?: SessionName; limit: number; before?: string },
@@ -37,7 +40,7 @@ export interface SessionCalls {
     after: number,
     format: EventStreamFormat,
   ): Promise<Outcome<ReadableStream<Uint8Array>>>;
-  cancel(caller: Caller, executionId: ExecutionId): Promise<Outcome<Execution>>;
+  cancel(caller: Caller, executionId: ExecutionId): Promise<Outcome<ExecutionAnswer>>;
   answerInput(caller: Caller, executionId: ExecutionId, inputId: string, value: string | null): Promise<Outcome<null>>;
   /** The execution as it is then, or after `waitSeconds` at most, or at its next stop. */
   answerTools(
@@ -45,7 +48,7 @@ export interface SessionCalls {
     executionId: ExecutionId,
     results: readonly ToolResult[],
     waitSeconds: number,
-  ): Promise<Outcome<Execution>>;
+  ): Promise<Outcome<ExecutionAnswer>>;
   getTools(caller: Caller, session: SessionName): Promise<Outcome<ToolBindings>>;
   /** Replaces the session's tools. */
   setTools(caller: Caller, session: SessionName, tools: readonly ToolDefinition[]): Promise<Outcome<ToolBindings>>;

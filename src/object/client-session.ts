@@ -2,9 +2,10 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Bindings } from "../env.ts";
 import { FULL_GRANT, type Grant } from "../grant.ts";
-import { notFound, ProblemError } from "../problem.ts";
+import { notFound, ProblemError, type ProblemInit } from "../problem.ts";
 import type { CheckpointId, ClientId, ExecutionId, SessionName } from "../protocol/identity.ts";
 import { DEFAULT_SESSION } from "../protocol/identity.ts";
+import { DEFAULT_LIMITS } from "../protocol/limits.ts";
 import type { SessionBody } from "../protocol/session-resource.ts";
 import type { ToolDefinition, ToolResult } from "../protocol/tool.ts";
 import { type Caller, type EventStreamFormat, type SessionCalls, SOCKET_HEADERS } from "../session-calls.ts";
@@ -15,7 +16,8 @@ import { closeIfExpired, nextExpiryMs } from "./clients/token-expiry.ts";
 import { outcomeOf } from "./outcome.ts";
 import * as actions from "./session/actions.ts";
 import { ClientStores, logFailure } from "./session/client-stores.ts";
-import { pageOf, viewOf } from "./session/execution-view.ts";
+import { pageOf } from "./session/execution-page.ts";
+import { answerOf } from "./session/execution-text.ts";
 import type { NamedSession } from "./session/named-session.ts";
 import { overviewOf, overviewOfUnused } from "./session/overview.ts";
 import { exists, putSession } from "./session/session-resource.ts";
@@ -46,7 +48,12 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     this.#messages = new SocketMessages({
       maxFrameBytes: settings.MAX_FRAME_BYTES,
       maxToolFrameBytes: settings.MAX_TOOL_VALUE_BYTES + TOOL_FRAME_EXTRA_BYTES,
-      takeMessage: (grant) => this.#rates.take(grant?.messagesPerSecond ?? null, Date.now()),
+      takeMessage: (bytes, grant) =>
+        this.#rates.take(
+          grant?.messagesPerSecond ?? null,
+          Date.now(),
+          Math.ceil((bytes + 1) / DEFAULT_LIMITS.messageUnitBytes),
+        ),
       claim: (session, grant) => this.#book.claim(session, grant),
       branch: (session, name, grant) => this.#book.branch(session, name, undefined, grant),
       waitUntil: (work) => ctx.waitUntil(work),
@@ -63,11 +70,13 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     const tenant = decodeURIComponent(header("tenant"));
     this.#stores.noteOwner({ tenant, clientId });
     this.#awaken();
+    const grant = header("grant") === "" ? FULL_GRANT : (JSON.parse(header("grant")) as Grant);
+    const refusal = this.#refusalOfSocket(grant);
+    if (refusal !== null) return Response.json(refusal, { status: 429 });
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server);
     const { newestSeenSeq: cursor, record } = session.context;
     const requestId = header("requestId");
-    const grant = header("grant") === "" ? FULL_GRANT : (JSON.parse(header("grant")) as Grant);
     const socket = ClientSocket.accept(server, { tenant, clientId, session: record.name, requestId, grant, cursor });
     if (grant.expiresAt !== null) this.#stores.wantAlarm(grant.expiresAt * 1000);
     this.#book.bind(session, socket);
@@ -127,16 +136,17 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
   async waitForExecution(caller: Caller, executionId: ExecutionId, seconds: number) {
     return this.#call(caller, async () => {
       const { session } = await this.#find(executionId);
-      await session.submissions.waitFor(executionId, seconds);
+      await this.#waitFor(session, executionId, seconds);
       const { record } = await this.#find(executionId);
-      return viewOf(record, session);
+      const hasStopped = record.status !== "running" || session.context.isWaiting(executionId);
+      return hasStopped ? answerOf(record, session) : null;
     });
   }
 
   async getExecution(caller: Caller, executionId: ExecutionId) {
     return this.#call(caller, async () => {
       const { record, session } = await this.#find(executionId);
-      return viewOf(record, session);
+      return answerOf(record, session);
     });
   }
 
@@ -154,7 +164,9 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
       const isOver = () => now()?.status !== "running";
       const range = () => ({ first: now()?.firstSeq ?? null, last: now()?.lastSeq ?? null });
       const { journal, delivery } = session.context;
-      return openEventStream({ journal, delivery, executionId, after, range, format, isOver });
+      const onClosed = this.#stores.waitingCalls.take();
+      const pace = (bytes: number, isAgain: boolean) => this.#stores.pace(bytes, isAgain);
+      return openEventStream({ journal, delivery, executionId, after, range, format, isOver, pace, onClosed });
     });
   }
 
@@ -162,7 +174,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     return this.#call(caller, async () => {
       const { record, session } = await this.#find(executionId);
       if (record.status === "running") await actions.cancel(session, executionId);
-      return viewOf((await this.#find(executionId)).record, session);
+      return answerOf((await this.#find(executionId)).record, session);
     });
   }
 
@@ -178,8 +190,8 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     return this.#call(caller, async () => {
       const { session } = await this.#find(executionId);
       await session.tools.answerAll(results, executionId);
-      if (waitSeconds > 0) await session.submissions.waitFor(executionId, waitSeconds);
-      return viewOf((await this.#find(executionId)).record, session);
+      if (waitSeconds > 0) await this.#waitFor(session, executionId, waitSeconds);
+      return answerOf((await this.#find(executionId)).record, session);
     });
   }
 
@@ -326,6 +338,16 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     return "taken";
   }
 
+  /** Why the client may not open one more socket; null: it may. */
+  #refusalOfSocket({ messagesPerSecond }: Grant): ProblemInit | null {
+    const { MAX_SOCKETS_PER_CLIENT: max } = this.#stores.settings;
+    if (this.ctx.getWebSockets().length >= max) {
+      return { code: "rate_limited", detail: `A client has at most ${max} sockets; close one first.`, retryAfter: 5 };
+    }
+    const retryAfter = this.#rates.take(messagesPerSecond, Date.now());
+    return retryAfter === 0 ? null : { code: "rate_limited", detail: "Too many calls.", retryAfter };
+  }
+
   #call<T>(caller: Caller, work: () => T | Promise<T>) {
     return outcomeOf(async () => {
       this.#stores.noteOwner(caller);
@@ -334,6 +356,16 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
       if (retryAfter > 0) throw new ProblemError({ code: "rate_limited", detail: "Too many calls.", retryAfter });
       return work();
     });
+  }
+
+  /** @throws ProblemError `rate_limited` if too many calls of this client wait. */
+  async #waitFor(session: NamedSession, executionId: ExecutionId, seconds: number): Promise<void> {
+    const giveBack = this.#stores.waitingCalls.take();
+    try {
+      await session.submissions.waitFor(executionId, seconds);
+    } finally {
+      giveBack();
+    }
   }
 
   /** @throws ProblemError `not_found`. */

@@ -8,6 +8,7 @@ import { ClientMessage } from "../protocol/client-message.ts";
 import { MessageId, type SessionName } from "../protocol/identity.ts";
 import type { ClientSocket } from "./clients/client-socket.ts";
 import { frameOf } from "./clients/edge-frames.ts";
+import { hasTooManyParts, idAtBeginning } from "./frame-hints.ts";
 import { problemOf } from "./outcome.ts";
 import * as actions from "./session/actions.ts";
 import type { NamedSession } from "./session/named-session.ts";
@@ -17,8 +18,8 @@ export interface SocketMessagesOptions {
   maxFrameBytes: number;
   /** The longest frame that answers a tool call. */
   maxToolFrameBytes: number;
-  /** @returns 0, or the seconds to wait if there are too many messages. */
-  takeMessage(grant: Grant | undefined): number;
+  /** Counts a message of this size. @returns 0, or the seconds to wait if there are too many. */
+  takeMessage(bytes: number, grant: Grant | undefined): number;
   /** Counts the session against the client's limit. @throws ProblemError `session_limit`, `forbidden`. */
   claim(session: NamedSession, grant: Grant | undefined): void;
   /** Makes a session of that name with the state of this one. */
@@ -38,6 +39,9 @@ const USING: ReadonlySet<ClientMessage["type"]> = new Set([
 
 /** Messages that a token for reading may send. */
 const READING: ReadonlySet<ClientMessage["type"]> = new Set(["attach", "ack", "variables", "ping"]);
+/** Longer than any acknowledgement. */
+const SHORT_FRAME_CHARS = 1024;
+const CLOSE_POLICY = 1008;
 
 type Message<T extends ClientMessage["type"]> = Extract<ClientMessage, { type: T }>;
 
@@ -66,56 +70,62 @@ export class SocketMessages {
     }
   }
 
+  /** A frame counts before it is parsed, by its size; what is too much is refused unparsed. */
   #parse(session: NamedSession, socket: ClientSocket, frame: string | ArrayBuffer): ClientMessage | null {
     const { maxFrameBytes, maxToolFrameBytes } = this.#options;
     if (typeof frame !== "string") {
-      if (!this.#isWithinRate(socket, undefined)) return null;
-      sendProblem(socket, { code: "invalid_request", detail: "A message is JSON text, not binary." });
-      return null;
+      if (!this.#isWithinRate(socket, frame.byteLength, undefined)) return null;
+      return this.#refuse(socket, { code: "invalid_request", detail: "A message is JSON text, not binary." });
     }
-    const isLong = isLongerThan(frame, maxFrameBytes);
+    const isFree = mayBeUnlimited(session, frame);
+    if (!isFree && !this.#isWithinRate(socket, frame.length, frame)) return null;
     const tooLarge = { code: "payload_too_large", detail: `A frame has at most ${maxFrameBytes} bytes.` } as const;
-    if (isLong && isLongerThan(frame, maxToolFrameBytes)) {
-      sendProblem(socket, tooLarge);
-      return null;
+    const isLong = isLongerThan(frame, maxFrameBytes);
+    if (isLong && (!isFree || isLongerThan(frame, maxToolFrameBytes))) {
+      return this.#refuse(socket, tooLarge, idAtBeginning(frame));
+    }
+    if (hasTooManyParts(frame)) {
+      const detail = "The message has too many values.";
+      return this.#refuse(socket, { code: "payload_too_large", detail }, idAtBeginning(frame));
     }
     let value: unknown;
     try {
       value = JSON.parse(frame);
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
-      if (this.#isWithinRate(socket, undefined)) {
-        sendProblem(socket, { code: "invalid_request", detail: "The frame is not JSON." });
-      }
-      return null;
+      if (isFree && !this.#isWithinRate(socket, frame.length, undefined)) return null;
+      return this.#refuse(socket, { code: "invalid_request", detail: "The frame is not JSON." });
     }
     const parsed = ClientMessage.safeParse(value, { error: fieldMessage });
     const id = idOf(value);
-    if (isLong && !(parsed.success && parsed.data.type === "tool_result")) {
-      sendProblem(socket, tooLarge, id);
-      return null;
-    }
-    if (parsed.success && isUnlimited(session, parsed.data)) return parsed.data;
-    if (!this.#isWithinRate(socket, id)) return null;
+    if (isLong && !(parsed.success && parsed.data.type === "tool_result")) return this.#refuse(socket, tooLarge, id);
+    const isUncounted = isFree && !(parsed.success && isUnlimited(session, socket, parsed.data));
+    if (isUncounted && !this.#isWithinRate(socket, frame.length, frame)) return null;
     if (parsed.success) return parsed.data;
     const errors = fieldErrors(parsed.error);
     const isUnknownType = errors.some((error) => error.path === "type" || error.path === "");
-    sendProblem(
-      socket,
-      {
-        code: "invalid_request",
-        detail: isUnknownType ? "The message's type is not known." : "The message is not valid.",
-        errors,
-      },
-      id,
-    );
+    const detail = isUnknownType ? "The message's type is not known." : "The message is not valid.";
+    return this.#refuse(socket, { code: "invalid_request", detail, errors }, id);
+  }
+
+  #refuse(socket: ClientSocket, problem: ProblemInit, id?: string): null {
+    sendProblem(socket, problem, id);
     return null;
   }
 
-  #isWithinRate(socket: ClientSocket, id: string | undefined): boolean {
-    const retryAfter = this.#options.takeMessage(socket.state.grant);
-    if (retryAfter === 0) return true;
-    sendProblem(socket, { code: "rate_limited", detail: "Too many messages.", retryAfter }, id);
+  /** @param text the message, in which its id is looked for if it is refused. */
+  #isWithinRate(socket: ClientSocket, size: number, text: string | undefined): boolean {
+    const retryAfter = this.#options.takeMessage(size, socket.state.grant);
+    if (retryAfter === 0) {
+      socket.noteTaken();
+      return true;
+    }
+    if (socket.noteRefusal(size)) {
+      const id = text === undefined ? undefined : idAtBeginning(text);
+      sendProblem(socket, { code: "rate_limited", detail: "Too many messages.", retryAfter }, id);
+    } else {
+      socket.close(CLOSE_POLICY, "too many messages");
+    }
     return false;
   }
 
@@ -214,6 +224,7 @@ export class SocketMessages {
 
   #attach(session: NamedSession, socket: ClientSocket, message: Message<"attach">): Promise<void> | null {
     socket.attach(message.window, message.after, message.id);
+    socket.askedUpTo = session.context.journal.lastSeq;
     const finish = () => {
       socket.replay();
       if (!session.needsCatchUp(true)) socket.clampCursor(session.context.journal.lastSeq);
@@ -235,10 +246,19 @@ export function sendProblem(socket: ClientSocket, init: ProblemInit, id?: string
   socket.send(frameOf({ type: "problem", id, data: toProblem(init, socket.state.requestId) }));
 }
 
-/** Acknowledgements are not limited, since clients should send them often; nor are answers, of which there are no more than calls. */
-function isUnlimited({ context }: NamedSession, message: ClientMessage): boolean {
+/**
+ * Acknowledgements of events that were sent are not limited, since clients should send them often; nor are answers to tool calls
+ * that wait, of which there are no more than calls.
+ */
+function isUnlimited({ context }: NamedSession, socket: ClientSocket, message: ClientMessage): boolean {
   if (message.type === "tool_result") return context.pendingTools.find(message.call_id) !== undefined;
-  return message.type === "ack";
+  return message.type === "ack" && socket.isNewAcknowledgement(message.seq);
+}
+
+/** Whether a frame that is not parsed yet may turn out to be unlimited. */
+function mayBeUnlimited({ context }: NamedSession, frame: string): boolean {
+  if (frame.length < SHORT_FRAME_CHARS && frame.includes('"ack"')) return true;
+  return context.pendingTools.current.length > 0 && frame.includes('"tool_result"');
 }
 
 /** The id of a message that is otherwise wrong, for the problem that answers it. */

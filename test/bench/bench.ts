@@ -1,6 +1,6 @@
 // `npm run bench`: figures of the whole service beside bare counterparts in the same run. `--json` prints JSON;
 // `--compare FILE` says what got worse since a run that was saved as JSON; names (costs, latency, output, sessions, checkpoints, endings,
-// sizes, replay, floods, house, clients) choose what to measure.
+// sizes, replay, floods, house, clients, neighbours) choose what to measure.
 import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
@@ -15,6 +15,7 @@ import { measureEndings } from "./endings.ts";
 import { measureFloods } from "./floods.ts";
 import { measureFullHouse } from "./full-house.ts";
 import { measureLatency } from "./latency.ts";
+import { measureNeighbours } from "./neighbours.ts";
 import { measureOutput } from "./output.ts";
 import { measureReplay } from "./replay.ts";
 import { type Figure, type Judged, judge, renderTable } from "./report.ts";
@@ -33,6 +34,7 @@ const parts: Record<string, (product: Product, baselines: Baselines) => Promise<
   floods: measureFloods,
   house: measureFullHouse,
   clients: measureClients,
+  neighbours: measureNeighbours,
 };
 
 const { values, positionals } = parseArgs({

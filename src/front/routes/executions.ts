@@ -4,6 +4,7 @@ import { ProblemError } from "../../problem.ts";
 import { ExecutionId, MessageId } from "../../protocol/identity.ts";
 import { ExecuteAccepted, ExecuteBody, Execution, ExecutionList, InputBody } from "../../protocol/rest.ts";
 import { type EventStreamFormat, newExecutionId } from "../../session-calls.ts";
+import { answerExecution } from "../answer-execution.ts";
 import type { FrontContext } from "../context.ts";
 import { checked, readBody, readQuery } from "../request-body.ts";
 import {
@@ -74,7 +75,8 @@ async function answerEvents(
 ): Promise<Response> {
   const headers = { "content-type": MEDIA_TYPES[format], "x-accel-buffering": "no" };
   if (context.req.method === "HEAD") {
-    await callSession(context, (session, caller) => session.getExecution(caller, executionId));
+    const execution = await callSession(context, (session, caller) => session.getExecution(caller, executionId));
+    if (execution instanceof ReadableStream) await execution.cancel();
     return new Response(null, { headers });
   }
   const events = await callSession(context, (session, caller) =>
@@ -116,7 +118,7 @@ async function execute(context: FrontContext): Promise<Response> {
     const execution = await callSession(context, (object, caller) =>
       object.waitForExecution(caller, accepted.execution_id, wait),
     );
-    if (execution.status !== "running" || execution.waiting_for !== null) return context.json(execution, 200);
+    if (execution !== null) return answerExecution(context, execution);
   }
   return context.json(accepted, 202);
 }
@@ -212,7 +214,7 @@ export function addExecutionRoutes(app: FrontApp): void {
     },
     async (context) => {
       const id = executionOfPath(context);
-      return context.json(await callSession(context, (object, caller) => object.getExecution(caller, id)));
+      return answerExecution(context, await callSession(context, (object, caller) => object.getExecution(caller, id)));
     },
   );
   addRoute(
@@ -254,7 +256,7 @@ export function addExecutionRoutes(app: FrontApp): void {
     },
     async (context) => {
       const id = executionOfPath(context);
-      return context.json(await callSession(context, (object, caller) => object.cancel(caller, id)), 202);
+      return answerExecution(context, await callSession(context, (object, caller) => object.cancel(caller, id)), 202);
     },
   );
   addRoute(

@@ -1,6 +1,6 @@
 /** Owns the WebSocket endpoint: it identifies the client and passes the socket to the client's object. */
 import { z } from "@hono/zod-openapi";
-import { ProblemError } from "../../problem.ts";
+import { ProblemError, type ProblemInit } from "../../problem.ts";
 import { DEFAULT_SESSION } from "../../protocol/identity.ts";
 import { EnvironmentName, RegionName } from "../../protocol/session-resource.ts";
 import { SOCKET_HEADERS } from "../../session-calls.ts";
@@ -60,7 +60,7 @@ async function openSocket(context: FrontContext): Promise<Response> {
     new Request("https://session/socket", { headers }),
   );
   const { webSocket } = answer;
-  if (webSocket === null) return answer;
+  if (webSocket === null) throw new ProblemError(await answer.json<ProblemInit>());
   const answerHeaders = new Headers({ "client-id": clientId, "x-request-id": context.get("requestId") });
   const selected = answer.headers.get("sec-websocket-protocol");
   if (selected !== null) answerHeaders.set("sec-websocket-protocol", selected);
@@ -94,6 +94,7 @@ export function addSocketRoute(app: FrontApp): void {
           "origin_not_allowed",
           "upgrade_required",
           "environment_conflict",
+          "rate_limited",
           "session_limit",
           "internal",
         ),

@@ -6,6 +6,7 @@ import { DEFAULT_SESSION, ExecutionId } from "../../protocol/identity.ts";
 import { Execution } from "../../protocol/rest.ts";
 import { ToolBindings } from "../../protocol/tool.ts";
 import { ToolResultsBody, ToolsBody } from "../../protocol/tool-body.ts";
+import { answerExecution } from "../answer-execution.ts";
 import type { FrontContext } from "../context.ts";
 import { readBody, readQuery } from "../request-body.ts";
 import {
@@ -44,7 +45,8 @@ async function answerCalls(context: FrontContext): Promise<Response> {
   const maxBytes = Math.max(maxBodyBytes(context), settingsOf(context.env).MAX_TOOL_VALUE_BYTES + EXTRA_BYTES);
   const { results, wait = 0 } = await readBody(context.req.raw, ToolResultsBody, maxBytes);
   const seconds = Math.min(wait, MAX_WAIT_SECONDS);
-  return context.json(await callSession(context, (object, caller) => object.answerTools(caller, id, results, seconds)));
+  const execution = await callSession(context, (object, caller) => object.answerTools(caller, id, results, seconds));
+  return answerExecution(context, execution);
 }
 
 async function setTools(context: FrontContext): Promise<Response> {

@@ -1,6 +1,7 @@
 /** Owns the state of one client's WebSocket: its client, its position and its unacknowledged events. The attachment keeps it while the object hibernates. */
 import type { Grant } from "../../grant.ts";
 import type { ClientId, ExecutionId, MessageId, SessionName } from "../../protocol/identity.ts";
+import { DEFAULT_LIMITS } from "../../protocol/limits.ts";
 import { hashText } from "./text-hash.ts";
 
 /** Events of one execution to send again: those after `after`, up to `until`. */
@@ -47,6 +48,10 @@ interface Attachment {
 }
 
 const MAX_POSTPONED = 16;
+/** A client with more refusals than this does not wait as it was told, so its socket is closed. */
+const MAX_REFUSALS = 1000;
+/** So many refusals are forgotten for each message that is taken. */
+const REFUSALS_PER_MESSAGE = 20;
 /** An ending that the journal has pruned is never sent, so its execution stays in `own`. */
 const MAX_OWN = 512;
 
@@ -64,9 +69,13 @@ export class ClientSocket {
   #mode: SocketMode;
   /** Bytes that wait for it in the journal, as far as they arrived since the object started. */
   lag = 0;
+  /** Events up to this seq were there before the client asked for them. */
+  askedUpTo = 0;
   #inFlight: { seq: number; bytes: number }[] = [];
   #inFlightBytes = 0;
   #postponed: string[] = [];
+  /** Messages that were refused for the rate, less those that are forgotten. */
+  #refusals = 0;
 
   private constructor(ws: WebSocket, state: Attachment) {
     this.ws = ws;
@@ -197,6 +206,21 @@ export class ClientSocket {
     }
   }
 
+  /** Whether the seq is of an event that was sent and is not acknowledged yet. */
+  isNewAcknowledgement(seq: number): boolean {
+    return seq > this.state.acked && this.state.acked < this.state.cursor;
+  }
+
+  /** Counts a message that was refused for the rate, by its size. @returns false if the client goes on regardless of refusals. */
+  noteRefusal(bytes: number): boolean {
+    this.#refusals += 1 + bytes / DEFAULT_LIMITS.messageUnitBytes;
+    return this.#refusals <= MAX_REFUSALS;
+  }
+
+  noteTaken(): void {
+    this.#refusals = Math.max(0, this.#refusals - REFUSALS_PER_MESSAGE);
+  }
+
   /** After hibernation: everything that the client has not acknowledged counts as on the way. */
   assumeInFlight(bytes: number): void {
     if (bytes === 0) return;
@@ -231,7 +255,7 @@ export class ClientSocket {
   /** Takes an `attach`: the window is empty again, and events wait for `replay`. */
   attach(window: number | undefined, after: number | undefined, id: MessageId | undefined): void {
     this.state.isAttached = true;
-    this.state.window = window ?? null;
+    this.state.window = window === undefined ? null : Math.min(window, DEFAULT_LIMITS.windowMaxBytes);
     this.state.attaching = id === undefined ? {} : { id };
     this.state.jobs = [];
     this.#inFlight = [];

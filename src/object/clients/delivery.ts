@@ -3,13 +3,13 @@
 import { type EventType, isTerminal } from "../../protocol/event.ts";
 import type { ExecutionId, MessageId } from "../../protocol/identity.ts";
 import type { Journal } from "../store/journal.ts";
-import { bytesOf, type JournalEvent } from "../store/journal-row.ts";
+import { bytesOf, type JournalEntry, type JournalEvent, sizeOf } from "../store/journal-row.ts";
 import { type Budget, type ClientSocket, newBudget, type ReplayJob } from "./client-socket.ts";
 import { droppedBytesOf, gapFrame, TRUNCATED_UNACKNOWLEDGED, textBytesOf, truncatedFrame } from "./edge-frames.ts";
 
 const KIB = 1024;
 /** Characters read from the journal at a time. */
-const READ_CHARS = 512 * KIB;
+const READ_CHARS = 128 * KIB;
 /** How far the runner may be ahead of the fastest acknowledging consumer, beyond its window. Keeps the connection to the runner busy. */
 const SLACK_BYTES = 256 * KIB;
 const MAX_CREDIT_BYTES = 4 * 1024 * KIB;
@@ -35,6 +35,8 @@ export interface DeliveryOptions {
   journalMaxBytes: number;
   /** The answer to an `attach`. */
   attachedFrame(socket: ClientSocket, id: MessageId | undefined): string;
+  /** Counts a piece read from the journal. @param isAgain the client asked for it again. @returns the milliseconds to wait before the next one. */
+  pace(bytes: number, isAgain: boolean): number;
   /** A consumer made progress, so the runner may be due for credit. */
   onProgress(): void;
 }
@@ -46,6 +48,10 @@ export class Delivery {
   readonly sockets = new Set<ClientSocket>();
   readonly #streams = new Set<StreamConsumer>();
   #stalledSinceMs: number | null = null;
+  /** Sockets whose replay waits for its next turn. */
+  readonly #pacing = new Set<ClientSocket>();
+  /** When the next piece of a replay may be read. */
+  readonly #nextPieceMs = new WeakMap<ClientSocket, number>();
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -103,11 +109,13 @@ export class Delivery {
 
   /** Sends events that wait in the journal, as far as the socket's window allows. */
   pump(socket: ClientSocket): void {
-    if (socket.mode !== "replaying") return;
+    if (socket.mode !== "replaying" || this.#pacing.has(socket)) return;
     const { journal } = this.#options;
     if (!this.#pumpJobs(socket)) return;
     while (socket.state.cursor < journal.lastSeq) {
+      if (this.#mustPause(socket)) return;
       const { entries, upTo } = journal.read(socket.state.cursor, READ_CHARS);
+      this.#countPiece(socket, entries, upTo <= socket.askedUpTo);
       for (const entry of entries) {
         if (entry.kind === "gap") this.#sendGap(socket, entry.from, entry.to);
         else if (!this.#offer(socket, entry)) return;
@@ -201,7 +209,9 @@ export class Delivery {
     const { journal } = this.#options;
     for (let job = socket.state.jobs[0]; job !== undefined; job = socket.state.jobs[0]) {
       while (job.after < job.until) {
+        if (this.#mustPause(socket)) return false;
         const { entries, upTo } = journal.read(job.after, READ_CHARS, job.executionId, job.until);
+        this.#countPiece(socket, entries, true);
         for (const entry of entries) {
           const isGap = entry.kind === "gap";
           if ((isGap ? entry.from : entry.seq) > job.until) break;
@@ -216,6 +226,22 @@ export class Delivery {
       socket.save();
     }
     return true;
+  }
+
+  /** Whether a replay has to wait for its turn; then it goes on by itself. */
+  #mustPause(socket: ClientSocket): boolean {
+    const waitMs = (this.#nextPieceMs.get(socket) ?? 0) - Date.now();
+    if (waitMs <= 0) return false;
+    this.#pacing.add(socket);
+    setTimeout(() => {
+      this.#pacing.delete(socket);
+      if (this.sockets.has(socket)) this.pump(socket);
+    }, waitMs);
+    return true;
+  }
+
+  #countPiece(socket: ClientSocket, entries: readonly JournalEntry[], isAgain: boolean): void {
+    this.#nextPieceMs.set(socket, Date.now() + this.#options.pace(sizeOf(entries), isAgain));
   }
 
   #resend(socket: ClientSocket, event: JournalEvent, job: ReplayJob): boolean {

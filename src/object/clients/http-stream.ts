@@ -1,10 +1,11 @@
 /** Owns the HTTP stream of one execution's events: SSE or NDJSON, first replayed, then live, at the reader's pace. */
 
+import { sleep } from "../../deadline.ts";
 import { isTerminal } from "../../protocol/event.ts";
 import type { ExecutionId } from "../../protocol/identity.ts";
 import type { EventStreamFormat } from "../../session-calls.ts";
 import type { Journal } from "../store/journal.ts";
-import { bytesOf, type JournalEntry } from "../store/journal-row.ts";
+import { type JournalEntry, sizeOf } from "../store/journal-row.ts";
 import type { Delivery, StreamConsumer } from "./delivery.ts";
 import { gapFrame } from "./edge-frames.ts";
 
@@ -20,6 +21,10 @@ export interface EventStreamOptions {
   format: EventStreamFormat;
   /** Whether the execution has ended, so that no more events come. */
   isOver: () => boolean;
+  /** Counts a piece that was read. @param isAgain it was there before the stream. @returns the milliseconds to wait before the next one. */
+  pace(bytes: number, isAgain: boolean): number;
+  /** The stream has ended, or its reader is gone. */
+  onClosed(): void;
 }
 
 function encode(entry: JournalEntry, format: EventStreamFormat): string {
@@ -39,11 +44,19 @@ export function openEventStream(options: EventStreamOptions): ReadableStream<Uin
   let news = Promise.withResolvers<void>();
   const consumer: StreamConsumer = { executionId, lag: 0, wake: () => news.resolve() };
   delivery.addStream(consumer);
+  const close = () => {
+    delivery.removeStream(consumer);
+    options.onClosed();
+  };
+  const askedUpTo = journal.lastSeq;
+  let waitMs = 0;
 
   const source: UnderlyingByteSource = {
     type: "bytes",
     async pull(controller: ReadableByteStreamController) {
       for (;;) {
+        if (waitMs > 0) await sleep(waitMs);
+        waitMs = 0;
         const { entries: found, upTo } = journal.read(after, READ_CHARS, executionId);
         const entries = ownOf(found, options.range().last);
         const isThrough = upTo >= journal.lastSeq;
@@ -54,13 +67,14 @@ export function openEventStream(options: EventStreamOptions): ReadableStream<Uin
           controller.enqueue(encoder.encode(entries.map((entry) => encode(entry, format)).join("")));
         }
         if (hasTerminal || (isThrough && options.isOver())) {
-          delivery.removeStream(consumer);
+          close();
           controller.close();
           // A reader that brought its own buffer waits until the buffer is answered.
           controller.byobRequest?.respond(0);
           return;
         }
         if (entries.length > 0) {
+          waitMs = options.pace(sizeOf(entries), upTo <= askedUpTo);
           delivery.onProgress();
           return;
         }
@@ -69,7 +83,7 @@ export function openEventStream(options: EventStreamOptions): ReadableStream<Uin
       }
     },
     cancel() {
-      delivery.removeStream(consumer);
+      close();
     },
   };
   return new ReadableStream(source);
@@ -78,8 +92,4 @@ export function openEventStream(options: EventStreamOptions): ReadableStream<Uin
 /** Leaves out gaps after the execution's last event: they belong to other executions. */
 function ownOf(entries: readonly JournalEntry[], last: number | null): readonly JournalEntry[] {
   return entries.filter((entry) => entry.kind === "event" || (last !== null && entry.from <= last));
-}
-
-function sizeOf(entries: readonly JournalEntry[]): number {
-  return entries.reduce((sum, entry) => sum + (entry.kind === "gap" ? 0 : bytesOf(entry)), 0);
 }

@@ -1,4 +1,4 @@
-/** Owns how many messages a client may send. Limits are token buckets without a timer, because a timer would keep the object awake. */
+/** Owns how much a client may ask for in a time. Limits are token buckets without a timer, because a timer would keep the object awake. */
 
 export class RateLimit {
   readonly #perSecond: number;
@@ -14,17 +14,31 @@ export class RateLimit {
     this.#filledAtMs = nowMs;
   }
 
-  /** Counts one message. @returns 0, or the seconds to wait if there are too many. */
-  take(nowMs: number): number {
+  /**
+   * Counts something that costs `cost` tokens; one token is enough to begin, and the rest is owed.
+   *
+   * @returns 0, or the seconds to wait if too much was asked for. What is refused costs nothing.
+   */
+  take(nowMs: number, cost = 1): number {
     if (this.#perSecond === 0) return 0;
+    this.#fill(nowMs);
+    if (this.#tokens < 1) return (1 - this.#tokens) / this.#perSecond;
+    this.#tokens -= cost;
+    return 0;
+  }
+
+  /** Counts something that cannot be refused. @returns the seconds until nothing is owed. */
+  owe(nowMs: number, cost: number): number {
+    if (this.#perSecond === 0) return 0;
+    this.#fill(nowMs);
+    this.#tokens -= cost;
+    return Math.max(0, -this.#tokens / this.#perSecond);
+  }
+
+  #fill(nowMs: number): void {
     const filled = this.#tokens + (Math.max(0, nowMs - this.#filledAtMs) / 1000) * this.#perSecond;
     this.#tokens = Math.min(this.#burst, filled);
     this.#filledAtMs = nowMs;
-    if (this.#tokens >= 1) {
-      this.#tokens -= 1;
-      return 0;
-    }
-    return (1 - this.#tokens) / this.#perSecond;
   }
 }
 
@@ -38,14 +52,14 @@ export class RateLimits {
   }
 
   /**
-   * Counts one message.
+   * Counts one message, or a long one as several.
    *
    * @param perSecond the rate that the caller's token names; null: none.
    * @returns 0, or the seconds to wait if there are too many.
    */
-  take(perSecond: number | null, nowMs: number): number {
-    const retryAfter = perSecond === null ? 0 : this.#ofToken(perSecond, nowMs).take(nowMs);
-    return retryAfter > 0 ? retryAfter : this.#own.take(nowMs);
+  take(perSecond: number | null, nowMs: number, cost = 1): number {
+    const retryAfter = perSecond === null ? 0 : this.#ofToken(perSecond, nowMs).take(nowMs, cost);
+    return retryAfter > 0 ? retryAfter : this.#own.take(nowMs, cost);
   }
 
   #ofToken(perSecond: number, nowMs: number): RateLimit {

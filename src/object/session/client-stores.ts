@@ -2,7 +2,11 @@
 
 import type { Bindings, Settings } from "../../env.ts";
 import { settingsOf } from "../../env.ts";
+import { takeTurn } from "../../pace.ts";
+import { ProblemError } from "../../problem.ts";
 import type { ClientId } from "../../protocol/identity.ts";
+import { Places } from "../clients/places.ts";
+import { RateLimit } from "../clients/rate-limit.ts";
 import { RunnerCalls } from "../runner/runner-calls.ts";
 import type { Owner } from "../store/checkpoint-signature.ts";
 import { CheckpointStore } from "../store/checkpoint-store.ts";
@@ -25,6 +29,9 @@ export class ClientStores {
   readonly tools: ToolStore;
   readonly runnerCalls: RunnerCalls;
   readonly tenant: TenantShare;
+  /** For calls that wait, and streams. */
+  readonly waitingCalls: Places;
+  readonly #reading: RateLimit;
   #owner: Owner | null;
   /** When the object's alarm rings; undefined: not looked up since the object started. */
   #alarmAtMs: number | null | undefined;
@@ -52,6 +59,9 @@ export class ClientStores {
       tenant: () => this.owner.tenant,
       inBackground: (work) => this.inBackground(work),
     });
+    const { READ_BYTES_PER_SECOND, READ_BURST_BYTES, MAX_WAITING_CALLS_PER_CLIENT } = this.settings;
+    this.#reading = new RateLimit(READ_BYTES_PER_SECOND, READ_BURST_BYTES, Date.now());
+    this.waitingCalls = new Places(MAX_WAITING_CALLS_PER_CLIENT, "calls that wait and streams");
     const row = sql.exec<{ tenant: string; client_id: string }>("SELECT tenant, client_id FROM owner").toArray()[0];
     this.#owner = row === undefined ? null : { tenant: row.tenant, clientId: row.client_id as ClientId };
   }
@@ -71,6 +81,19 @@ export class ClientStores {
       owner.tenant,
       owner.clientId,
     );
+  }
+
+  /** Counts an answer of this size before it is made. @throws ProblemError `rate_limited` if the client has read too much already. */
+  chargeRead(bytes: number): void {
+    const retryAfter = this.#reading.take(Date.now(), bytes);
+    if (retryAfter === 0) return;
+    throw new ProblemError({ code: "rate_limited", detail: "Too much output was asked for again.", retryAfter });
+  }
+
+  /** Counts a piece read from a journal. @param isAgain the client asked for it again. @returns the milliseconds to wait before the next one. */
+  pace(bytes: number, isAgain: boolean): number {
+    const waitMs = takeTurn(bytes);
+    return isAgain ? Math.max(waitMs, this.#reading.owe(Date.now(), bytes) * 1000) : waitMs;
   }
 
   /** Lets work go on that no caller waits for. A failure is logged. */

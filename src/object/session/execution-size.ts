@@ -1,4 +1,4 @@
-/** Owns how an execution's view is cut to a size, so that neither a list nor a single answer fails for being large. */
+/** Owns how an execution's view is cut to a size, so that a list does not fail for being large. */
 
 import { byteLength } from "../../byte-length.ts";
 import type { Execution } from "../../protocol/rest.ts";
@@ -6,52 +6,10 @@ import type { Execution } from "../../protocol/rest.ts";
 /** Characters of a text that stay when everything large has to go. */
 const SHORT_CHARS = 200;
 const MAX_IDS_KEPT = 4;
-const NOT_LATIN = /[^\0-\xff]/;
 
 /** Bytes of the view as the JSON of an answer. */
 export function jsonBytesOf(view: Execution): number {
   return byteLength(JSON.stringify(view));
-}
-
-/** Bytes of a value on its way from the object to the front: a text takes one byte a character, or two if any needs them. */
-export function transferBytesOf(value: unknown): number {
-  if (typeof value === "string") return value.length * (NOT_LATIN.test(value) ? 2 : 1) + 8;
-  if (typeof value !== "object" || value === null) return 10;
-  let bytes = 8;
-  for (const [key, item] of Object.entries(value)) bytes += key.length + 8 + transferBytesOf(item);
-  return bytes;
-}
-
-/** Leaves out output, the oldest first, so that the view has at most `maxBytes` as `measure` counts them; then the rest. */
-export function cutToSize(view: Execution, maxBytes: number, measure: (view: Execution) => number): Execution {
-  let cut = view;
-  for (const step of [withoutOldOutput, withoutOutput, withoutContent]) {
-    const size = measure(cut);
-    if (size <= maxBytes) return cut;
-    cut = step(cut, maxBytes / size);
-  }
-  return cut;
-}
-
-/** Keeps the newest part of the output; `share` is how much of the view may stay. */
-function withoutOldOutput(view: Execution, share: number): Execution {
-  const { stdout, stderr } = view;
-  // Less than the share, since what else the view has takes its place too.
-  const keep = Math.floor((stdout.length + stderr.length) * share * 0.5);
-  const errorChars = Math.min(stderr.length, Math.floor(keep / 4));
-  return {
-    ...view,
-    stdout: endOf(stdout, keep - errorChars),
-    stderr: endOf(stderr, errorChars),
-    output_truncated: true,
-  };
-}
-
-function endOf(text: string, chars: number): string {
-  if (chars <= 0) return "";
-  const end = text.slice(-chars);
-  // Never the second half of a character.
-  return /^[\uDC00-\uDFFF]/.test(end) ? end.slice(1) : end;
 }
 
 function withoutOutput(view: Execution): Execution {

@@ -1,14 +1,11 @@
 /** Owns the view of an execution that clients get: its record, with output and ending collected from the journal. */
 
 import type { z } from "zod";
-import { ProblemError } from "../../problem.ts";
 import type { DisplayData, ErrorData, OutputData, ResultData } from "../../protocol/event.ts";
-import type { SessionName } from "../../protocol/identity.ts";
-import type { Execution, ExecutionList } from "../../protocol/rest.ts";
+import type { Execution } from "../../protocol/rest.ts";
 import { notePassed } from "../runner/collect-garbage.ts";
-import type { ExecutionRecord, ExecutionTable } from "../store/execution-table.ts";
-import { bytesOf } from "../store/journal-row.ts";
-import { cutToSize, jsonBytesOf, transferBytesOf, withoutContent } from "./execution-size.ts";
+import type { ExecutionRecord } from "../store/execution-table.ts";
+import { bytesOf, type JournalEvent } from "../store/journal-row.ts";
 import type { NamedSession } from "./named-session.ts";
 import type { SessionContext } from "./session-context.ts";
 
@@ -16,16 +13,10 @@ const MIB = 1024 * 1024;
 const READ_CHARS = MIB;
 /** Of each event while its execution is put together: row, frame, parsed. */
 const COPIES = 3;
-/** One page of executions, as JSON. */
-const PAGE_MAX_BYTES = 4 * MIB;
-/** An execution without its content, at most; kept free for each execution of a page. */
-const SHORT_VIEW_BYTES = 8 * 1024;
-/** The object's answer to the front; the platform takes at most 32 MiB. */
-const VIEW_MAX_BYTES = 28 * MIB;
 /** `displays` of one execution. */
-const DISPLAYS_MAX_BYTES = 8 * MIB;
+export const DISPLAYS_MAX_BYTES = 8 * MIB;
 
-type Ending = z.infer<typeof ResultData> | z.infer<typeof ErrorData>;
+export type Ending = z.infer<typeof ResultData> | z.infer<typeof ErrorData>;
 
 interface Collected {
   stdout: string[];
@@ -37,16 +28,23 @@ interface Collected {
   isTruncated: boolean;
 }
 
-/** The execution as REST shows it. Output that is too large for one answer is left out, the oldest first. */
+/** The execution as REST shows it, with everything that the journal keeps of it. For a small one. */
 export function viewOf(record: ExecutionRecord, session: NamedSession): Execution {
-  return cutToSize(wholeViewOf(record, session), VIEW_MAX_BYTES, transferBytesOf);
+  const { ending, ...collected } = collect(record, session);
+  return {
+    ...viewWithout(record, session, ending),
+    stdout: collected.stdout.join(""),
+    stderr: collected.stderr.join(""),
+    displays: collected.displays,
+    displays_truncated: collected.areDisplaysTruncated,
+    output_truncated: collected.isTruncated,
+  };
 }
 
-function wholeViewOf(record: ExecutionRecord, session: NamedSession): Execution {
-  const { record: sessionRecord } = session.context;
+/** The execution without its output. */
+export function viewWithout(record: ExecutionRecord, session: NamedSession, ending: Ending | null): Execution {
   const { executionId } = record;
-  const { ending, ...collected } = collect(record, session);
-  const { restored } = sessionRecord;
+  const { restored } = session.context.record;
   return {
     execution_id: executionId,
     session: record.session,
@@ -58,18 +56,32 @@ function wholeViewOf(record: ExecutionRecord, session: NamedSession): Execution 
     started_at: record.startedAt,
     finished_at: record.finishedAt,
     execution_time: ending?.execution_time ?? null,
-    stdout: collected.stdout.join(""),
-    stderr: collected.stderr.join(""),
-    displays: collected.displays,
-    displays_truncated: collected.areDisplaysTruncated,
+    stdout: "",
+    stderr: "",
+    displays: [],
+    displays_truncated: false,
     result: ending?.type === "result" ? ending : null,
     error: ending?.type === "error" ? ending : null,
-    output_truncated: collected.isTruncated,
+    output_truncated: false,
     ...waitingOf(record, session.context),
     restored: ending?.restored ?? (restored?.executionId === executionId ? restored.note : null),
     first_seq: record.firstSeq,
     last_seq: record.lastSeq,
   };
+}
+
+/** The ending of an execution that has ended, read without the events before it. */
+export function lastEventOf({ executionId, lastSeq }: ExecutionRecord, session: NamedSession): Ending | null {
+  if (lastSeq === null) return null;
+  const { entries } = session.context.journal.read(lastSeq - 1, 1, executionId, lastSeq);
+  const event = entries.find((entry) => entry.kind === "event" && entry.seq === lastSeq);
+  const isEnding = event?.kind === "event" && (event.type === "result" || event.type === "error");
+  return isEnding ? dataOf<Ending>(event) : null;
+}
+
+/** The `data` of an event's frame. */
+export function dataOf<T>(event: JournalEvent): T {
+  return (JSON.parse(event.frame) as { data: T }).data;
 }
 
 /** What the code waits for, if it waits. */
@@ -81,36 +93,6 @@ function waitingOf(
   const pending_tool_calls = pendingTools.of(executionId);
   const waiting_for = pending_input !== null ? "input" : pending_tool_calls.length > 0 ? "tool" : null;
   return { pending_input, pending_tool_calls, waiting_for };
-}
-
-/**
- * One page of executions, newest first; `next` is the `before` of the page after. Content is given as far as a page's
- * budget goes, the newest first. Content that is left out reads as truncated, and is there in the execution itself.
- *
- * @throws ProblemError if `before` is not the `next` of a page.
- */
-export function pageOf(
-  executions: ExecutionTable,
-  query: { session?: SessionName; limit: number; before?: string },
-  sessionOf: (name: SessionName) => NamedSession,
-): z.infer<typeof ExecutionList> {
-  const before = query.before === undefined ? Number.MAX_SAFE_INTEGER : Number(query.before);
-  if (!Number.isSafeInteger(before)) {
-    throw new ProblemError({ code: "invalid_request", detail: "`before` is the `next` of the page before." });
-  }
-  const found = executions.list(query.session, query.limit + 1, before);
-  const page = found.slice(0, query.limit);
-  const last = found.length > query.limit ? page.at(-1) : undefined;
-  let left = PAGE_MAX_BYTES - page.length * SHORT_VIEW_BYTES;
-  const shown = page.map((record) => {
-    const view = wholeViewOf(record, sessionOf(record.session));
-    // The first measure is the cheaper one, and never larger than twice the second.
-    const bytes = transferBytesOf(view) > 2 * left ? Number.POSITIVE_INFINITY : jsonBytesOf(view);
-    if (bytes > left) return withoutContent(view);
-    left -= bytes;
-    return view;
-  });
-  return { executions: shown, next: last === undefined ? null : String(last.ordinal) };
 }
 
 function collect(record: ExecutionRecord, { context: { journal } }: NamedSession): Collected {
@@ -135,7 +117,7 @@ function collect(record: ExecutionRecord, { context: { journal } }: NamedSession
       }
       switch (entry.type) {
         case "output": {
-          const { data } = JSON.parse(entry.frame) as { data: z.infer<typeof OutputData> };
+          const data = dataOf<z.infer<typeof OutputData>>(entry);
           collected[data.stream].push(data.data);
           break;
         }
@@ -143,14 +125,14 @@ function collect(record: ExecutionRecord, { context: { journal } }: NamedSession
           collected.displayBytes += bytesOf(entry);
           // After the first that is left out all are: a cut is clearer than a hole in the middle.
           if (collected.displayBytes > DISPLAYS_MAX_BYTES) collected.areDisplaysTruncated = true;
-          else collected.displays.push((JSON.parse(entry.frame) as { data: z.infer<typeof DisplayData> }).data);
+          else collected.displays.push(dataOf<z.infer<typeof DisplayData>>(entry));
           break;
         case "output_truncated":
           collected.isTruncated = true;
           break;
         case "result":
         case "error":
-          collected.ending = (JSON.parse(entry.frame) as { data: Ending }).data;
+          collected.ending = dataOf<Ending>(entry);
           break;
         case "input":
         case "clear_output":

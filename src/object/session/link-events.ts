@@ -18,6 +18,8 @@ import type { Submissions } from "./submissions.ts";
 const PORTION_BYTES = 1024 * 1024;
 const SMALL_EVENTS_PORTION_BYTES = 128 * 1024;
 const SMALL_EVENT_BYTES = 4 * 1024;
+/** Each event goes to every socket, so with more sockets than this a portion is smaller. */
+const FULL_PORTION_SOCKETS = 4;
 /** Less is not worth a frame, unless the target itself is small. */
 const CREDIT_STEP_BYTES = 64 * 1024;
 const BACKLOG_DEADLINE_MS = 5000;
@@ -191,7 +193,8 @@ export class LinkEvents implements SessionLinkListener {
 
   #grantPortion(link: RunnerLink, target: number): void {
     const areSmall = this.#portionBytes < this.#portionEvents * SMALL_EVENT_BYTES;
-    const portion = Math.min(target, areSmall ? SMALL_EVENTS_PORTION_BYTES : PORTION_BYTES);
+    const share = Math.max(1, this.#context.delivery.sockets.size / FULL_PORTION_SOCKETS);
+    const portion = Math.min(target, Math.floor((areSmall ? SMALL_EVENTS_PORTION_BYTES : PORTION_BYTES) / share));
     const due = portion - link.credit;
     if (portion <= 0 || due < Math.min(CREDIT_STEP_BYTES, portion / 4)) return;
     link.grant(due);

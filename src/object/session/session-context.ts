@@ -48,6 +48,7 @@ export class SessionContext {
       journalMaxBytes: settings.JOURNAL_MAX_BYTES,
       unackedOutputBytes: settings.UNACKED_OUTPUT_BYTES,
       attachedFrame: (socket, id) => this.#attachedFrame(socket, id),
+      pace: (bytes, isAgain) => stores.pace(bytes, isAgain),
       onProgress,
     });
     this.#wasBusy = this.unfinishedCount > 0;

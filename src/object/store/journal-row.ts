@@ -32,6 +32,11 @@ export interface JournalGap {
 
 export type JournalEntry = JournalEvent | JournalGap;
 
+/** Bytes of the frames of these entries. */
+export function sizeOf(entries: readonly JournalEntry[]): number {
+  return entries.reduce((sum, entry) => sum + (entry.kind === "gap" ? 0 : bytesOf(entry)), 0);
+}
+
 /** Characters of frames in one row; a larger frame has rows of its own. SQLite in a Durable Object takes 2 MB a row, of up to 3 bytes a character. */
 export const ROW_MAX_CHARS = 64 * 1024;
 export const PART_MAX_CHARS = 512 * 1024;

@@ -157,18 +157,21 @@ export class Journal {
     return { entries, upTo };
   }
 
-  /** Bytes of the frames with `after` < seq ≤ `upTo`. */
+  /** Bytes of the events with `after` < seq ≤ `upTo`, without reading them: a row that lies partly outside counts whole. */
   sizeBetween(after: number, upTo: number): number {
     let size = 0;
-    let from = after;
-    while (from < upTo) {
-      const chunk = this.read(from, 16 * ROW_MAX_CHARS);
-      for (const entry of chunk.entries) {
-        if (entry.kind === "event" && entry.seq <= upTo) size += bytesOf(entry);
+    if (after < this.#writtenSeq) {
+      const rows = this.#sql.exec<{ first_seq: number; size: number }>(
+        "SELECT first_seq, size FROM journal WHERE session = ? AND last_seq > ? ORDER BY last_seq, part",
+        this.#session,
+        after,
+      );
+      for (const row of rows) {
+        if (row.first_seq > upTo) break;
+        size += row.size;
       }
-      if (chunk.upTo <= from) break;
-      from = chunk.upTo;
     }
+    for (const event of this.#buffer) if (event.seq > after && event.seq <= upTo) size += bytesOf(event);
     return size;
   }
 

@@ -17,6 +17,7 @@ function setUp(stores: ClientStores, unackedOutputBytes = MIB) {
     journal,
     journalMaxBytes: 64 * MIB,
     unackedOutputBytes,
+    pace: () => 0,
     attachedFrame: () => '{"type":"attached"}',
     onProgress: () => {
       progress += 1;

@@ -1,25 +1,29 @@
-/** How an execution is shown when it is large: cut, never refused. */
+/** How an execution is shown: a small one as an object, a large one as JSON that is made while it is read. */
 import { runInDurableObject } from "cloudflare:test";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { ClientStores } from "../../../../src/object/session/client-stores.ts";
-import { viewOf } from "../../../../src/object/session/execution-view.ts";
+import { answerOf } from "../../../../src/object/session/execution-text.ts";
 import { NamedSession } from "../../../../src/object/session/named-session.ts";
+import type { ExecutionRecord } from "../../../../src/object/store/execution-table.ts";
 import { newSession } from "../../../../src/object/store/session-table.ts";
+import { ProblemError } from "../../../../src/problem.ts";
 import type { EventType } from "../../../../src/protocol/event.ts";
 import type { ExecutionId, SessionName } from "../../../../src/protocol/identity.ts";
-import type { Execution } from "../../../../src/protocol/rest.ts";
+import { Execution } from "../../../../src/protocol/rest.ts";
 import { env, stubOf } from "../../support/edge-client.ts";
 
 const ID = "x" as ExecutionId;
 const NAME = "default" as SessionName;
 const MIB = 1024 * 1024;
-/** What the platform takes from an object. */
-const PLATFORM_BYTES = 32 * MIB;
 
-/** The view of one execution with these events, in an object whose journal keeps them all. */
-function viewWith(events: { type: EventType; data: object }[]): Promise<Execution> {
+/** Calls `use` with an execution of these events, in an object whose journal keeps them all. */
+function withExecution<T>(
+  events: { type: EventType; data: object }[],
+  use: (record: ExecutionRecord, session: NamedSession) => Promise<T>,
+  settings: Record<string, string> = {},
+): Promise<T> {
   return runInDurableObject(stubOf(`v-${crypto.randomUUID()}`), (_, state) => {
-    const stores = new ClientStores(state, { ...env, JOURNAL_MAX_BYTES: String(512 * MIB) } as never);
+    const stores = new ClientStores(state, { ...env, JOURNAL_MAX_BYTES: String(512 * MIB), ...settings } as never);
     const session = new NamedSession(stores, newSession(NAME));
     stores.executions.add({ executionId: ID, session: NAME, policy: "commit_always", timeout: 1, code: "" });
     events.forEach(({ type, data }, index) => {
@@ -31,37 +35,96 @@ function viewWith(events: { type: EventType; data: object }[]): Promise<Executio
     });
     const record = stores.executions.find(ID);
     if (record === undefined) throw new Error("no execution");
-    return viewOf(record, session);
+    return use(record, session);
+  });
+}
+
+/** The execution as its caller reads it, and whether it was streamed. */
+function viewWith(events: { type: EventType; data: object }[]): Promise<Execution & { isStreamed: boolean }> {
+  return withExecution(events, async (record, session) => {
+    const answer = answerOf(record, session);
+    const isStreamed = answer instanceof ReadableStream;
+    const view = isStreamed ? await new Response(answer).json<Execution>() : answer;
+    return { ...Execution.parse(view), isStreamed };
   });
 }
 
 const output = (text: string) => ({ type: "output" as const, data: { data: text, stream: "stdout" } });
 
-it("shows the newest output of an execution that is too large for one answer", async () => {
-  const view = await viewWith(Array.from({ length: 600 }, (_, index) => output(`${index}${"漢".repeat(50_000)}`)));
-  expect(view.output_truncated).toBe(true);
-  expect(view.stdout.length).toBeGreaterThan(5_000_000);
-  // Two bytes a character on the way to the front.
-  expect(view.stdout.length * 2).toBeLessThan(PLATFORM_BYTES);
-  expect(view.stdout).toContain("599漢");
-  expect(view.stdout).not.toContain("100漢");
+const errors = (text: string) => ({ type: "output" as const, data: { data: text, stream: "stderr" } });
+const timestamps = { id: "e", timestamp: 1, type: "result", execution_id: ID };
+const result = {
+  type: "result" as const,
+  data: { ...timestamps, value: 7, repr: "7", execution_time: 1, transaction: "committed" },
+};
+const display = (size: number) => ({
+  type: "display" as const,
+  data: { id: "d", timestamp: 1, mime: { "text/plain": "d".repeat(size) }, metadata: {} },
 });
 
-it("shows all of an execution that fits", async () => {
-  const view = await viewWith([output("a".repeat(16 * MIB)), output("b")]);
-  expect([view.stdout.length, view.output_truncated]).toEqual([16 * MIB + 1, false]);
+it("shows a small execution at once", async () => {
+  const view = await viewWith([output("a"), errors("b"), display(10), output("c"), result]);
+  expect(view).toMatchObject({ isStreamed: false, status: "succeeded", stdout: "ac", stderr: "b", displays: [{}] });
+});
+
+it("streams a large execution, with the same content", async () => {
+  const line = `${'漢\u0000"\ud83d'.repeat(10_000)}\n`;
+  const pieces = Array.from({ length: 60 }, (_, index) => `${index}${line}`);
+  const events = pieces.flatMap((piece) => [output(piece), errors("e"), output("\udc00")]);
+  const view = await viewWith([...events, display(5), result]);
+  expect(view).toMatchObject({ isStreamed: true, status: "succeeded", stderr: "e".repeat(60), result: { value: 7 } });
+  // Two halves of one character came in two events.
+  expect(view.stdout === pieces.map((piece) => `${piece}\udc00`).join("")).toBe(true);
+  expect([view.displays.length, view.displays_truncated, view.output_truncated]).toEqual([1, false, false]);
 });
 
 it("shows displays up to 8 MiB, and says that there are more", async () => {
-  const display = { type: "display" as const, data: { mime: { "text/plain": "d".repeat(3 * MIB) }, metadata: {} } };
-  const view = await viewWith([display, display, display, display]);
+  const view = await viewWith([display(3 * MIB), display(3 * MIB), display(3 * MIB), display(3 * MIB)]);
   expect([view.displays.length, view.displays_truncated, view.output_truncated]).toEqual([2, true, false]);
 });
 
-it("leaves out a value that no answer can carry, and keeps the ending", async () => {
-  const value = "漢".repeat(20 * MIB);
-  const view = await viewWith([
-    { type: "result", data: { value, repr: "big", execution_time: 1, transaction: "committed" } },
-  ]);
-  expect(view).toMatchObject({ status: "succeeded", output_truncated: true, result: { value: null, repr: "big" } });
+it("reads no more than its reader takes, and nothing after the reader is gone", async () => {
+  const events = Array.from({ length: 100 }, () => output("x".repeat(100_000)));
+  await withExecution(events, async (record, session) => {
+    const { journal } = session.context;
+    let reads = 0;
+    const read = journal.read.bind(journal);
+    journal.read = (...given) => {
+      reads += 1;
+      return read(...given);
+    };
+    const answer = answerOf(record, session);
+    if (!(answer instanceof ReadableStream)) throw new Error("it was not streamed");
+    expect(reads).toBe(0);
+    const reader = answer.getReader();
+    for (let piece = 0; piece < 10; piece += 1) await reader.read();
+    await reader.cancel();
+    const atCancel = reads;
+    expect(atCancel).toBeLessThan(20);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(reads).toBe(atCancel);
+  });
+});
+
+it("counts what a client reads before it is read, and refuses what is too much", async () => {
+  const events = [output("x".repeat(MIB))];
+  const settings = { READ_BYTES_PER_SECOND: "1000", READ_BURST_BYTES: "1500000" };
+  const answers = await withExecution(
+    events,
+    async (record, session) => {
+      const reads = vi.spyOn(session.context.journal, "read");
+      const codes = [1, 2, 3].map(() => {
+        try {
+          answerOf(record, session);
+          return "taken";
+        } catch (error) {
+          return error instanceof ProblemError ? error.init : error;
+        }
+      });
+      return { codes, reads: reads.mock.calls.length };
+    },
+    settings,
+  );
+  const refused = { code: "rate_limited", detail: expect.any(String), retryAfter: expect.any(Number) };
+  expect(answers).toEqual({ codes: ["taken", "taken", refused], reads: 0 });
 });

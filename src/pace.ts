@@ -1,0 +1,17 @@
+/**
+ * Owns the pace of heavy work. All objects of a process share one thread, so long work is done in pieces, and the pieces of all callers
+ * together have a pace: between two of them everyone else is served.
+ */
+
+const BYTES_PER_MS = 64 * 1024;
+/** Work of so many milliseconds may be done at once after a time without any. */
+const FREE_MS = 16;
+
+let isFreeAtMs = 0;
+
+/** Counts a piece of work of this size. @returns the milliseconds to wait before the next piece. */
+export function takeTurn(bytes: number): number {
+  const nowMs = Date.now();
+  isFreeAtMs = Math.max(isFreeAtMs, nowMs - FREE_MS) + bytes / BYTES_PER_MS;
+  return Math.max(0, isFreeAtMs - nowMs);
+}
