@@ -4,7 +4,7 @@
  */
 
 const BYTES_PER_MS = 64 * 1024;
-/** Work of so many milliseconds may be done at once after a time without any. */
+/** After a time without work, work of this many milliseconds may be done at once. */
 const FREE_MS = 16;
 
 let isFreeAtMs = 0;

@@ -3,7 +3,7 @@ import { MessageId } from "../protocol/identity.ts";
 
 /** Values, keys and brackets of one message. */
 const MAX_PARTS = 200_000;
-/** A shorter text cannot have so many. */
+/** The parts of a shorter text are not counted: they are too few. */
 const COUNTED_ABOVE_CHARS = 64 * 1024;
 /** Where an id is looked for. */
 const HEAD_CHARS = 512;
@@ -13,7 +13,7 @@ const BACKSLASH = 0x5c;
 /** `,` `:` `[` `{` */
 const PARTS: ReadonlySet<number> = new Set([0x2c, 0x3a, 0x5b, 0x7b]);
 
-/** Whether JSON has so many parts that parsing it would keep others waiting. */
+/** Whether JSON has more than `MAX_PARTS` parts, so that parsing it would keep others waiting. */
 export function hasTooManyParts(text: string): boolean {
   if (text.length < COUNTED_ABOVE_CHARS) return false;
   let parts = 0;

@@ -50,7 +50,7 @@ interface Attachment {
 const MAX_POSTPONED = 16;
 /** A client with more refusals than this does not wait as it was told, so its socket is closed. */
 const MAX_REFUSALS = 1000;
-/** So many refusals are forgotten for each message that is taken. */
+/** Refusals that are forgotten for each message that is taken. */
 const REFUSALS_PER_MESSAGE = 20;
 /** An ending that the journal has pruned is never sent, so its execution stays in `own`. */
 const MAX_OWN = 512;
