@@ -24,6 +24,8 @@ export const RunnerCapabilities = z.object({
     seccomp: z.boolean(),
     detail: z.string(),
   }),
+  /** Whether sessions can install packages. Absent from runners older than this field, which cannot. */
+  packages: z.object({ enabled: z.boolean() }).default({ enabled: false }),
   limits: z.record(z.string(), EnforcedLimit),
 });
 export type RunnerCapabilities = z.infer<typeof RunnerCapabilities>;

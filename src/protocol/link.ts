@@ -138,6 +138,8 @@ export const LinkReply = z.discriminatedUnion("type", [
     size: z.int().nonnegative(),
     sha256: z.string(),
     skipped: z.array(Missing),
+    /** What is installed in the session. */
+    packages: z.array(z.string()).default([]),
     /** Seconds for which the session could not run code. */
     pause: z.number(),
   }),
@@ -161,6 +163,8 @@ export const LinkReply = z.discriminatedUnion("type", [
     snapshots: z.int().nonnegative(),
     /** Executions that can be undone, newest first. */
     undo: z.array(ExecutionId).default([]),
+    /** What is installed in the session. */
+    packages: z.array(z.string()).default([]),
   }),
   /** Every place is taken and another session needs one: the edge should store this session and end it on the runner. */
   z.object({ type: z.literal("give_way") }),

@@ -140,6 +140,7 @@ class Driver:
             "HOME": self.folder,
             "PYREPL_CHANNEL": path,
             "PYREPL_PRELOAD": preload,
+            "PYREPL_PROGRAM": PROGRAM,
             "PYREPL_WORKSPACE": self.workspace,
             **(environment or {}),
         }

@@ -293,6 +293,7 @@ runner_capabilities: dict[str, Shape] = {
     "python": record(version=text, implementation=text),
     "serializer": record(name=one_of("cloudpickle", "source"), version=maybe(text)),
     "sandbox": record(kind=one_of("bwrap", "none"), isolated=flag, network=flag, seccomp=flag, detail=text),
+    "packages": record(enabled=flag),
     "limits": table(record(value=maybe(number), enforced=flag, mechanism=text)),
 }
 

@@ -135,6 +135,7 @@ REPLY = by_type(
             size=integer(0),
             sha256=text,
             skipped=many(missing),
+            packages=many(text),
             pause=number,
         ),
         "restored": _frame(
@@ -155,6 +156,7 @@ REPLY = by_type(
             limit_bytes=maybe(integer(0)),
             snapshots=integer(0),
             undo=many(identifier),
+            packages=many(text),
         ),
         "draining": _frame("draining"),
         "give_way": _frame("give_way"),

@@ -52,9 +52,30 @@ class Lines(SessionCase):
             self.assertEqual(last["exception_type"], "UsageError")
             self.assertIn(known, last["exception_message"])
 
-    def test_installing_says_that_it_is_disabled(self) -> None:
-        last = self.run_code("%pip install something").last
-        self.assertEqual(last["exception_type"], "PackageError")
+    def test_installing_asks_the_runner_and_raises_what_it_says(self) -> None:
+        wanted = (
+            ("%pip install something 'a b>=1'", ["something", "a b>=1"]),
+            ("!pip install -q something", ["-q", "something"]),
+            ("!python3 -m pip install something", ["something"]),
+        )
+        for code, arguments in wanted:
+            running = self.session.start(code)
+            asked = self.session.wait_for(lambda message: message["type"] == "install")
+            self.assertEqual((asked["arguments"], asked["cwd"]), (arguments, self.session.workspace))
+            answer = {"install_id": asked["install_id"], "status": "failed", "detail": "It is not there."}
+            self.session.live.send(type="install_answer", **answer)
+            last = self.session.finish(running).last
+            self.assertEqual((last["exception_type"], last["exception_message"]), ("PackageError", "It is not there."))
+        self.assertEqual(self.run_code("!echo pip install x").text("stdout"), "pip install x\n")
+
+    def test_an_interrupt_gives_an_installation_up(self) -> None:
+        running = self.session.start("%pip install something")
+        asked = self.session.wait_for(lambda message: message["type"] == "install")
+        self.assertTrue(self.session.signal(signal.SIGINT))
+        given_up = self.session.wait_for(lambda message: message["type"] == "install_cancel")
+        self.assertEqual(given_up["install_id"], asked["install_id"])
+        self.assertEqual(self.session.finish(running).last["exception_type"], "KeyboardInterrupt")
+        self.assert_alive()
 
     def test_what_is_neither_stays_a_syntax_error(self) -> None:
         for code in ("x = = 1", "def f(:\n    pass", "?", "a b c"):

@@ -11,6 +11,9 @@ const pid = z.int().positive();
 const id = z.string().max(64);
 const executionId = z.string().min(1).max(128);
 const seconds = z.number().nonnegative();
+const installId = z.string().min(1).max(64);
+/** What is installed in a session, as pip's requirements. */
+const packages = z.array(z.string().max(1_024)).max(1_000);
 
 /** Python omits or shortens longer values. It counts a character beyond U+FFFF as one. */
 const VALUE_MAX_CHARACTERS = 1 << 20;
@@ -27,7 +30,7 @@ export type PythonVersion = z.infer<typeof PythonVersion>;
 
 export const Hello = z.object({
   type: z.literal("hello"),
-  role: z.enum(["keeper", "live", "snapshot", "serializer"]),
+  role: z.enum(["keeper", "live", "snapshot", "serializer", "installer"]),
   token: z.string().max(64),
   pid,
   python: PythonVersion.optional(),
@@ -102,6 +105,18 @@ export const LiveMessage = z.discriminatedUnion("type", [
   }),
   /** Nobody waits for the answer any more. */
   z.object({ type: z.literal("tool_cancel"), execution_id: executionId, call_id: z.string().min(1).max(64) }),
+  /** `pip install` with these arguments. Answered by `install_answer`. */
+  z.object({
+    type: z.literal("install"),
+    execution_id: executionId,
+    install_id: installId,
+    arguments: z.array(z.string().max(32_768)).max(200),
+    cwd: z.string().max(4_096),
+  }),
+  /** Nobody waits for the installation any more. */
+  z.object({ type: z.literal("install_cancel"), execution_id: executionId, install_id: installId }),
+  /** While a blob is loaded: install what it had. Answered by `install_answer`. */
+  z.object({ type: z.literal("reinstall"), install_id: installId, requirements: packages }),
   z.object({
     type: z.literal("result"),
     execution_id: executionId,
@@ -133,7 +148,7 @@ export const LiveMessage = z.discriminatedUnion("type", [
   Completions.extend({ type: z.literal("completions"), id }),
   Completeness.extend({ type: z.literal("completeness"), id }),
   VariableList.extend({ type: z.literal("variables"), id }),
-  z.object({ type: z.literal("loaded"), id, restored: z.array(z.string()), missing: z.array(Missing) }),
+  z.object({ type: z.literal("loaded"), id, restored: z.array(z.string()), missing: z.array(Missing), packages }),
   z.object({
     type: z.literal("load_failed"),
     id,
@@ -153,10 +168,42 @@ export const SerializerMessage = z.discriminatedUnion("type", [
     skipped: z.array(Missing),
     size: z.int().nonnegative(),
     sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    packages,
   }),
   z.object({ type: z.literal("serialize_failed"), id, detail: z.string() }),
 ]);
 export type SerializerMessage = z.infer<typeof SerializerMessage>;
+
+export const InstallStatus = z.enum(["ok", "failed", "unavailable", "disabled"]);
+/** `unavailable`: the index did not answer. `disabled`: there is none. */
+export type InstallStatus = z.infer<typeof InstallStatus>;
+
+export const InstallerMessage = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("fetch"),
+    method: z.enum(["GET", "HEAD"]),
+    url: z.string().max(8_192),
+    headers: z.record(z.string().max(64), z.string().max(4_096)),
+  }),
+  z.object({
+    type: z.literal("installed"),
+    status: InstallStatus.extract(["ok", "failed", "unavailable"]),
+    detail: z.string().max(4_096),
+    packages,
+  }),
+]);
+export type InstallerMessage = z.infer<typeof InstallerMessage>;
+export type MessageOfInstaller<T extends InstallerMessage["type"]> = Extract<InstallerMessage, { type: T }>;
+
+/** What an installer reads from its standard input. */
+export interface InstallerOrder {
+  token: string;
+  arguments: readonly string[];
+  cwd: string;
+  is_quiet: boolean;
+  index_url: string;
+  hosts: readonly string[];
+}
 
 /** Environment variables that the client keeps for the session; null removes one. */
 export type SessionEnv = Readonly<Record<string, string | null>>;
@@ -192,6 +239,10 @@ export type RunnerMessage =
   | { type: "variables"; id: string }
   | { type: "load"; id: string; clear_existing: boolean }
   | { type: "serialize"; id: string; token: string; max_blob_bytes: number; max_workspace_bytes: number }
+  | { type: "install"; id: string; request: InstallerOrder }
+  | { type: "install_answer"; install_id: string; status: InstallStatus; detail: string }
+  | { type: "response"; status: number; headers: Readonly<Record<string, string>>; problem?: string }
+  | { type: "broken"; problem: string }
   | { type: "exit" };
 
 /** @throws ChannelViolation if the payload is not JSON of that shape. */

@@ -1,5 +1,6 @@
 /** Owns the settings of an interpreter: its sandbox, and the deadlines of its answers. */
 import type { SandboxOptions, StartSandbox } from "../sandbox/sandbox-contract.ts";
+import type { PackageIndex } from "./package-index.ts";
 
 /** The settings of one interpreter. Times are in milliseconds. */
 export interface InterpreterOptions {
@@ -11,6 +12,8 @@ export interface InterpreterOptions {
   answerDeadlineMs: number;
   /** Longest pause between two pieces of a checkpoint's blob. */
   serializerSilenceMs: number;
-  /** For loading a blob. */
+  /** For loading a blob, without the packages that it brings back. */
   loadDeadlineMs: number;
+  /** Where packages come from; null: none can be installed. */
+  packageIndex: PackageIndex | null;
 }

@@ -6,6 +6,7 @@ import type { PythonVersion, SerializerMessage } from "../channel/message.ts";
 import { withDeadline } from "../deadline.ts";
 import type { SandboxMemory } from "../sandbox/sandbox-contract.ts";
 import { DroppedCopies } from "./dropped-copies.ts";
+import { Installations } from "./installations.ts";
 import type { InterpreterOptions } from "./interpreter-options.ts";
 import type { Live, LiveEnd } from "./live.ts";
 import { LiveSlot } from "./live-slot.ts";
@@ -44,6 +45,7 @@ export class SnapshotDeclined extends Error {
 }
 
 export class Interpreter {
+  readonly installations: Installations;
   readonly #options: InterpreterOptions;
   readonly #listener: InterpreterListener;
   readonly #room: SandboxRoom;
@@ -80,7 +82,9 @@ export class Interpreter {
         return [...this.#snapshots, ...this.#serializers].map(({ pid }) => pid);
       },
       onEnded: (end) => listener.onLiveEnded(end),
+      onReinstall: (live, message) => void this.installations.reinstall(live, message),
     });
+    this.installations = new Installations(this.#room, options.packageIndex, options.answerDeadlineMs);
   }
 
   /**

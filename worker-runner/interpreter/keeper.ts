@@ -2,7 +2,7 @@
 import type { Connection } from "../channel/connection.ts";
 import type { Peer } from "../channel/door.ts";
 import { ChannelViolation, FrameKind } from "../channel/framing.ts";
-import { KeeperMessage, type PythonVersion, parseMessage } from "../channel/message.ts";
+import { type InstallerOrder, KeeperMessage, type PythonVersion, parseMessage } from "../channel/message.ts";
 import { type OutputPiece, readOutputFrame } from "./output-cursor.ts";
 import { PendingAnswers } from "./pending-answers.ts";
 
@@ -61,6 +61,11 @@ export class Keeper {
 
   spawn(token: string): void {
     this.#connection.send({ type: "spawn", token });
+  }
+
+  /** Starts an installer, which connects with the token of its order. */
+  install(request: InstallerOrder): void {
+    this.#connection.send({ type: "install", id: "1", request });
   }
 
   /** @returns false if the process does not exist. */

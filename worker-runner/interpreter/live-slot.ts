@@ -1,5 +1,6 @@
 /** Owns the place of the one live process: starting it, signalling it, ending it, and knowing which of these is happening. */
 import type { Peer } from "../channel/door.ts";
+import type { MessageOf } from "../channel/message.ts";
 import { withDeadline } from "../deadline.ts";
 import type { ProcessExit } from "./keeper.ts";
 import { Live, type LiveEnd } from "./live.ts";
@@ -29,6 +30,7 @@ export interface LiveSlotOptions {
   pidsToKeep(): number[];
   /** The live process ended, and the runner had not asked for it. All its output was delivered before. */
   onEnded(end: LiveEnd): void;
+  onReinstall(live: Live, message: MessageOf<"reinstall">): void;
 }
 
 export class LiveSlot {
@@ -61,6 +63,7 @@ export class LiveSlot {
       const live = new Live(peer, {
         onDisconnected: (live, isViolation) => this.#hastenEnd(live, isViolation ? 0 : END_SKEW_MS),
         onEnded: (live, end) => this.#noteEnd(live, end),
+        onReinstall: (live, message) => this.#options.onReinstall(live, message),
       });
       this.#slot = { state: "running", live, gone, noteGone };
       this.#needsSweep = true;

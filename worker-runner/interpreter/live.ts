@@ -12,6 +12,7 @@ import {
   type SessionEnv,
   type ToolAnswer,
 } from "../channel/message.ts";
+import type { InstallOutcome } from "./installer.ts";
 import type { ProcessExit } from "./keeper.ts";
 import { OutputCursor, type OutputPiece, readOutputFrame, type StreamName } from "./output-cursor.ts";
 import { PendingAnswers } from "./pending-answers.ts";
@@ -44,6 +45,8 @@ export interface LiveListener {
   /** The connection has ended. How the process ended is not known yet. */
   onDisconnected(live: Live, isViolation: boolean): void;
   onEnded(live: Live, end: LiveEnd): void;
+  /** While a blob is loaded, it needs packages; `answerInstall` must follow. */
+  onReinstall(live: Live, message: MessageOf<"reinstall">): void;
 }
 
 export class Live {
@@ -59,6 +62,7 @@ export class Live {
   #violation: string | null = null;
   #end: LiveEnd | null = null;
   #isHeld = false;
+  #isLoading = false;
   /** Characters that are read although output is held back; infinite once the process is being ended. */
   #allowance = 0;
   #execution: ExecutionListener | null = null;
@@ -102,6 +106,10 @@ export class Live {
 
   answerTool(answer: ToolAnswer): void {
     this.#connection.send(answer);
+  }
+
+  answerInstall(installId: string, { status, detail }: InstallOutcome): void {
+    this.#connection.send({ type: "install_answer", install_id: installId, status, detail });
   }
 
   answerInput(inputId: string, value: string | null): void {
@@ -161,8 +169,10 @@ export class Live {
       this.#connection.send({ type: "load", id, clear_existing: isClearing });
     });
     let isAnswered = false;
+    this.#isLoading = true;
     const noteAnswer = () => {
       isAnswered = true;
+      this.#isLoading = false;
     };
     answer.then(noteAnswer, noteAnswer);
     for await (const piece of createReadStream(blobPath, { highWaterMark: MAX_PIECE_BYTES })) {
@@ -234,6 +244,9 @@ export class Live {
     }
     if (message.type === "output") {
       this.#takeOutput({ offset: message.offset, stream: message.stream, text: message.data });
+    } else if (message.type === "reinstall") {
+      if (!this.#isLoading) throw new ChannelViolation("packages are brought back while nothing is loaded");
+      this.#listener.onReinstall(this, message);
     } else if ("execution_id" in message) {
       if (!this.#execution?.isOpen) throw new ChannelViolation(`${message.type} while nothing runs`);
       this.#execution.onMessage(message);

@@ -82,6 +82,11 @@ export class SandboxRoom {
     return this.#stderr.trim();
   }
 
+  /** Fires once it has ended or is being ended. */
+  get gone(): AbortSignal {
+    return this.#gone.signal;
+  }
+
   /** False once it has ended or is being ended. */
   get isUsable(): boolean {
     return !this.#gone.signal.aborted;

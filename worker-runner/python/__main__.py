@@ -43,9 +43,15 @@ class _OwnFinder:
 
 
 def main() -> None:
-    """Import the keeper or, if the first argument says so, the zygote, and run it."""
+    """Import the keeper or, if the first argument says so, the zygote or the installer, and run it."""
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _HERE]
     sys.meta_path.insert(0, _OwnFinder)  # type: ignore[arg-type]
+    if sys.argv[1:] == ["installer"]:
+        from pyrepl import installer
+
+        sys.meta_path.remove(_OwnFinder)  # type: ignore[arg-type]
+        installer.main()
+        return
     if sys.argv[1:] == ["zygote"]:
         from pyrepl import zygote as program
     else:

@@ -165,6 +165,7 @@ export function environment(options: SandboxOptions, python: PythonHome): Record
     ...userEnvironment(options.env, python),
     PYREPL_CHANNEL: CHANNEL_PATH,
     PYREPL_PRELOAD: options.preload.join(","),
+    PYREPL_PROGRAM: PACKAGE_INSIDE,
     PYREPL_WORKSPACE: WORKSPACE_INSIDE,
   };
 }

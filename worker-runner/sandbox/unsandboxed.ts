@@ -43,6 +43,7 @@ export async function startUnsandboxed(options: SandboxOptions): Promise<Sandbox
       ...options.env,
       PYREPL_CHANNEL: channelPath,
       PYREPL_PRELOAD: options.preload.join(","),
+      PYREPL_PROGRAM: KEEPER_PACKAGE,
       PYREPL_WORKSPACE: workspace,
     },
     channelPath,

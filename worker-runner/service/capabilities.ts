@@ -12,13 +12,15 @@ export interface CapabilityFacts {
   version: string;
   choice: SandboxChoice;
   sandbox: Pick<SandboxOptions, "python" | "limits" | "network">;
+  /** Whether sessions can install packages. */
+  hasPackages: boolean;
   /** Limits that the runner itself enforces, by name. */
   runnerLimits: Readonly<Record<string, number>>;
 }
 
 /** Asks Python and the machine. `choice` has shown already that both work. */
 export async function describeCapabilities(facts: CapabilityFacts): Promise<RunnerCapabilities> {
-  const { version, choice, sandbox, runnerLimits } = facts;
+  const { version, choice, sandbox, hasPackages, runnerLimits } = facts;
   const python = await findPythonHome(sandbox.python);
   const isIsolated = choice.kind === "bwrap";
   return {
@@ -32,6 +34,7 @@ export async function describeCapabilities(facts: CapabilityFacts): Promise<Runn
       seccomp: isIsolated,
       detail: choice.detail,
     },
+    packages: { enabled: hasPackages },
     limits: {
       ...(isIsolated ? sandboxLimits(sandbox.limits) : bareLimits(sandbox.limits)),
       ...Object.fromEntries(Object.entries(runnerLimits).map(([name, value]) => [name, enforced(value, "runner")])),

@@ -76,6 +76,14 @@ const Variables = z.object({
   DEVELOPMENT: flag.default(false),
   /** Whether user code may use the network. */
   NETWORK: flag.default(false),
+  /** Where packages come from; without it, none can be installed. */
+  PACKAGE_INDEX_URL: z.url({ protocol: /^https?$/, error: "must be an http or https URL" }).optional(),
+  /** Further hosts that the index's pages link to for files, separated by commas. */
+  PACKAGE_FILE_HOSTS: list,
+  /** How long the index may send nothing. */
+  PACKAGE_INDEX_SECONDS: number().positive().default(10),
+  /** How long one installation may take. */
+  PACKAGE_INSTALL_SECONDS: number().positive().default(240),
   MEMORY_LIMIT_MB: count(DEFAULT_LIMITS.memoryLimitMb),
   PROCESS_LIMIT: count(DEFAULT_LIMITS.processLimit),
   WORKSPACE_LIMIT_MB: count(DEFAULT_LIMITS.workspaceLimitMb),

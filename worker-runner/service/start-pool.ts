@@ -1,5 +1,6 @@
 /** Owns starting the pool from the runner's settings, and describing what it can do. */
 import type { RunnerCapabilities } from "../../src/protocol/capabilities.ts";
+import type { PackageIndexSettings } from "../interpreter/package-index.ts";
 import { EnvironmentPools } from "../pool/environment-pools.ts";
 import { SessionPool } from "../pool/session-pool.ts";
 import { findPythonHome } from "../sandbox/python-home.ts";
@@ -12,6 +13,8 @@ import type { RunnerConfig } from "./config.ts";
 import { EnvironmentList, environmentsOf } from "./environments.ts";
 
 const MIB = 1024 * 1024;
+/** The edge waits two minutes for a restore, of which the blob itself may take one. */
+const RESTORE_PACKAGES_MS = 50_000;
 
 const OLDEST_PYTHON = [3, 11] as const;
 
@@ -67,6 +70,7 @@ async function startPool(
     version,
     choice,
     sandbox,
+    hasPackages: config.PACKAGE_INDEX_URL !== undefined,
     runnerLimits: {
       sessions: config.POOL_MAX_SESSIONS,
       queued_executions: config.MAX_QUEUED_EXECUTIONS,
@@ -121,6 +125,19 @@ function sessionOptions(config: RunnerConfig, metrics: MetricsHooks): SessionOpt
     codeMaxBytes: config.MAX_CODE_BYTES,
     maxSnapshots: config.SNAPSHOTS_PER_SESSION,
     checkpointMaxBytes: config.CHECKPOINT_MAX_BYTES,
+    ...(config.PACKAGE_INDEX_URL === undefined ? {} : { packageIndex: packageIndex(config, config.PACKAGE_INDEX_URL) }),
     metrics,
+  };
+}
+
+function packageIndex(config: RunnerConfig, url: string): PackageIndexSettings {
+  // PyPI keeps its files on another host than its pages.
+  const ofPyPi = new URL(url).host === "pypi.org" ? ["files.pythonhosted.org"] : [];
+  return {
+    url,
+    fileHosts: [...new Set([...ofPyPi, ...config.PACKAGE_FILE_HOSTS])],
+    silenceMs: config.PACKAGE_INDEX_SECONDS * 1000,
+    installMs: config.PACKAGE_INSTALL_SECONDS * 1000,
+    restoreMs: Math.min(RESTORE_PACKAGES_MS, config.PACKAGE_INSTALL_SECONDS * 1000),
   };
 }

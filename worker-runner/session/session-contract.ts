@@ -39,6 +39,8 @@ export interface CheckpointTaken {
   size: number;
   sha256: string;
   skipped: Missing[];
+  /** What is installed in the session, as pip's requirements. */
+  packages: readonly string[];
   /** Seconds for which the session could not run code. */
   pause: number;
 }
@@ -61,6 +63,8 @@ export interface SessionStatus extends SessionActivity {
   snapshots: number;
   /** The executions whose state before can be brought back, newest first. */
   undo: ExecutionId[];
+  /** What is installed in the session, as pip's requirements. */
+  packages: readonly string[];
 }
 
 /** One Python state in its own process. `session.ts` implements it. */

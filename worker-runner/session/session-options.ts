@@ -1,6 +1,7 @@
 /** Owns the settings of a session and their defaults. The limits of the sandbox are in `sandbox-contract.ts`. */
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
 import type { InterpreterOptions } from "../interpreter/interpreter-options.ts";
+import { PackageIndex, type PackageIndexSettings } from "../interpreter/package-index.ts";
 import { startSandbox } from "../sandbox/bubblewrap.ts";
 import type { SandboxLimits, StartSandbox } from "../sandbox/sandbox-contract.ts";
 import type { MetricsHooks } from "./metrics-hooks.ts";
@@ -48,6 +49,8 @@ export interface SessionOptions {
   completionWaitMs?: number;
   /** How long they then wait for the answer. User code such as `__dir__` can delay it (5,000). */
   completionAnswerMs?: number;
+  /** Where packages come from; absent: none can be installed. */
+  packageIndex?: PackageIndexSettings;
   /** How many finished executions are remembered by their ids. */
   rememberedExecutions?: number;
   /** Bytes of finished executions' events that are kept for repeated requests. */
@@ -59,7 +62,15 @@ export interface SessionOptions {
 export type SessionSettings = Required<
   Omit<
     SessionOptions,
-    "python" | "preload" | "env" | "network" | "limits" | "startSandbox" | "startDeadlineMs" | "checkpointSilenceMs"
+    | "python"
+    | "preload"
+    | "env"
+    | "network"
+    | "limits"
+    | "startSandbox"
+    | "startDeadlineMs"
+    | "checkpointSilenceMs"
+    | "packageIndex"
   >
 > & { interpreter: Omit<InterpreterOptions, "makeSandboxId"> };
 
@@ -103,6 +114,7 @@ export function settleOptions(options: SessionOptions): SessionSettings {
       answerDeadlineMs: 10_000,
       serializerSilenceMs: options.checkpointSilenceMs ?? 30_000,
       loadDeadlineMs: 60_000,
+      packageIndex: options.packageIndex === undefined ? null : new PackageIndex(options.packageIndex),
     },
   };
 }

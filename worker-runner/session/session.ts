@@ -247,13 +247,15 @@ export class Session implements SessionContract {
   }
 
   async status(): Promise<SessionStatus> {
-    const { residentBytes, limitBytes } = await this.#recovery.interpreter.memoryStatus();
+    const { interpreter } = this.#recovery;
+    const { residentBytes, limitBytes } = await interpreter.memoryStatus();
     return {
       ...this.activity,
       residentBytes,
       limitBytes,
       snapshots: this.#snapshots.count,
       undo: this.#snapshots.undoable,
+      packages: interpreter.installations.packages,
     };
   }
 

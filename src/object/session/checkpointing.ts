@@ -42,6 +42,7 @@ export class Checkpointing {
       signature: await stores.checkpoints.sign(stores.owner, unsigned),
       incarnation: incarnation.key,
     };
+    record.packages = taken.packages;
     checkpoint.durable = await this.#store(incarnation, checkpoint);
     if (kind === "automatic" && !checkpoint.durable) {
       link.tell({ type: "drop_checkpoint", checkpoint_id: id });

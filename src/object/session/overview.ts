@@ -13,7 +13,7 @@ const NO_MEMORY = { resident_bytes: null, limit_bytes: null };
 export async function overviewOf(session: NamedSession): Promise<SessionOverview> {
   const { record, stores, journal, delivery, pendingInputs, pendingTools } = session.context;
   await session.catchUp();
-  const { memory, undo } = await statusOf(session);
+  const { memory, undo, packages } = await statusOf(session);
   session.intake.flush();
   const { unfinished } = session.context;
   const isNew = record.phase === "new" && !record.isMade && journal.lastSeq === 0;
@@ -35,7 +35,7 @@ export async function overviewOf(session: NamedSession): Promise<SessionOverview
     env_names: record.env?.names ?? [],
     saved: savedOf(session),
     undo,
-    packages: [],
+    packages,
     executions: stores.executions.count(record.name),
     checkpoints: stores.checkpoints.count(record.name),
     sockets: delivery.sockets.size,
@@ -92,17 +92,20 @@ function savedOf({ context: { record, stores } }: NamedSession): SessionOverview
 }
 
 /** What only the runner knows. */
-async function statusOf(session: NamedSession): Promise<Pick<SessionOverview, "memory" | "undo">> {
-  const unknown = { memory: NO_MEMORY, undo: [] };
+async function statusOf(session: NamedSession): Promise<Pick<SessionOverview, "memory" | "undo" | "packages">> {
+  const unknown = { memory: NO_MEMORY, undo: [], packages: session.context.record.packages };
   if (session.context.record.phase !== "live") return unknown;
   try {
     const link = await session.incarnations.resume();
     const status = await link?.ask({ type: "status" }, STATUS_DEADLINE_MS);
     if (status?.type !== "status") return unknown;
-    const { resident_bytes, limit_bytes, undo } = status;
-    return { memory: { resident_bytes, limit_bytes }, undo };
+    const { resident_bytes, limit_bytes, undo, packages } = status;
+    return { memory: { resident_bytes, limit_bytes }, undo, packages };
   } catch (error) {
-    console.warn("a session's memory and undo list are not known", error instanceof Error ? error.message : "");
+    console.warn(
+      "a session's memory, undo list and packages are not known",
+      error instanceof Error ? error.message : "",
+    );
     return unknown;
   }
 }

@@ -50,6 +50,8 @@ export interface SessionRecord {
   returning: { reason: string; lostExecutions: ExecutionId[] } | null;
   /** How the session was brought back the last time, and its first execution afterwards (null: none yet). */
   restored: { note: Restored; executionId: ExecutionId | null } | null;
+  /** What is installed in it, as far as the edge was told. */
+  packages: string[];
   /** Attempts in a row to store the state that failed; absent: the last one succeeded. */
   saveFailure?: SaveFailure | undefined;
 }
@@ -65,7 +67,13 @@ export interface SaveFailure {
 export const RESERVE_STRIDE = 2 ** 20;
 export const RESERVE_LEFT = 2 ** 19;
 
-const UNMADE = { isMade: false, environment: DEFAULT_ENVIRONMENT, idleSeconds: null, env: null };
+const UNMADE = {
+  isMade: false,
+  environment: DEFAULT_ENVIRONMENT,
+  idleSeconds: null,
+  env: null,
+  packages: [] as string[],
+};
 
 export class SessionTable {
   readonly #sql: SqlStorage;

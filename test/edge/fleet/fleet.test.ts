@@ -28,6 +28,7 @@ function heartbeat(id: string, change: Partial<Heartbeat> = {}): Heartbeat {
       python: { version: "3.11.2", implementation: "CPython" },
       serializer: { name: "cloudpickle", version: "2.2.0" },
       sandbox: { kind: "bwrap", isolated: true, network: false, seccomp: true, detail: "bubblewrap ≥ 0.8 ☃" },
+      packages: { enabled: false },
       limits: {},
     },
     ...change,

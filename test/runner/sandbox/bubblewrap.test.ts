@@ -107,6 +107,7 @@ it("shows the operator's variables to user code, and none of the runner's", asyn
       "GREETING",
       "PYREPL_CHANNEL",
       "PYREPL_PRELOAD",
+      "PYREPL_PROGRAM",
       "PYREPL_WORKSPACE",
       "PWD",
     ];

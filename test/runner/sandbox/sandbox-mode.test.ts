@@ -42,7 +42,13 @@ it("calls a missing Python a missing Python", async () => {
 
 it("describes what is enforced in a sandbox, and by what", { tags: "bubblewrap" }, async () => {
   const choice = await chooseSandbox({ mode: "auto", isDevelopment: false, sandbox: testSandbox });
-  const facts = { version: "1.2.3", choice, sandbox: testSandbox, runnerLimits: { queued_executions: 64 } };
+  const facts = {
+    version: "1.2.3",
+    choice,
+    sandbox: testSandbox,
+    hasPackages: false,
+    runnerLimits: { queued_executions: 64 },
+  };
   const told = RunnerCapabilities.parse(await describeCapabilities(facts));
   expect(told.sandbox).toMatchObject({ kind: "bwrap", isolated: true, network: false, seccomp: true });
   expect(told.limits.queued_executions).toEqual({ value: 64, enforced: true, mechanism: "runner" });
@@ -57,7 +63,13 @@ it("describes what is enforced in a sandbox, and by what", { tags: "bubblewrap" 
 
 it("does not claim without a sandbox what only a sandbox enforces", async () => {
   const choice = await chooseSandbox({ mode: "none", isDevelopment: false, sandbox: testSandbox });
-  const told = await describeCapabilities({ version: "1.2.3", choice, sandbox: testSandbox, runnerLimits: {} });
+  const told = await describeCapabilities({
+    version: "1.2.3",
+    choice,
+    sandbox: testSandbox,
+    hasPackages: true,
+    runnerLimits: {},
+  });
   expect(told.sandbox).toMatchObject({ kind: "none", isolated: false, network: true, seccomp: false });
   for (const name of ["processes", "workspace_bytes", "workspace_files"]) {
     expect(told.limits[name]).toMatchObject({ enforced: false, mechanism: "none" });

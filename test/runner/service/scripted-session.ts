@@ -178,7 +178,7 @@ export class ScriptedSession implements SessionContract {
   }
 
   status(): Promise<SessionStatus> {
-    return Promise.resolve({ ...this.activity, residentBytes: 1, limitBytes: 2, snapshots: 3, undo: [] });
+    return Promise.resolve({ ...this.activity, residentBytes: 1, limitBytes: 2, snapshots: 3, undo: [], packages: [] });
   }
 
   shutdown(): Promise<void> {

@@ -39,6 +39,7 @@ export class ScriptedPool implements ServicePool {
     python: { version: "3.11.2", implementation: "CPython" },
     serializer: { name: "source" as const, version: null },
     sandbox: { kind: "none" as const, isolated: false, network: false, seccomp: false, detail: "scripted" },
+    packages: { enabled: false },
     limits: {},
   };
 

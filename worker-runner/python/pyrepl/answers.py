@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .messages import InputResponse, LiveRequest, ToolAnswer
+    from .messages import InputResponse, InstallAnswer, LiveRequest, ToolAnswer
     from .wire import Connection
 
 _POLLIN = select.POLLIN
@@ -32,7 +32,7 @@ class Waiter:
         self._sleep = _thread.allocate_lock()
         self._sleep.acquire()
 
-    def settle(self, answer: InputResponse | ToolAnswer | None) -> None:
+    def settle(self, answer: InputResponse | ToolAnswer | InstallAnswer | None) -> None:
         """Hand over the answer, or None because the execution has ended."""
         if self.is_settled:
             return
@@ -179,10 +179,12 @@ class Answers:
                 self._settle(message["input_id"], message)
             elif message["type"] == "tool_answer":
                 self._settle(message["call_id"], message)
+            elif message["type"] == "install_answer":
+                self._settle(message["install_id"], message)
             else:
                 self.deferred.append(message)
 
-    def _settle(self, answer_id: str, message: InputResponse | ToolAnswer) -> None:
+    def _settle(self, answer_id: str, message: InputResponse | ToolAnswer | InstallAnswer) -> None:
         waiter = self._waiting.pop(answer_id, None)
         if waiter is not None:
             waiter.settle(message)

@@ -15,6 +15,7 @@ from .magics import Magics
 from .mime import rich_bundle
 from .notebook_lines import HELPER
 from .own_modules import hide, isolate
+from .packages import make_ready, packages_folder
 from .prompt import make_getpass, make_input
 from .streams import InputStream, OutputStream
 
@@ -48,7 +49,7 @@ def set_up(state: SessionState, own_imports: frozenset[str]) -> None:
     display, update_display = make_display(displays), make_update_display(displays)
     builtins.display = display  # type: ignore[attr-defined]
     builtins.update_display = update_display  # type: ignore[attr-defined]
-    setattr(builtins, HELPER, Magics(state.namespace, state.executor.run_nested))
+    setattr(builtins, HELPER, Magics(state.namespace, state.executor.run_nested, state.packages.install))
     state.executor.mime_of = rich_bundle
     state.executor.after = show_open_figures
     clear_output = make_clear_output(displays)
@@ -89,9 +90,10 @@ def activate(state: SessionState, workspace: str) -> None:
     LIBRARY.put_aside(state.own_imports)
     # A module that is edited twice within a second with the same size would be taken from the file of the first compilation.
     sys.dont_write_bytecode = True
-    for name in ("PYREPL_CHANNEL", "PYREPL_PRELOAD", "PYREPL_RUNNER", "PYREPL_WORKSPACE"):
+    for name in ("PYREPL_CHANNEL", "PYREPL_PRELOAD", "PYREPL_PROGRAM", "PYREPL_RUNNER", "PYREPL_WORKSPACE"):
         os.environ.pop(name, None)
     os.chdir(workspace)
+    make_ready(packages_folder())
     state.baseline = Baseline(workspace)
     sys.path.insert(0, "")
     sys.argv[:] = [""]

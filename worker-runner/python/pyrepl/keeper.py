@@ -6,6 +6,7 @@ import gc
 import os
 import select
 import signal
+import sys
 
 from . import environment, linux, processes
 from .fork import Forker
@@ -15,14 +16,14 @@ from .pipes import Pipes
 from .python_facts import python_facts
 from .ring import CAPACITY, Ring
 from .session_state import SessionState
-from .wire import KIND_OUTPUT, ConnectionEnded, connect, output_message, output_payload
+from .wire import KIND_OUTPUT, ConnectionEnded, connect, output_message, output_payload, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from .live import Live
-    from .messages import KeeperRequest, Sweep
+    from .messages import Install, KeeperRequest, Sweep
 
 _waitpid = os.waitpid
 _REMAINDER_BYTES = 1 << 20
@@ -41,6 +42,7 @@ class Keeper:
         self._ring = state.ring
         self._pipes = state.pipes
         self._forker = state.forker
+        self._installers: set[int] = set()
         self._child_read, self._child_write = os.pipe()
         os.set_blocking(self._child_read, False)
         os.set_blocking(self._child_write, False)
@@ -92,7 +94,12 @@ class Keeper:
         elif message["type"] == "signal":
             pid = message["pid"]
             is_there = self._ring.is_registered(pid) and processes.is_living(pid)
-            delivered = is_there and processes.signal_like_terminal(pid, message["signal"])
+            signum = message["signal"]
+            delivered = is_there and (
+                processes.signal_group(pid, signum)
+                if pid in self._installers
+                else processes.signal_like_terminal(pid, signum)
+            )
             self._connection.send_message({"type": "signalled", "id": message["id"], "delivered": delivered})
         elif message["type"] == "interrupts":
             ring = self._ring
@@ -104,8 +111,33 @@ class Keeper:
             self._connection.send_message({"type": "interrupts", "id": message["id"], **answer})
         elif message["type"] == "sweep":
             self._sweep(message)
+        elif message["type"] == "install":
+            self._install(message)
         else:
             refuse_unknown(message)
+
+    def _install(self, message: Install) -> None:
+        """Start the installer in a process group of its own; what it prints goes where the output of user code goes."""
+        reading, writing = os.pipe()
+        request = to_json(message["request"]).encode("ascii")
+        program = os.environ["PYREPL_PROGRAM"]
+        command = [sys.executable, "-I", "-X", "utf8", program, "installer"]
+        try:
+            # The pipe holds 64 KiB, and the runner sends no longer request.
+            os.write(writing, request)
+            pid = os.posix_spawn(
+                sys.executable,
+                command,
+                os.environ,
+                file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0)],
+                setpgroup=0,
+                setsigdef=[signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ],
+            )
+        finally:
+            os.close(reading)
+            os.close(writing)
+        self._ring.register(pid)
+        self._installers.add(pid)
 
     def _spawn(self, token: str) -> None:
         pid = self._forker.fork(is_fresh=True)
@@ -140,6 +172,10 @@ class Keeper:
 
     def _report(self, pid: int, status: int) -> None:
         begun = self._ring.begun() if pid == self._ring.live_pid() else 0
+        if pid in self._installers:
+            self._installers.discard(pid)
+            # A build that pip has started must not outlive it.
+            processes.signal_group(pid, signal.SIGKILL)
         if not self._ring.unregister(pid):
             return
         killed = os.WIFSIGNALED(status)

@@ -83,7 +83,11 @@ class Live:
             state.say({"type": "variables", "id": message["id"], **found})
         elif message["type"] == "load":
             state.say(receive_and_load(state, message))
-        elif message["type"] == "input_response" or message["type"] == "tool_answer":
+        elif (
+            message["type"] == "input_response"
+            or message["type"] == "tool_answer"
+            or message["type"] == "install_answer"
+        ):
             # The answer came after its execution had ended.
             pass
         elif message["type"] == "exit":

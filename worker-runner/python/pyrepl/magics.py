@@ -20,18 +20,18 @@ class UsageError(Exception):
     __module__ = "builtins"
 
 
-class PackageError(Exception):
-    """A package that could not be installed."""
-
-    __module__ = "builtins"
-
-
 class Magics:
-    """The magics over one session's namespace. `run_code` compiles and evaluates text as an execution does."""
+    """The magics over one session's namespace.
 
-    def __init__(self, namespace: dict[str, Any], run_code: Callable[[str, str], Any]) -> None:
+    `run_code` compiles and evaluates text as an execution does; `install` installs what the arguments of pip name.
+    """
+
+    def __init__(
+        self, namespace: dict[str, Any], run_code: Callable[[str, str], Any], install: Callable[[list[str]], None]
+    ) -> None:
         self._namespace = namespace
         self._run_code = run_code
+        self._install = install
         self._lines: dict[str, Callable[[str], Any]] = {
             "cd": self._cd,
             "env": self._env,
@@ -74,10 +74,16 @@ class Magics:
     @interruptible
     def system(self, command: str, *, is_bash: bool = False) -> None:
         """Run a shell command in the working directory; its output streams, and `_exit_code` tells how it ended."""
+        expanded = self._expand(command)
+        arguments = None if is_bash else _arguments_of_pip_install(expanded)
+        if arguments is not None:
+            self._install(arguments)
+            self._namespace["_exit_code"] = 0
+            return
         subprocess = LIBRARY.load("subprocess")
         shell = "/bin/bash" if is_bash or os.path.exists("/bin/bash") else "/bin/sh"
         sys.stdout.flush()
-        ended = subprocess.run([shell, "-c", self._expand(command)], stdin=subprocess.DEVNULL, check=False)
+        ended = subprocess.run([shell, "-c", expanded], stdin=subprocess.DEVNULL, check=False)
         self._namespace["_exit_code"] = ended.returncode
 
     @interruptible
@@ -158,8 +164,9 @@ class Magics:
 
     def _pip(self, arguments: str) -> None:
         if arguments.split()[:1] == ["install"]:
-            raise PackageError("Installing packages is disabled on this service.")
-        self.system(f"{sys.executable} -m pip {arguments}")
+            self._install(_split(self._expand(arguments))[1:])
+        else:
+            self.system(f"{sys.executable} -m pip {arguments}")
 
     def _who(self, _arguments: str) -> None:
         names = [name for name in self._namespace if not name.startswith("_")]
@@ -230,6 +237,32 @@ class Captured:
         """Write it again."""
         sys.stdout.write(self.stdout)
         sys.stderr.write(self.stderr)
+
+
+def _arguments_of_pip_install(command: str) -> list[str] | None:
+    """Return the arguments of a shell command that is one `pip install` and nothing else; None for any other."""
+    if "pip" not in command or "install" not in command:
+        return None
+    shlex = LIBRARY.load("shlex")
+    try:
+        words = list(shlex.shlex(command, posix=True, punctuation_chars=True))
+        arguments: list[str] = shlex.split(command)
+    except ValueError:
+        return None
+    if any(word and not word.strip("();<>|&") for word in words):
+        return None
+    if len(arguments) > 3 and os.path.basename(arguments[0]).startswith("python") and arguments[1:3] == ["-m", "pip"]:
+        del arguments[:2]
+    is_install = len(arguments) > 1 and arguments[0] in ("pip", "pip3") and arguments[1] == "install"
+    return arguments[2:] if is_install else None
+
+
+def _split(arguments: str) -> list[str]:
+    try:
+        words: list[str] = LIBRARY.load("shlex").split(arguments)
+    except ValueError as error:
+        raise UsageError(f"The arguments cannot be read: {error}.") from None
+    return words
 
 
 def _do_nothing(_arguments: str) -> None:

@@ -68,6 +68,21 @@ if TYPE_CHECKING:
         value: NotRequired[Any]
         error: NotRequired[dict[str, Any]]
 
+    class Install(TypedDict):
+        """Start the installer, which gets the rest of the request."""
+
+        type: Literal["install"]
+        id: str
+        request: dict[str, Any]
+
+    class InstallAnswer(TypedDict):
+        """What became of `install` or `reinstall`."""
+
+        type: Literal["install_answer"]
+        install_id: str
+        status: Literal["ok", "failed", "unavailable", "disabled"]
+        detail: str
+
     class InputResponse(TypedDict):
         """The client's answer to `input`."""
 
@@ -139,11 +154,12 @@ if TYPE_CHECKING:
 
         type: Literal["exit"]
 
-    KeeperRequest: TypeAlias = Spawn | Signal | Sweep | Interrupts
+    KeeperRequest: TypeAlias = Spawn | Signal | Sweep | Interrupts | Install
     LiveRequest: TypeAlias = (
         Execute
         | InputResponse
         | ToolAnswer
+        | InstallAnswer
         | TakeSnapshot
         | Drop
         | Reap

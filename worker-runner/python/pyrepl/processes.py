@@ -96,6 +96,15 @@ def signal_like_terminal(pid: int, signum: int) -> bool:
     return send_signal(pid, signum)
 
 
+def signal_group(leader: int, signum: int) -> bool:
+    """Send a signal to every process of a group; False if there is none."""
+    try:
+        os.killpg(leader, signum)
+    except OSError:
+        return False
+    return True
+
+
 def lead_group() -> None:
     """Make this process the leader of a process group of its own: processes that it forks belong to it."""
     try:

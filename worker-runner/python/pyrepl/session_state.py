@@ -12,6 +12,7 @@ from .children import HiddenChildren
 from .execution import Executor
 from .guard import Guard, repeat_soon
 from .output import Output
+from .package_calls import PackageCalls
 from .pipes import PipeReader
 from .prompt import Prompts
 from .pump import Pump
@@ -50,6 +51,7 @@ class SessionState:
         self.answers = Answers()
         self.prompts = Prompts(self.output, self.answers)
         self.tool_calls = ToolCalls(self.output, self.answers)
+        self.packages = PackageCalls(self)
         self.hidden = HiddenChildren(ring)
         self.main_module = ModuleType("__main__")
         self.main_module.__dict__.update(__builtins__=builtins, __annotations__={})

@@ -77,7 +77,8 @@ function answer(hosted: HostedSession, request: SessionRequest, reply: Reply): P
         hosted.blobs.keep(taken);
         const { size, sha256, skipped, pause } = taken;
         const checkpoint_id = taken.checkpointId;
-        reply({ type: "checkpoint_taken", ref: request.ref, checkpoint_id, size, sha256, skipped, pause });
+        const packages = [...taken.packages];
+        reply({ type: "checkpoint_taken", ref: request.ref, checkpoint_id, size, sha256, skipped, packages, pause });
       });
     case "restore":
       return restore(hosted, request, reply);
@@ -92,7 +93,7 @@ function answer(hosted: HostedSession, request: SessionRequest, reply: Reply): P
     case "status":
       return session.status().then((status) => {
         const { residentBytes: resident_bytes, limitBytes: limit_bytes, snapshots, undo } = status;
-        const figures = { resident_bytes, limit_bytes, snapshots, undo };
+        const figures = { resident_bytes, limit_bytes, snapshots, undo, packages: [...status.packages] };
         reply({ type: "status", ref: request.ref, ...describeStatus(status), ...figures });
       });
     default:

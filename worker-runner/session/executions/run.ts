@@ -29,6 +29,7 @@ export class Run implements ExecutionListener {
   readonly #stopping: StopSequence;
   readonly toolCalls: ToolCalls;
   #pendingInput: PendingInput | null = null;
+  #installation: AbortController | null = null;
   #outputCharacters = 0;
   #droppedBytes = 0;
 
@@ -105,6 +106,12 @@ export class Run implements ExecutionListener {
       case "tool_cancel":
         this.toolCalls.cancel(message.call_id);
         return;
+      case "install":
+        void this.#install(message);
+        return;
+      case "install_cancel":
+        this.#installation?.abort(new Error("it was stopped"));
+        return;
       case "result": {
         const value = jsonText(message.value);
         if (value === null) throw new ChannelViolation("a result's value is not JSON");
@@ -117,6 +124,15 @@ export class Run implements ExecutionListener {
       default:
         message satisfies never;
     }
+  }
+
+  async #install({ install_id, arguments: words, cwd }: Extract<ExecutionMessage, { type: "install" }>): Promise<void> {
+    const { installations, live } = this.#interpreter;
+    const installation = new AbortController();
+    this.#installation ??= installation;
+    const outcome = await installations.install({ arguments: words, cwd, isQuiet: false }, installation.signal);
+    if (this.#installation === installation) this.#installation = null;
+    live?.answerInstall(install_id, outcome);
   }
 
   /** Everything that clients are sent counts as output. A display or an input request is sent whole or not at all. */
@@ -172,6 +188,7 @@ export class Run implements ExecutionListener {
   #leave(): void {
     this.#stopping.end();
     this.#pendingInput = null;
+    this.#installation?.abort(new Error("its execution has ended"));
     this.toolCalls.endAll("cancelled");
     if (this.#droppedBytes > 0) this.#emitTruncated();
   }

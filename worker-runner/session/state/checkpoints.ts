@@ -116,6 +116,7 @@ export class Checkpoints {
     const writer = await this.#files.begin(checkpointMaxBytes);
     let file: BlobFile;
     let skipped: Missing[];
+    let packages: readonly string[];
     try {
       const answer = await this.#recovery.interpreter.serialize(snapshot, (piece) => writer.write(piece), {
         maxBlobBytes: checkpointMaxBytes,
@@ -123,6 +124,7 @@ export class Checkpoints {
       });
       if (answer.type === "serialize_failed") throw new Error(answer.detail);
       skipped = answer.skipped;
+      packages = answer.packages;
       file = await writer.finish();
       if (file.sha256 !== answer.sha256) throw new Error("the blob is not what the interpreter wrote");
     } catch (cause) {
@@ -139,7 +141,7 @@ export class Checkpoints {
     this.#keepBlob(checkpointId, blob);
     this.#recovery.setBase(place, { checkpointId, blob });
     metrics.checkpointTaken?.(size, pause, (performance.now() - startedAt) / 1000);
-    return { checkpointId, blobPath: path, size, sha256, skipped, pause };
+    return { checkpointId, blobPath: path, size, sha256, skipped, packages, pause };
   }
 
   async #goBackTo(checkpointId: CheckpointId, snapshot: Snapshot): Promise<boolean> {
@@ -159,8 +161,12 @@ export class Checkpoints {
     const { interpreter } = this.#recovery;
     try {
       if (isClearing) await interpreter.respawn(null);
-      const answer = await interpreter.live?.load(path, isClearing, this.#settings.interpreter.loadDeadlineMs);
-      if (answer?.type === "loaded") return answer.missing;
+      const deadlineMs = this.#settings.interpreter.loadDeadlineMs + interpreter.installations.restoreMs;
+      const answer = await interpreter.live?.load(path, isClearing, deadlineMs);
+      if (answer?.type === "loaded") {
+        interpreter.installations.packages = answer.packages;
+        return answer.missing;
+      }
       throw new SessionError(
         "checkpoint_invalid",
         answer ? `${answer.code}: ${answer.detail}` : "the interpreter ended",

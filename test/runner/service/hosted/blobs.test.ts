@@ -47,6 +47,7 @@ it("hands out the blob of a checkpoint until it is forgotten", async () => {
     size: blob.length,
     sha256: sha256(blob),
     skipped: [{ name: "f", type: "file", reason: "open" }],
+    packages: ["six==1.17.0"],
     pause: 0.001,
   });
   edge.send({ type: "checkpoint", ref: "a", checkpoint_id: id });
@@ -65,7 +66,15 @@ it("has no blob any more where its file is gone", async () => {
   const { edge, session, call } = await linked();
   const checkpointId = "c1" as CheckpointId;
   const blobPath = "/nowhere/blob";
-  session.blobs.set(checkpointId, { checkpointId, blobPath, size: 9, sha256: sha256(blob), skipped: [], pause: 0 });
+  session.blobs.set(checkpointId, {
+    checkpointId,
+    blobPath,
+    size: 9,
+    sha256: sha256(blob),
+    skipped: [],
+    packages: [],
+    pause: 0,
+  });
   edge.send({ type: "checkpoint", ref: "a", checkpoint_id: checkpointId });
   await edge.reply("checkpoint_taken");
   expect((await call("/v1/sessions/k1/checkpoints/c1")).status).toBe(404);

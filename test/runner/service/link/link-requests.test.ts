@@ -80,6 +80,7 @@ it("answers complete, is_complete and status", async () => {
     resident_bytes: 1,
     limit_bytes: 2,
     snapshots: 3,
+    packages: [],
     undo: [],
   });
 });

@@ -5,6 +5,8 @@ from __future__ import annotations
 import builtins
 
 from ..library import LIBRARY
+from ..package_calls import bring_back
+from ..packages import list_requirements
 from ..wire import KIND_BLOB, ConnectionEnded, from_json
 from .blob import BlobError, BlobReader, ChunkReader, Meta
 from .groups import MAX_NAME_CHARS, skipped_entry
@@ -77,6 +79,9 @@ class _Loading:
                 self._missing.extend(restore_file(self._state.baseline.workspace, meta, chunks))
             elif kind == b"E":
                 self._missing.extend(self._state.baseline.restore(_json(chunks)))
+            elif kind == b"R":
+                requirements = [str(each) for each in _json(chunks).get("requirements", [])]
+                self._missing.extend(bring_back(self._state, requirements))
             elif kind == b"S":
                 described = _json(chunks)
                 executor.book.adopt(described.get("sources", {}), int(described.get("future", 0)))
@@ -84,7 +89,11 @@ class _Loading:
                 self._load_modules(_json(chunks))
             elif kind == b"P":
                 self._load_names([str(name) for name in meta.get("names", [])], chunks)
-        return {"restored": sorted(self._restored)[:_MAX_RESTORED], "missing": self._missing[:_MAX_MISSING]}
+        return {
+            "restored": sorted(self._restored)[:_MAX_RESTORED],
+            "missing": self._missing[:_MAX_MISSING],
+            "packages": list_requirements(self._state.baseline.packages_folder),
+        }
 
     def _load_modules(self, modules: Meta) -> None:
         for name, module_name in modules.items():

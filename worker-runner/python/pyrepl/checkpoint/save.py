@@ -9,6 +9,7 @@ import sys
 import types
 
 from ..library import LIBRARY
+from ..packages import list_requirements
 from ..wire import KIND_BLOB, connect, to_json
 from .blob import BlobWriter
 from .graph import group_names
@@ -59,6 +60,7 @@ def serialize(state: SessionState, message: Serialize) -> None:
             "skipped": skipped[:_MAX_SKIPPED],
             "size": blob.size,
             "sha256": sha256,
+            "packages": list_requirements(state.baseline.packages_folder),
         }
     )
 
@@ -77,6 +79,9 @@ def _write(state: SessionState, blob: BlobWriter, max_workspace_bytes: int) -> l
     blob.write_header({"executions": executor.count})
     skipped = write_files(blob, state.baseline.workspace, max_workspace_bytes)
     blob.write_section(b"E", {}, to_json(state.baseline.describe()).encode("ascii"))
+    blob.write_section(
+        b"R", {}, to_json({"requirements": list_requirements(state.baseline.packages_folder)}).encode("ascii")
+    )
     sources = {"future": executor.book.future, "sources": executor.book.export(_SOURCE_CHARS)}
     blob.write_section(b"S", {}, to_json(sources).encode("ascii"))
     values = {name: value for name, value in state.namespace.items() if type(name) is str and name not in OWN_NAMES}

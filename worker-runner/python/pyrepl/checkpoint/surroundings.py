@@ -6,6 +6,7 @@ import os
 import sys
 
 from ..library import LIBRARY
+from ..packages import packages_folder
 from .blob import Meta
 
 TYPE_CHECKING = False
@@ -22,6 +23,7 @@ class Baseline:
     def __init__(self, workspace: str) -> None:
         self.workspace = workspace
         self.environ = dict(os.environ)
+        self.packages_folder = packages_folder()
         self._of_session: frozenset[str] = frozenset()
 
     def apply_session(self, values: dict[str, str | None]) -> None:
