@@ -38,7 +38,11 @@ export interface Outcome {
   displays: Display[];
   /** Files that the code changed, where `reportFiles` asked for them. */
   files: NonNullable<Ending["files"]>;
+  /** True where more files changed than `files` has. */
+  hasMoreFiles: boolean;
   toolCalls: NonNullable<Ending["tool_calls"]>;
+  /** Where the state came from, in the first outcome after the session was brought back; else null. */
+  restored: NonNullable<Ending["restored"]> | null;
   error: Failure | null;
   /** Seconds. */
   executionTime: number;
@@ -87,7 +91,9 @@ export class OutcomeCollector {
       stderr: this.#streams.stderr.join(""),
       displays: this.#displays,
       files: data.files ?? [],
+      hasMoreFiles: data.files_truncated ?? false,
       toolCalls: data.tool_calls ?? [],
+      restored: data.restored ?? null,
       error: isResult ? null : failureOf(data),
       executionTime: data.execution_time,
       transaction: data.transaction,

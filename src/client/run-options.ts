@@ -27,6 +27,9 @@ export interface RunSettings {
   signal?: AbortSignal;
   /** What the code may call as `tools.NAME(…)`, during this run only. */
   tools?: Tools;
+  /** How many calls of tools the code may make (default 1,000), and how many of them at a time (default 16). */
+  maxToolCalls?: number;
+  maxParallelToolCalls?: number;
   /** Asks for the files that the code changed. */
   reportFiles?: boolean;
   /** False: the outcome's `stdout` and `stderr` stay empty, for output too large to keep. */
@@ -51,13 +54,15 @@ export function declarationsOf(tools: Tools): ToolDeclaration[] {
 
 /** The fields of the `execute`. */
 export function executeFields(code: string, id: string, settings: RunSettings): ExecuteFields {
-  const { timeout, policy, tools, reportFiles } = settings;
+  const { timeout, policy, tools, reportFiles, maxToolCalls, maxParallelToolCalls } = settings;
   return {
     id,
     code,
     ...(timeout === undefined ? {} : { timeout }),
     ...(policy === undefined ? {} : { transaction_policy: policy }),
     ...(tools === undefined ? {} : { tools: declarationsOf(tools) }),
+    ...(maxToolCalls === undefined ? {} : { max_tool_calls: maxToolCalls }),
+    ...(maxParallelToolCalls === undefined ? {} : { max_parallel_tool_calls: maxParallelToolCalls }),
     ...(reportFiles === undefined ? {} : { report_files: reportFiles }),
   };
 }

@@ -13,6 +13,8 @@ export interface Cli {
   interrupt(): void;
   /** Resolves once `text` is on stdout, after what an earlier call has seen. */
   see(text: string): Promise<void>;
+  /** Resolves once so many characters are on stdout. */
+  seeChars(count: number): Promise<void>;
   ended: Promise<number | null>;
 }
 
@@ -25,14 +27,30 @@ export function startCli(args: readonly string[], { env = {} }: StartOptions = {
   const printed = { stdout: "", stderr: "" };
   let seen = 0;
   let notice: () => void = () => undefined;
-  child.stdout.on("data", (piece: Buffer) => {
-    printed.stdout += piece.toString();
+  child.stdout.setEncoding("utf8").on("data", (piece: string) => {
+    printed.stdout += piece;
     notice();
   });
-  child.stderr.on("data", (piece: Buffer) => {
-    printed.stderr += piece.toString();
+  child.stderr.setEncoding("utf8").on("data", (piece: string) => {
+    printed.stderr += piece;
   });
   const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  function until(what: string, isHere: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        child.kill("SIGKILL");
+        reject(new Error(`never saw ${what} in:\n${printed.stdout}\n${printed.stderr}`));
+      }, SEEN_TIMEOUT_MS);
+      notice = () => {
+        if (!isHere()) return;
+        clearTimeout(timer);
+        notice = () => undefined;
+        resolve();
+      };
+      notice();
+    });
+  }
+
   return {
     get stdout() {
       return printed.stdout;
@@ -44,20 +62,13 @@ export function startCli(args: readonly string[], { env = {} }: StartOptions = {
     end: () => void child.stdin.end(),
     interrupt: () => void child.kill("SIGINT"),
     see: (text) =>
-      new Promise((resolve, reject) => {
-        const timer = setTimeout(() => {
-          child.kill("SIGKILL");
-          reject(new Error(`never saw ${JSON.stringify(text)} in:\n${printed.stdout}\n${printed.stderr}`));
-        }, SEEN_TIMEOUT_MS);
-        notice = () => {
-          const at = printed.stdout.indexOf(text, seen);
-          if (at < 0) return;
-          seen = at + text.length;
-          clearTimeout(timer);
-          resolve();
-        };
-        notice();
+      until(JSON.stringify(text), () => {
+        const at = printed.stdout.indexOf(text, seen);
+        if (at < 0) return false;
+        seen = at + text.length;
+        return true;
       }),
+    seeChars: (count) => until(`${count} characters`, () => printed.stdout.length >= count),
     ended,
   };
 }

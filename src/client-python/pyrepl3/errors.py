@@ -143,6 +143,10 @@ class WorkspaceFullError(RefusedError):
     """The file does not fit into the workspace."""
 
 
+class RangeNotSatisfiableError(RefusedError):
+    """The file does not have this range."""
+
+
 class UpgradeRequiredError(RefusedError):
     """The address takes WebSockets only."""
 
@@ -175,6 +179,10 @@ class PoolExhaustedError(FailedError):
     """Every interpreter is in use; `retry_after` says how long to wait."""
 
 
+class StorageFullError(FailedError):
+    """The service's store is full."""
+
+
 ERROR_CLASSES: Mapping[str, Type[ServiceError]] = {
     "invalid_request": InvalidRequestError,
     "invalid_path": InvalidPathError,
@@ -194,6 +202,7 @@ ERROR_CLASSES: Mapping[str, Type[ServiceError]] = {
     "precondition_failed": PreconditionFailedError,
     "payload_too_large": PayloadTooLargeError,
     "workspace_full": WorkspaceFullError,
+    "range_not_satisfiable": RangeNotSatisfiableError,
     "upgrade_required": UpgradeRequiredError,
     "rate_limited": RateLimitedError,
     "session_limit": SessionLimitError,
@@ -202,6 +211,7 @@ ERROR_CLASSES: Mapping[str, Type[ServiceError]] = {
     "runner_error": RunnerError,
     "no_runner": NoRunnerError,
     "pool_exhausted": PoolExhaustedError,
+    "storage_full": StorageFullError,
 }
 
 
