@@ -5,8 +5,8 @@ import { join } from "node:path";
 import {
   bwrapArguments,
   CHANNEL_PATH,
-  environment,
   HIDDEN_IN_PROC,
+  PACKAGE_INSIDE,
   skeletonArguments,
   USER_INSIDE,
   WORKSPACE_INSIDE,
@@ -46,7 +46,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
  * @throws Error as `startSandbox`.
  */
 export async function startSkeleton(options: SandboxOptions): Promise<Skeleton> {
-  const { sandbox, python, group, hasProcessorShare, rlimits } = await launch(options, skeletonArguments, noNetwork);
+  const { sandbox, group, hasProcessorShare, rlimits } = await launch(options, skeletonArguments, noNetwork);
   return {
     sandbox,
     isMemoryCounted: group !== null,
@@ -58,8 +58,9 @@ export async function startSkeleton(options: SandboxOptions): Promise<Skeleton> 
       user: USER_INSIDE,
       hidden: HIDDEN_IN_PROC,
       rlimits: [NO_CRASH_HANDLER, ...rlimits],
+      channel: CHANNEL_PATH,
+      program: PACKAGE_INSIDE,
       workspace: WORKSPACE_INSIDE,
-      environment: environment(options, python),
     },
   };
 }
@@ -104,7 +105,7 @@ async function launch(options: SandboxOptions, argumentsOf: typeof bwrapArgument
       if (uid !== null) freeSessionUid(uid);
     },
   });
-  return { sandbox, python, group, hasProcessorShare, rlimits };
+  return { sandbox, group, hasProcessorShare, rlimits };
 }
 
 type Connect = typeof connectNetwork;

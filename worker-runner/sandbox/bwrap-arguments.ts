@@ -8,7 +8,7 @@ import { CHANNEL_SOCKET_NAME, type SandboxOptions } from "./sandbox-contract.ts"
 import { ETC_FILES, type Stage } from "./stage.ts";
 
 const CHANNEL_INSIDE = "/run/pyrepl";
-const PACKAGE_INSIDE = "/opt/pyrepl/python";
+export const PACKAGE_INSIDE = "/opt/pyrepl/python";
 export const WORKSPACE_INSIDE = "/workspace";
 const HOME_INSIDE = "/home/python";
 

@@ -1,5 +1,6 @@
 /** Owns a keeper that was forked from a zygote into a skeleton, from its start to the removal of its last process. */
 import type { Readable, Writable } from "node:stream";
+import type { KeeperProcess } from "./keeper-process.ts";
 import { residentBytesOf, sendSignal } from "./process-tree.ts";
 import type { Sandbox, SandboxExit, SandboxMemory } from "./sandbox-contract.ts";
 import type { Entry, Forked, Zygote } from "./zygote.ts";
@@ -7,7 +8,7 @@ import type { Entry, Forked, Zygote } from "./zygote.ts";
 /** A sandbox that bubblewrap made, without a keeper in it. */
 export interface Skeleton {
   /** bubblewrap and the process that keeps the namespaces. Its pipes are those of the keeper. */
-  sandbox: Sandbox;
+  sandbox: KeeperProcess;
   /** Whether a control group counts the memory. */
   isMemoryCounted: boolean;
   entry: Entry;
@@ -43,7 +44,8 @@ export class ForkedKeeper implements Sandbox {
     // The group of the session is gone when its memory is asked for after the end.
     this.#lastMemory = this.exited.then(() => this.#readMemory());
     void this.#lastMemory.then(() => this.kill());
-    void skeleton.sandbox.exited.then(() => this.kill());
+    // The keeper holds the namespaces now. Node closes the pipe with the skeleton's process, so the token has to be in it before.
+    skeleton.sandbox.stdin.once("finish", () => skeleton.sandbox.retire());
   }
 
   get stdin(): Writable {

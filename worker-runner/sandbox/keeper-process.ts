@@ -38,10 +38,12 @@ export class KeeperProcess implements Sandbox {
   #pid = 0;
   #disconnect: (() => void) | null = null;
   #hasExited = false;
+  /** Another process has joined the namespaces and the groups, so the sandbox goes on without the launched one. */
+  #isRetired = false;
   #cleared: Promise<void> | null = null;
 
   /** @throws Error with the launcher's own words. */
-  static async start(launch: KeeperLaunch): Promise<Sandbox> {
+  static async start(launch: KeeperLaunch): Promise<KeeperProcess> {
     const keeper = new KeeperProcess(launch);
     try {
       await keeper.#begun();
@@ -73,7 +75,9 @@ export class KeeperProcess implements Sandbox {
     });
     // The listener may ask for the reason of the end after the group is gone.
     this.#lastMemory = this.exited.then(() => this.#readMemory());
-    void this.#lastMemory.then(() => this.kill());
+    void this.#lastMemory.then(() => {
+      if (!this.#isRetired) void this.kill();
+    });
     this.stdin.on("error", ignoreBrokenPipe);
   }
 
@@ -90,6 +94,7 @@ export class KeeperProcess implements Sandbox {
   }
 
   async memoryStatus(): Promise<SandboxMemory> {
+    if (this.#isRetired) return this.#readMemory();
     if (this.#hasExited) return this.#lastMemory;
     try {
       return await this.#readMemory();
@@ -98,6 +103,12 @@ export class KeeperProcess implements Sandbox {
       if (this.#hasExited) return this.#lastMemory;
       throw error;
     }
+  }
+
+  /** Ends the launched processes only. The groups and the user stay until `kill`, for the process that has joined them. */
+  retire(): void {
+    this.#isRetired = true;
+    if (!this.#hasExited) this.#end();
   }
 
   kill(): Promise<void> {

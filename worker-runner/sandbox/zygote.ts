@@ -39,8 +39,10 @@ export interface Entry {
   user: number;
   hidden: readonly string[];
   rlimits: readonly string[];
+  /** Paths as the keeper sees them: the session's socket, our Python program, the working directory. */
+  channel: string;
+  program: string;
   workspace: string;
-  environment: Readonly<Record<string, string>>;
 }
 
 export interface Forked {

@@ -90,8 +90,6 @@ def activate(state: SessionState, workspace: str) -> None:
     LIBRARY.put_aside(state.own_imports)
     # A module that is edited twice within a second with the same size would be taken from the file of the first compilation.
     sys.dont_write_bytecode = True
-    for name in ("PYREPL_CHANNEL", "PYREPL_PRELOAD", "PYREPL_PROGRAM", "PYREPL_RUNNER", "PYREPL_WORKSPACE"):
-        os.environ.pop(name, None)
     os.chdir(workspace)
     make_ready(packages_folder())
     state.baseline = Baseline(workspace)

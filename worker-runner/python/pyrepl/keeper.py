@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .live import Live
     from .messages import Install, KeeperRequest, Sweep
 
+    MadeSession = tuple[SessionState, Live, dict[str, Any]]
+
 _waitpid = os.waitpid
 _REMAINDER_BYTES = 1 << 20
 _MOMENT_MS = 2
@@ -33,7 +35,7 @@ _MOMENT_MS = 2
 class Keeper:
     """One session's keeper."""
 
-    def __init__(self, state: SessionState, live: Live, channel_path: str) -> None:
+    def __init__(self, state: SessionState, live: Live, channel_path: str, program: str) -> None:
         self._workspace = "."
         self._log = os.dup(2)
         state.open(channel_path)
@@ -47,8 +49,9 @@ class Keeper:
         os.set_blocking(self._child_read, False)
         os.set_blocking(self._child_write, False)
         self._channel_path = channel_path
+        self._program = program
 
-    def run(self, token: str, preload: list[str], workspace: str) -> NoReturn:
+    def run(self, token: str, facts: dict[str, Any], preload: list[str], workspace: str) -> NoReturn:
         """Serve the runner until the connection ends; then kill every other process, and exit."""
         self._workspace = workspace
         for name in preload:
@@ -61,7 +64,7 @@ class Keeper:
         self._connection = connect(self._channel_path)
         hello = {"type": "hello", "role": "keeper", "token": token, "pid": os.getpid()}
         try:
-            self._connection.send_message({**hello, "python": python_facts()})
+            self._connection.send_message({**hello, "python": facts})
             self._serve()
         except ConnectionEnded:
             pass
@@ -120,15 +123,14 @@ class Keeper:
         """Start the installer in a process group of its own; what it prints goes where the output of user code goes."""
         reading, writing = os.pipe()
         request = to_json(message["request"]).encode("ascii")
-        program = os.environ["PYREPL_PROGRAM"]
-        command = [sys.executable, "-I", "-X", "utf8", program, "installer"]
+        command = [sys.executable, "-I", "-X", "utf8", self._program, "installer"]
         try:
             # The pipe holds 64 KiB, and the runner sends no longer request.
             os.write(writing, request)
             pid = os.posix_spawn(
                 sys.executable,
                 command,
-                os.environ,
+                {**os.environ, "PYREPL_CHANNEL": self._channel_path},
                 file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0)],
                 setpgroup=0,
                 setsigdef=[signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ],
@@ -317,24 +319,27 @@ def _read_token() -> str:
 def main(at_start: frozenset[str]) -> NoReturn:
     """Run the keeper as docs/channel.md describes; never returns. `at_start` names the modules that a bare Python imports."""
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # Descriptors inherited from the runner are not for user code.
-    state, live = make_session(environment.prepare(at_start))
-    preload = [name for name in os.environ.get("PYREPL_PRELOAD", "").split(",") if name]
-    _serve(preload, state, live)
+    made = make_session(environment.prepare(at_start))
+    names = ("CHANNEL", "PRELOAD", "PROGRAM", "RUNNER", "WORKSPACE")
+    variables = {name: os.environ.pop(f"PYREPL_{name}", "") for name in names}
+    preload = [name for name in variables["PRELOAD"].split(",") if name]
+    _serve(made, preload, variables["CHANNEL"], variables["PROGRAM"], os.path.realpath(variables["WORKSPACE"]))
 
 
-def make_session(own_imports: frozenset[str]) -> tuple[SessionState, Live]:
-    """Return a session's state and loop, complete but for what its keeper makes."""
+def make_session(own_imports: frozenset[str]) -> MadeSession:
+    """Return a session, complete but for what its keeper makes."""
     state = SessionState(Ring(), Pipes(), Forker())
     environment.set_up(state, own_imports)
-    return state, make_live(state)
+    return state, make_live(state), python_facts()
 
 
-def serve_warm(state: SessionState, live: Live) -> NoReturn:
+def serve_warm(made: MadeSession, channel_path: str, program: str, workspace: str) -> NoReturn:
     """Run the keeper in a process forked from the zygote, which has made the session and imported the modules already."""
-    _serve([], state, live)
+    _serve(made, [], channel_path, program, workspace)
 
 
-def _serve(preload: list[str], state: SessionState, live: Live) -> NoReturn:
+def _serve(made: MadeSession, preload: list[str], channel_path: str, program: str, workspace: str) -> NoReturn:
+    state, live, facts = made
     linux.set_dumpable(False)
     linux.forbid_core_dumps()
     linux.adopt_orphans()
@@ -347,6 +352,4 @@ def _serve(preload: list[str], state: SessionState, live: Live) -> NoReturn:
     os.close(null)
     linux.unbuffer_c_stdio()
     gc.disable()
-    environ = os.environ
-    workspace = os.path.realpath(environ.get("PYREPL_WORKSPACE", "."))
-    Keeper(state, live, environ["PYREPL_CHANNEL"]).run(token, preload, workspace)
+    Keeper(state, live, channel_path, program).run(token, facts, preload, workspace)

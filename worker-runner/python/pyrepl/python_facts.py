@@ -21,14 +21,23 @@ def python_facts() -> dict[str, Any]:
     }
 
 
-def cloudpickle_version() -> str | None:
-    """Return the version of the installed cloudpickle, or None."""
+def serializer_file() -> str | None:
+    """Return the file of the installed cloudpickle, or None."""
     try:
         spec = PathFinder.find_spec("cloudpickle")
-        if spec is None or spec.origin is None:
-            return None
-        with open(spec.origin, encoding="utf-8") as source:
-            lines = [line for line in source if line.startswith("__version__")]
     except (OSError, ImportError, ValueError):
+        return None
+    return None if spec is None else spec.origin
+
+
+def cloudpickle_version() -> str | None:
+    """Return the version of the installed cloudpickle, or None."""
+    file = serializer_file()
+    if file is None:
+        return None
+    try:
+        with open(file, encoding="utf-8") as source:
+            lines = [line for line in source if line.startswith("__version__")]
+    except (OSError, ValueError):
         return None
     return lines[0].partition("=")[2].strip().strip("'\"") if lines else "unknown"

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
         user: int
         hidden: list[str]
         rlimits: list[str]
+        channel: str
+        program: str
         workspace: str
-        environment: dict[str, str]
 
 
 # linux/sched.h
@@ -102,8 +103,6 @@ def confine(entry: Entry, seccomp_filter: bytes, token: int, log: int) -> None:
     _check("no_new_privs", _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     program = _Program(len(seccomp_filter) // _FILTER_INSTRUCTION_BYTES, seccomp_filter)
     _check("seccomp", _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0))
-    os.environ.clear()
-    os.environ.update(entry["environment"])
 
 
 def _hint_at_oom_score(score: int) -> None:

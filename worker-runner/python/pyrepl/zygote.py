@@ -13,6 +13,8 @@ import signal
 import sys
 
 from . import environment, keeper, linux
+from .filled_memory import fill_holes
+from .python_facts import serializer_file
 from .reseed import reseed
 from .sandbox_entry import confine, join_skeleton
 from .wire import from_json, to_json
@@ -21,9 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    from .live import Live
+    from .keeper import MadeSession
     from .sandbox_entry import Entry
-    from .session_state import SessionState
 
 _MAX_REQUEST_BYTES = 1 << 20
 _ENDED = 3
@@ -72,6 +73,7 @@ def main(at_start: frozenset[str]) -> NoReturn:
     gc.disable()
     session = keeper.make_session(own_imports)
     gc.collect()
+    fill_holes()
     gc.freeze()
     reports.send(ready=True, files=_source_files())
     poll = select.poll()
@@ -86,7 +88,7 @@ def main(at_start: frozenset[str]) -> NoReturn:
         _report_ended(reports)
 
 
-def _fork_one(reports: _Reports, seccomp_filter: bytes, session: tuple[SessionState, Live]) -> None:
+def _fork_one(reports: _Reports, seccomp_filter: bytes, session: MadeSession) -> None:
     pid = os.fork()
     if pid == 0:
         try:
@@ -100,7 +102,7 @@ def _fork_one(reports: _Reports, seccomp_filter: bytes, session: tuple[SessionSt
     reports.send(entered=code)
 
 
-def _enter(reports: _Reports, seccomp_filter: bytes, session: tuple[SessionState, Live]) -> None:
+def _enter(reports: _Reports, seccomp_filter: bytes, session: MadeSession) -> None:
     """Read the request, join the sandbox, and fork the keeper there; never returns."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -123,7 +125,7 @@ def _enter(reports: _Reports, seccomp_filter: bytes, session: tuple[SessionState
     except BaseException as error:
         os.write(log, f"{type(error).__name__}: {error}\n".encode("utf-8", "replace"))
         os._exit(70)
-    keeper.serve_warm(*session)
+    keeper.serve_warm(session, entry["channel"], entry["program"], entry["workspace"])
 
 
 def _read_request() -> Any:
@@ -171,8 +173,8 @@ def _count_threads() -> int:
 
 
 def _source_files() -> list[str]:
-    """Return the files that the loaded modules come from; a zygote is replaced when one of them changes."""
-    found = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    """Return the files that the loaded modules and the serializer's facts come from; if one changes, the zygote is replaced."""
+    found = {getattr(module, "__file__", None) for module in list(sys.modules.values())} | {serializer_file()}
     return sorted(path for path in found if isinstance(path, str))
 
 
