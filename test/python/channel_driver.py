@@ -254,7 +254,13 @@ class Driver:
     def drop(self, copy: Copy) -> None:
         """Let a snapshot go, as the runner does."""
         copy.close()
-        self.live.send(type="drop", pids=[copy.pid])
+        self.end(copy.pid)
+
+    def end(self, pid: object) -> None:
+        """Send SIGKILL to a copy through the keeper; the answer is read before the next signal."""
+        self.keeper.send(type="signal", id=self.next_id(), pid=pid, signal=signal.SIGKILL)
+        while self.keeper.receive_type("signalled", "exited")["type"] != "signalled":
+            continue
 
     def snapshot(self, **options: Any) -> tuple[Copy, Message]:
         """Take a snapshot and have it connect; returns it and the live process's report."""

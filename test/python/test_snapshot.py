@@ -65,7 +65,8 @@ class Snapshots(SessionCase):
         for _ in range(3):
             self.session.restore(kept[0], keep=kept)
             self.assertTrue(self.session.signal(0))
-        self.session.live.send(type="drop", pids=[snapshot.pid for snapshot in kept])
+        for snapshot in kept:
+            self.session.end(snapshot.pid)
 
     def test_end_with_their_connection_once_they_had_an_order(self) -> None:
         snapshot, _ = self.session.snapshot()
@@ -200,10 +201,11 @@ class Asleep(SessionCase):
 
     def test_ends_when_it_is_dropped_by_itself_or_with_the_next_one(self) -> None:
         first, _ = self.session.freeze()
-        self.session.live.send(type="drop", pids=[first.pid, 1, 0, -1, "x", None, self.session.live.pid])
+        for pid in (first.pid, 1, 0, -1, "x", None):
+            self.session.end(pid)
         self.wait_until_gone(first.pid)
         second, _ = self.session.freeze()
-        third, _ = self.session.freeze(drop=[second.pid])
+        third, _ = self.session.freeze(drop=[second.pid, 1, 0, -1, "x", None, self.session.live.pid])
         end = time.monotonic() + DEADLINE_SECONDS
         while is_running(second.pid):
             self.assertLess(time.monotonic(), end)

@@ -231,8 +231,14 @@ export type RunnerMessage =
   | ({ type: "execute"; execution_id: string; code: string; env?: SessionEnv } & Partial<OfferedTools>)
   | { type: "input_response"; input_id: string; value: string | null }
   | ToolAnswer
-  | { type: "snapshot"; id: string; token: string; drop: number[]; max_resident_bytes?: number }
-  | { type: "drop"; pids: number[] }
+  | {
+      type: "snapshot";
+      id: string;
+      token: string;
+      drop: number[];
+      max_resident_bytes?: number;
+      is_resting?: boolean;
+    }
   | { type: "reap"; id: string; drop: number[] }
   | { type: "complete"; id: string; code: string; cursor: number }
   | { type: "is_complete"; id: string; code: string }

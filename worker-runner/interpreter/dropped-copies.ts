@@ -1,26 +1,22 @@
-/** Owns the copies that nobody needs any more and that still have to be ended. They are ended in batches, to save messages. */
-import type { Live } from "./live.ts";
+/** Owns the copies that nobody needs any more and that still have to be ended. */
 
-/** Dropped copies are ended together with the next request for a copy, or after this time. */
+/** Dropped copies are ended together with the next request for a copy, which saves a message, or after this time. */
 const DROP_AFTER_MS = 50;
 
 export class DroppedCopies {
-  readonly #findLive: () => Live | null;
+  readonly #end: (pid: number) => void;
   #pids: number[] = [];
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param findLive returns the process that made the copies and can end them. */
-  constructor(findLive: () => Live | null) {
-    this.#findLive = findLive;
+  /** @param end ends one of them. */
+  constructor(end: (pid: number) => void) {
+    this.#end = end;
   }
 
   add(pid: number): void {
     this.#pids.push(pid);
     this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      // Without a live process the copies wait for the next one, or for a sweep.
-      const live = this.#findLive();
-      if (live) live.drop(this.takeAll());
+      for (const dropped of this.takeAll()) this.#end(dropped);
     }, DROP_AFTER_MS);
   }
 

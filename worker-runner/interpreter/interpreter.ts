@@ -52,7 +52,7 @@ export class Interpreter {
   readonly #slot: LiveSlot;
   readonly #snapshots = new Set<Snapshot>();
   readonly #serializers = new Set<Serializer>();
-  readonly #dropped = new DroppedCopies(() => this.live);
+  readonly #dropped = new DroppedCopies((pid) => this.#endCopy(pid));
   readonly #snapshotHost: SnapshotHost = {
     wake: (snapshot) => this.#wake(snapshot),
     onDropped: (snapshot) => {
@@ -179,14 +179,16 @@ export class Interpreter {
   /**
    * Freezes a copy of the live process. Messages that are sent to the live process later take effect after the copy.
    *
+   * @param isResting nothing is expected to run soon: the live process gives back unused memory, and does not rehearse.
    * @throws SnapshotDeclined if the process is larger than `maxResidentBytes`; Unanswered.
    */
-  async takeSnapshot(maxResidentBytes: number | null): Promise<Snapshot> {
+  async takeSnapshot(maxResidentBytes: number | null, { isResting = false } = {}): Promise<Snapshot> {
     const { live } = this;
     if (!live) throw new Unanswered("there is no live interpreter");
     const token = newToken();
     const drop = this.#dropped.takeAll();
-    const answer = await live.snapshot(token, drop, maxResidentBytes, this.#options.answerDeadlineMs);
+    const { answerDeadlineMs } = this.#options;
+    const answer = await live.snapshot({ token, drop, maxResidentBytes, isResting }, answerDeadlineMs);
     if (answer.type === "snapshot_declined") throw new SnapshotDeclined(answer.resident_bytes, maxResidentBytes);
     this.#noteSnapshotsEnded(answer.ended);
     this.#checkCopy(live, answer.pid);
@@ -251,6 +253,13 @@ export class Interpreter {
     await closing;
     this.#slot.noteSandboxEnd();
     this.#slot.disconnect();
+  }
+
+  /** The keeper ends the copy, so that a live process at rest need not run for it. */
+  #endCopy(pid: number): void {
+    if (!this.isUsable) return;
+    // If it fails, the next sweep ends the copy.
+    this.#room.keeper.signal(pid, SIGKILL, this.#options.answerDeadlineMs).catch(() => undefined);
   }
 
   async #killSerializer({ pid }: Serializer): Promise<void> {

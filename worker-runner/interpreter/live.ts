@@ -49,6 +49,15 @@ export interface LiveListener {
   onReinstall(live: Live, message: MessageOf<"reinstall">): void;
 }
 
+export interface SnapshotOrder {
+  /** The copy shows it when it connects. */
+  token: string;
+  /** Pids of copies to end first. */
+  drop: number[];
+  maxResidentBytes: number | null;
+  isResting: boolean;
+}
+
 export class Live {
   readonly pid: number;
   /** How many executions it was sent. */
@@ -116,22 +125,15 @@ export class Live {
     this.#connection.send({ type: "input_response", input_id: inputId, value });
   }
 
-  /** @param drop pids of copies to end first. */
   snapshot(
-    token: string,
-    drop: number[],
-    maxResidentBytes: number | null,
+    { token, drop, maxResidentBytes, isResting }: SnapshotOrder,
     deadlineMs: number,
   ): Promise<MessageOf<"snapshot_taken"> | MessageOf<"snapshot_declined">> {
     return this.#ask(["snapshot_taken", "snapshot_declined"], deadlineMs, (id) => {
       const limit = maxResidentBytes === null ? {} : { max_resident_bytes: maxResidentBytes };
-      this.#connection.send({ type: "snapshot", id, token, drop, ...limit });
+      const rest = isResting ? { is_resting: true } : {};
+      this.#connection.send({ type: "snapshot", id, token, drop, ...limit, ...rest });
     });
-  }
-
-  /** Ends these copies. */
-  drop(pids: number[]): void {
-    this.#connection.send({ type: "drop", pids });
   }
 
   /** Ends these copies and waits for their end. The answer names every copy that has ended, also those that died by themselves. */

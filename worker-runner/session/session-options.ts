@@ -38,6 +38,11 @@ export interface SessionOptions {
   recoveryCopyShare?: number;
   /** How many snapshots may be taken at once, beyond that share (8); again after each one that was needed. */
   recoveryCopiesBurst?: number;
+  /**
+   * After this time without use, a session's recovery snapshot is taken anew, so that it shares nearly all memory with the live process
+   * (5,000 milliseconds); 0: never. The next execution then takes a few milliseconds longer.
+   */
+  restAfterMs?: number;
   /** The most frozen copies at a time, including the recovery snapshot. */
   maxSnapshots?: number;
   checkpointMaxBytes?: number;
@@ -85,6 +90,7 @@ export function settleOptions(options: SessionOptions): SessionSettings {
     recoveryMaxResidentBytes: options.recoveryMaxResidentBytes ?? 512 * MIB,
     recoveryCopyShare: options.recoveryCopyShare ?? 0.1,
     recoveryCopiesBurst: options.recoveryCopiesBurst ?? 8,
+    restAfterMs: options.restAfterMs ?? 5_000,
     maxSnapshots: options.maxSnapshots ?? DEFAULT_LIMITS.snapshotsPerSession,
     checkpointMaxBytes: options.checkpointMaxBytes ?? 256 * MIB,
     checkpointMaxWorkspaceBytes: options.checkpointMaxWorkspaceBytes ?? 64 * MIB,

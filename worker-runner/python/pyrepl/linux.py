@@ -18,6 +18,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _prctl = _libc.prctl
 _timerfd_create = _libc.timerfd_create
 _timerfd_settime = ctypes.PyDLL(None).timerfd_settime
+_malloc_trim = getattr(_libc, "malloc_trim", None)
 _open, _read, _close = os.open, os.read, os.close
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _getrlimit = resource.getrlimit
@@ -81,6 +82,12 @@ def forbid_core_dumps() -> None:
     """Limit core files to one byte if the sandbox has not: then the host's crash handler is not started (core(5))."""
     if _getrlimit(resource.RLIMIT_CORE)[1] not in (0, 1):
         _setrlimit(resource.RLIMIT_CORE, (1, 1))
+
+
+def give_back_memory() -> None:
+    """Give memory that C's malloc holds and does not use back to the kernel."""
+    if _malloc_trim is not None:
+        _malloc_trim(0)
 
 
 def resident_bytes() -> int:

@@ -66,10 +66,8 @@ class Live:
             self._execute(message)
         elif message["type"] == "snapshot":
             snapshot.take(state, message)
-            if self._rehearsal is not None:
+            if self._rehearsal is not None and not message.get("is_resting"):
                 self._rehearsal.run_if_idle()
-        elif message["type"] == "drop":
-            snapshot.drop(state, message["pids"])
         elif message["type"] == "reap":
             state.say({"type": "reaped", "id": message["id"], "pids": snapshot.reap(state, message.get("drop", ()))})
         elif message["type"] == "complete":

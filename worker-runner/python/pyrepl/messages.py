@@ -98,12 +98,7 @@ if TYPE_CHECKING:
         token: str
         drop: NotRequired[list[int]]
         max_resident_bytes: NotRequired[int]
-
-    class Drop(TypedDict):
-        """Kill snapshots."""
-
-        type: Literal["drop"]
-        pids: list[int]
+        is_resting: NotRequired[bool]
 
     class Reap(TypedDict):
         """Kill snapshots, and tell which have ended."""
@@ -161,7 +156,6 @@ if TYPE_CHECKING:
         | ToolAnswer
         | InstallAnswer
         | TakeSnapshot
-        | Drop
         | Reap
         | Complete
         | IsComplete

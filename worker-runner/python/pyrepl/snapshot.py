@@ -57,6 +57,8 @@ def take(state: SessionState, message: TakeSnapshot) -> None:
             state.say({"type": "snapshot_declined", "id": message["id"], "resident_bytes": resident})
             return
     state.hidden.reap()
+    if message.get("is_resting"):
+        linux.give_back_memory()
     threads = _lost_threads()
     lock = state.output.hold()
     lock.acquire()

@@ -10,6 +10,7 @@ import type { TurnQueue } from "../turn-queue.ts";
 import { CopySchedule, QUIET_MS } from "./copy-schedule.ts";
 import { type Base, History, type Place } from "./history.ts";
 import type { InterpreterSource } from "./interpreter-source.ts";
+import { RestCopy } from "./rest-copy.ts";
 import type { Snapshots } from "./snapshots.ts";
 import type { StateBefore } from "./undo-copies.ts";
 
@@ -38,6 +39,7 @@ export class Recovery {
   readonly #queue: TurnQueue;
   readonly #events: SessionEvents;
   readonly #schedule: CopySchedule;
+  readonly #rest: RestCopy;
   #interpreter: Interpreter | null = null;
   readonly #history = new History();
   #copy: Copy | null = { kind: "fresh", at: 0 };
@@ -60,6 +62,15 @@ export class Recovery {
     this.#queue = queue;
     this.#events = events;
     this.#schedule = new CopySchedule(settings.recoveryCopyShare, settings.recoveryCopiesBurst);
+    this.#rest = new RestCopy(settings.restAfterMs, {
+      findCopy: () => (this.hasPoint && queue.isIdle && this.interpreter.live ? snapshots.recovery : null),
+      isInUse: (copy) => snapshots.isPinned(copy),
+      takeCopy: () => this.interpreter.takeSnapshot(settings.recoveryMaxResidentBytes, { isResting: true }),
+      replace: (before, copy) => {
+        if (this.hasPoint && snapshots.recovery === before) snapshots.replace(before, copy);
+        else copy.drop();
+      },
+    });
   }
 
   /** Starts the first interpreter. */
@@ -70,6 +81,7 @@ export class Recovery {
   /** Ends the interpreter in use. */
   async close(): Promise<void> {
     clearTimeout(this.#quiet);
+    this.#rest.cancel();
     await this.#interpreter?.close();
   }
 
@@ -136,6 +148,7 @@ export class Recovery {
 
   /** An execution begins. */
   noteBegin(): void {
+    this.#rest.cancel();
     this.#schedule.noteBegin();
   }
 
@@ -240,6 +253,7 @@ export class Recovery {
         this.#snapshots.setRecovery(snapshot);
         this.#copy = { kind: "snapshot", at: place.changes };
         metrics.recoverySnapshot?.(snapshot.pause);
+        this.#rest.begin();
         void this.#easeMemory();
       },
       (error: Error) => {

@@ -85,6 +85,20 @@ export class Snapshots {
     this.#trim();
   }
 
+  isPinned(snapshot: Snapshot): boolean {
+    return this.#pinned.has(snapshot);
+  }
+
+  /** `copy`, of the same state, takes the place of `before`. */
+  replace(before: Snapshot, copy: Snapshot): void {
+    if (this.#recovery === before) this.#recovery = copy;
+    for (const [checkpointId, kept] of this.#ofCheckpoint) {
+      if (kept === before) this.#ofCheckpoint.set(checkpointId, copy);
+    }
+    this.#undo.replace(before, copy);
+    this.#dropUnused(before);
+  }
+
   /** The copy has died. */
   noteEnded(snapshot: Snapshot): void {
     if (this.#recovery === snapshot) this.#recovery = null;

@@ -30,6 +30,11 @@ export class UndoCopies {
     return this.#states.some((state) => state.snapshot === snapshot);
   }
 
+  /** `copy`, of the same state, takes the place of `before`. */
+  replace(before: Snapshot, copy: Snapshot): void {
+    this.#states = this.#states.map((state) => (state.snapshot === before ? { ...state, snapshot: copy } : state));
+  }
+
   /** @returns the copy that is kept no longer, if there is one. */
   add(state: StateBefore): Snapshot | null {
     this.#states.push(state);
