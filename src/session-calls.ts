@@ -23,6 +23,27 @@ export type ExecutionAnswer = Execution | ReadableStream<Uint8Array>;
 
 export type EventStreamFormat = "sse" | "ndjson";
 
+/** One call on the files of a session, as the runner takes it. */
+export interface FileCall {
+  method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
+  /** Below the runner's route for files, for example `/content`. */
+  path: "" | "/content" | "/move" | "/directory";
+  query: string;
+  headers: Record<string, string>;
+  body: ReadableStream<Uint8Array> | null;
+  /** Of the body, in bytes; null if it is not known. */
+  length: number | null;
+}
+
+/** The runner's answer to a call on files; a failed call is a problem instead. */
+export interface FileAnswer {
+  status: number;
+  headers: Record<string, string>;
+  body: ReadableStream<Uint8Array> | null;
+  /** Of the body, in bytes; null if it is not known. */
+  length: number | null;
+}
+
 /** Implemented by `ClientSession`; every call names its caller. */
 export interface SessionCalls {
   execute(caller: Caller, body: z.output<typeof ExecuteBody>): Promise<Outcome<z.infer<typeof ExecuteAccepted>>>;
@@ -80,6 +101,8 @@ export interface SessionCalls {
   interruptSession(caller: Caller, session: SessionName): Promise<Outcome<SessionOverview>>;
   resetSession(caller: Caller, session: SessionName): Promise<Outcome<SessionOverview>>;
   deleteSession(caller: Caller, session: SessionName, purge: boolean): Promise<Outcome<null>>;
+  /** Makes one call on the session's files; content streams in both directions. */
+  callFiles(caller: Caller, session: SessionName, call: FileCall): Promise<Outcome<FileAnswer>>;
   complete(
     caller: Caller,
     session: SessionName,

@@ -11,6 +11,7 @@ import { type FrontApp, newFrontApp } from "./route.ts";
 import { addBranchRoutes } from "./routes/branches.ts";
 import { addCheckpointRoutes } from "./routes/checkpoints.ts";
 import { addExecutionRoutes } from "./routes/executions.ts";
+import { addFileRoutes } from "./routes/files.ts";
 import { addInternalRoutes } from "./routes/internal.ts";
 import { addPackageRoutes } from "./routes/packages.ts";
 import { addPageRoutes } from "./routes/pages.ts";
@@ -109,6 +110,7 @@ export function buildApp(): FrontApp {
   addSessionRoutes(app);
   addCheckpointRoutes(app);
   addBranchRoutes(app);
+  addFileRoutes(app);
   addPackageRoutes(app);
   addToolRoutes(app);
   addSessionResourceRoutes(app);

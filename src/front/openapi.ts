@@ -20,6 +20,7 @@ export function describeApi(app: FrontApp): ReturnType<FrontApp["getOpenAPI31Doc
       { name: "Executions", description: "Runs of code" },
       { name: "Sessions", description: "Python states of a client" },
       { name: "Checkpoints", description: "Saved states" },
+      { name: "Files", description: "The workspace of a session" },
       { name: "WebSocket", description: "All of it over one connection" },
       { name: "Service", description: "The service itself" },
     ],

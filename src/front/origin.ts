@@ -2,8 +2,10 @@
 import { ProblemError } from "../problem.ts";
 
 const ALLOWED_METHODS = "GET, POST, PUT, DELETE, OPTIONS";
-const ALLOWED_HEADERS = "authorization, client-id, content-type, idempotency-key, last-event-id";
-const EXPOSED_HEADERS = "client-id, location, retry-after, x-request-id";
+const ALLOWED_HEADERS =
+  "authorization, client-id, content-type, idempotency-key, if-match, if-none-match, if-range, last-event-id, range";
+const EXPOSED_HEADERS =
+  "accept-ranges, client-id, content-disposition, content-range, etag, location, retry-after, x-request-id";
 const LOOPBACK = /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/;
 const PREFLIGHT_MAX_AGE_SECONDS = "600";
 

@@ -36,13 +36,15 @@ function isRetryable(error: unknown): boolean {
 }
 
 /**
- * Makes one call on the caller's object. `call` may run more than once, so it must be safe to repeat.
+ * Makes one call on the caller's object.
  *
+ * @param isRepeatable `call` may run more than once. False for a call whose body streams: it can be sent only once.
  * @throws ProblemError if the object answers with a problem, or if the request names no valid client.
  */
 export async function callSession<T>(
   context: FrontContext,
   call: (session: SessionCalls, caller: Caller) => Promise<Outcome<T>>,
+  isRepeatable = true,
 ): Promise<T> {
   const clientId = clientOfRest(context.req.raw, context.get("grant"));
   const caller = callerOf(context, clientId);
@@ -50,7 +52,7 @@ export async function callSession<T>(
     try {
       return unwrap(await call(sessionStub(context.env, caller.tenant, clientId), caller));
     } catch (error) {
-      if (attempt >= MAX_ATTEMPTS || !isRetryable(error)) throw error;
+      if (!isRepeatable || attempt >= MAX_ATTEMPTS || !isRetryable(error)) throw error;
     }
   }
 }

@@ -8,7 +8,13 @@ import { DEFAULT_SESSION } from "../protocol/identity.ts";
 import { DEFAULT_LIMITS } from "../protocol/limits.ts";
 import type { SessionBody } from "../protocol/session-resource.ts";
 import type { ToolDefinition, ToolResult } from "../protocol/tool.ts";
-import { type Caller, type EventStreamFormat, type SessionCalls, SOCKET_HEADERS } from "../session-calls.ts";
+import {
+  type Caller,
+  type EventStreamFormat,
+  type FileCall,
+  type SessionCalls,
+  SOCKET_HEADERS,
+} from "../session-calls.ts";
 import { ClientSocket } from "./clients/client-socket.ts";
 import { openEventStream } from "./clients/http-stream.ts";
 import { RateLimit, RateLimits } from "./clients/rate-limit.ts";
@@ -18,6 +24,7 @@ import * as actions from "./session/actions.ts";
 import { ClientStores, logFailure } from "./session/client-stores.ts";
 import { pageOf } from "./session/execution-page.ts";
 import { answerOf } from "./session/execution-text.ts";
+import { callFiles } from "./session/file-calls.ts";
 import type { NamedSession } from "./session/named-session.ts";
 import { overviewOf, overviewOfUnused } from "./session/overview.ts";
 import { exists, putSession } from "./session/session-resource.ts";
@@ -314,6 +321,10 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
       }
       return null;
     });
+  }
+
+  async callFiles(caller: Caller, name: SessionName, call: FileCall) {
+    return this.#call(caller, () => callFiles(this.#book.use(name, caller.grant), call));
   }
 
   async complete(caller: Caller, name: SessionName, code: string, cursor: number) {

@@ -47,6 +47,9 @@ class ScriptedSession {
   /** Takes no answers to tool calls, as if they were lost on the way. */
   isDeaf = false;
   env: Record<string, string> = {};
+  /** Files by path; each read waits for `releaseFiles`, if that is set. */
+  files = new Map<string, Buffer>();
+  filesGate: PromiseWithResolvers<void> | null = null;
   #inputs = 0;
   #calls = 0;
 
@@ -409,6 +412,11 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
       response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(told ?? null));
       return;
     }
+    const ofFiles = /^\/v1\/sessions\/([^/]+)\/files(\/content)?$/.exec(pathname);
+    if (ofFiles !== null) {
+      await answerFiles(sessions.get(ofFiles[1] ?? ""), request, response, body);
+      return;
+    }
     const [, key = "", id] = /^\/v1\/sessions\/([^/]+)(?:\/checkpoints\/([^/]+))?$/.exec(pathname) ?? [];
     const session = sessions.get(key);
     if (session === undefined) {
@@ -428,6 +436,41 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
     } else {
       session.blobs.delete(id);
       response.writeHead(204).end();
+    }
+  }
+
+  /** Writes and reads whole files; a listing tells what the request was. */
+  async function answerFiles(
+    session: ScriptedSession | undefined,
+    request: IncomingMessage,
+    response: ServerResponse,
+    body: Buffer,
+  ): Promise<void> {
+    const url = new URL(request.url ?? "/", "http://runner");
+    const path = url.searchParams.get("path") ?? "";
+    const file = session?.files.get(path);
+    const answer = (status: number, value: object) =>
+      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
+    const refuse = (status: number, code: string) => answer(status, { status, code, detail: "scripted" });
+    if (session === undefined) refuse(503, "no_runner");
+    else if (request.method === "PUT") {
+      session.files.set(path, body);
+      answer(file === undefined ? 201 : 200, { path, size: body.length, etag: '"1"' });
+    } else if (!url.pathname.endsWith("/content")) {
+      const entries = [...session.files].map(([at, { length }]) => ({
+        path: at,
+        type: "file",
+        size: length,
+        modified_at: 1,
+      }));
+      answer(200, { path, entries, truncated: url.searchParams.get("recursive") === "true" });
+    } else if (file === undefined) refuse(404, "not_found");
+    else {
+      response.writeHead(200, { "content-length": file.length, etag: '"1"' });
+      response.write(file.subarray(0, 1));
+      await session.filesGate?.promise;
+      if (request.headers.range === "broken") response.destroy();
+      else response.end(file.subarray(1));
     }
   }
 
@@ -454,6 +497,12 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
           session.step();
           session.next();
         }
+        return null;
+      case "hold-files":
+        for (const session of meant) session.filesGate = Promise.withResolvers();
+        return null;
+      case "release-files":
+        for (const session of meant) session.filesGate?.resolve();
         return null;
       case "deafen":
       case "hear":

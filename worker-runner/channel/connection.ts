@@ -1,6 +1,6 @@
 /** Owns the connection to one process: frames, messages and backpressure in both directions. Invalid framing ends it. */
 import type { Socket } from "node:net";
-import { ChannelViolation, encodeFrame, encodeMessage, FrameKind, FrameParser, MAX_JSON_BYTES } from "./framing.ts";
+import { ChannelViolation, encodeHeader, encodeMessage, FrameKind, FrameParser, MAX_JSON_BYTES } from "./framing.ts";
 import type { RunnerMessage } from "./message.ts";
 
 export type FrameListener = (kind: number, payload: Buffer) => void;
@@ -54,7 +54,12 @@ export class Connection {
   /** Resolves once the socket takes more data. It never rejects: a piece for an ended connection is discarded. */
   async sendPiece(piece: Uint8Array): Promise<void> {
     if (!this.#socket.writable) return;
-    if (this.#socket.write(encodeFrame(FrameKind.blob, piece))) return;
+    // Together in one system call, without a copy of the piece.
+    this.#socket.cork();
+    this.#socket.write(encodeHeader(FrameKind.blob, piece.length));
+    const hasRoom = this.#socket.write(piece);
+    this.#socket.uncork();
+    if (hasRoom) return;
     await new Promise<void>((resolve) => {
       const done = () => {
         this.#socket.off("drain", done);

@@ -15,13 +15,17 @@ export class ChannelViolation extends Error {
   override readonly name = "ChannelViolation";
 }
 
+/** What stands before a payload of `length` bytes. */
+export function encodeHeader(kind: number, length: number): Buffer {
+  const header = Buffer.allocUnsafe(HEADER_BYTES);
+  header.writeUInt32LE(length + 1, 0);
+  header[4] = kind;
+  return header;
+}
+
 /** One frame around `payload`. */
 export function encodeFrame(kind: number, payload: Uint8Array): Buffer {
-  const frame = Buffer.allocUnsafe(HEADER_BYTES + payload.length);
-  frame.writeUInt32LE(payload.length + 1, 0);
-  frame[4] = kind;
-  frame.set(payload, HEADER_BYTES);
-  return frame;
+  return Buffer.concat([encodeHeader(kind, payload.length), payload]);
 }
 
 /** A `J` frame around `message`, in ASCII. */
@@ -43,6 +47,7 @@ function toAscii(json: string): string {
 /**
  * Cuts a stream of bytes into frames. A frame that is complete in one chunk is not copied. A longer one is collected in a buffer that
  * doubles up to the announced length, so that every byte is copied only a few times and an announced length alone reserves no memory.
+ * A piece of a blob is delivered in parts as they arrive, without a copy: only the order of a blob's bytes matters, and its empty end.
  */
 export class FrameParser {
   readonly #onFrame: (kind: number, payload: Buffer) => void;
@@ -107,6 +112,12 @@ export class FrameParser {
 
   #takeBody(chunk: Buffer, at: number): number {
     const end = Math.min(chunk.length, at + this.#length - this.#bodyFilled);
+    if (this.#kind === FrameKind.blob) {
+      this.#bodyFilled += end - at;
+      if (this.#bodyFilled === this.#length) this.#headerFilled = 0;
+      this.#onFrame(this.#kind, chunk.subarray(at, end));
+      return end;
+    }
     if (this.#bodyFilled === 0 && end - at === this.#length) {
       this.#deliver(chunk.subarray(at, end));
       return end;

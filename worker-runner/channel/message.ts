@@ -1,6 +1,7 @@
 /** Owns the messages of the channel (docs/channel.md): schemas for those from the sandbox, types for those to it. */
 import { z } from "zod";
 import { MimeBundle, StreamName } from "../../src/protocol/event.ts";
+import { FileChange, FileEntry } from "../../src/protocol/file.ts";
 import { Completeness, Completions, Missing } from "../../src/protocol/server-message.ts";
 import { VariableList } from "../../src/protocol/session-resource.ts";
 import type { OfferedTool, ToolFailure } from "../../src/protocol/tool.ts";
@@ -30,7 +31,7 @@ export type PythonVersion = z.infer<typeof PythonVersion>;
 
 export const Hello = z.object({
   type: z.literal("hello"),
-  role: z.enum(["keeper", "live", "snapshot", "serializer", "installer"]),
+  role: z.enum(["keeper", "live", "snapshot", "serializer", "installer", "files"]),
   token: z.string().max(64),
   pid,
   python: PythonVersion.optional(),
@@ -62,6 +63,8 @@ export const KeeperMessage = z.discriminatedUnion("type", [
     begun: z.int().nonnegative(),
   }),
   z.object({ type: z.literal("signalled"), id, delivered: z.boolean() }),
+  /** `pid` is null if the sandbox allows no further process. */
+  z.object({ type: z.literal("files_spawned"), id, pid: pid.nullable() }),
   z.object({ type: z.literal("swept"), id, killed: z.int().nonnegative() }),
   z.object({
     type: z.literal("interrupts"),
@@ -205,6 +208,65 @@ export interface InstallerOrder {
   hosts: readonly string[];
 }
 
+const filePath = z.string().max(4_096);
+const etag = z.string().min(2).max(128);
+const fileSize = z.int().nonnegative();
+
+/** What a process that works on files says. */
+export const FilesMessage = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("listed"),
+    path: filePath,
+    entries: z.array(FileEntry).max(10_000),
+    truncated: z.boolean(),
+  }),
+  z.object({ type: z.literal("opened"), path: filePath, size: fileSize, etag, modified_at: z.number() }),
+  z.object({ type: z.literal("staged"), size: fileSize }),
+  z.object({
+    type: z.literal("written"),
+    files: z.array(z.object({ path: filePath, size: fileSize, etag, is_new: z.boolean() })),
+  }),
+  z.object({ type: z.literal("deleted") }),
+  z.object({ type: z.literal("entry"), entry: FileEntry, is_new: z.boolean() }),
+  z.object({ type: z.literal("watching") }),
+  z.object({ type: z.literal("changed"), files: z.array(FileChange).max(200), truncated: z.boolean() }),
+  z.object({
+    type: z.literal("file_refused"),
+    code: z.enum([
+      "invalid_path",
+      "invalid_request",
+      "not_found",
+      "not_empty",
+      "precondition_failed",
+      "workspace_full",
+      "runner_error",
+    ]),
+    detail: z.string().max(500),
+  }),
+  Unsupported,
+]);
+export type FilesMessage = z.infer<typeof FilesMessage>;
+export type FilesMessageOf<T extends FilesMessage["type"]> = Extract<FilesMessage, { type: T }>;
+
+/** What must be true of a file that is replaced: its etag is one of these, or it exists (`*`); or the opposite. */
+export interface FileCondition {
+  if_match?: string[] | "*";
+  if_none_match?: string[] | "*";
+}
+
+/** What the runner asks of a process that works on files. */
+export type FilesRequest =
+  | { type: "list_files"; path: string; recursive: boolean }
+  | { type: "read_file"; path: string }
+  | { type: "send"; start: number; end: number }
+  | ({ type: "write_file"; path: string; folder: string | null; size?: number } & FileCondition)
+  | ({ type: "commit_files"; folder: string | null } & FileCondition)
+  | { type: "delete_file"; path: string; recursive: boolean }
+  | { type: "move_file"; from: string; to: string }
+  | { type: "make_folder"; path: string }
+  | { type: "watch_files" }
+  | { type: "report_files" };
+
 /** Environment variables that the client keeps for the session; null removes one. */
 export type SessionEnv = Readonly<Record<string, string | null>>;
 
@@ -225,6 +287,8 @@ export type ToolAnswer = { type: "tool_answer"; call_id: string } & (
 /** A message from the runner to a process. */
 export type RunnerMessage =
   | { type: "spawn"; token: string; snapshot_token?: string }
+  | { type: "spawn_files"; id: string; token: string }
+  | FilesRequest
   | { type: "signal"; id: string; pid: number; signal: number }
   | { type: "sweep"; id: string; keep: number[] }
   | { type: "interrupts"; id: string }

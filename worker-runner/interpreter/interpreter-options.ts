@@ -12,6 +12,8 @@ export interface InterpreterOptions {
   answerDeadlineMs: number;
   /** Longest pause between two pieces of a checkpoint's blob. */
   serializerSilenceMs: number;
+  /** Longest silence of a process that works on files. */
+  fileSilenceMs: number;
   /** For loading a blob, without the packages that it brings back. */
   loadDeadlineMs: number;
   /** Where packages come from; null: none can be installed. */

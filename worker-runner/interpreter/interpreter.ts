@@ -6,6 +6,7 @@ import type { PythonVersion, SerializerMessage } from "../channel/message.ts";
 import { withDeadline } from "../deadline.ts";
 import type { SandboxMemory } from "../sandbox/sandbox-contract.ts";
 import { DroppedCopies } from "./dropped-copies.ts";
+import { FileProcess } from "./file-process.ts";
 import { Installations } from "./installations.ts";
 import type { InterpreterOptions } from "./interpreter-options.ts";
 import type { Live, LiveEnd } from "./live.ts";
@@ -237,6 +238,20 @@ export class Interpreter {
     } finally {
       this.#serializers.delete(serializer);
     }
+  }
+
+  /** Starts a process that makes one call on the files of the workspace, also while code runs. @throws Error if it cannot be started. */
+  openFiles(): Promise<FileProcess> {
+    const { answerDeadlineMs, fileSilenceMs } = this.#options;
+    const { keeper } = this.#room;
+    return this.#room.admit(
+      "files",
+      (token) => keeper.spawnFiles(token, answerDeadlineMs),
+      (peer) =>
+        new FileProcess(peer, fileSilenceMs, () => {
+          if (this.isUsable) keeper.signal(peer.hello.pid, SIGKILL, answerDeadlineMs).catch(() => undefined);
+        }),
+    );
   }
 
   memoryStatus(): Promise<SandboxMemory> {

@@ -4,7 +4,7 @@ import type { Peer } from "../channel/door.ts";
 import { ChannelViolation, FrameKind } from "../channel/framing.ts";
 import { type InstallerOrder, KeeperMessage, type PythonVersion, parseMessage } from "../channel/message.ts";
 import { type OutputPiece, readOutputFrame } from "./output-cursor.ts";
-import { PendingAnswers } from "./pending-answers.ts";
+import { PendingAnswers, Unanswered } from "./pending-answers.ts";
 
 /** A dead process leaves at most 64 KiB in the ring and in each pipe, but user code can enlarge a pipe to 1 MiB. */
 const MAX_LEFTOVER_BYTES = 8 * 1024 * 1024;
@@ -68,6 +68,15 @@ export class Keeper {
     this.#connection.send({ type: "install", id: "1", request });
   }
 
+  /** Starts a process for one call on files, which connects with `token`. @returns its pid. @throws Unanswered if the sandbox allows no further process. */
+  async spawnFiles(token: string, deadlineMs: number): Promise<number> {
+    const answer = await this.#answers.ask("spawn_files", deadlineMs, (id) => {
+      this.#connection.send({ type: "spawn_files", id, token });
+    });
+    if (answer.type === "files_spawned" && answer.pid !== null) return answer.pid;
+    throw new Unanswered("the sandbox allows no further process");
+  }
+
   /** @returns false if the process does not exist. */
   async signal(pid: number, signal: number, deadlineMs: number): Promise<boolean> {
     const answer = await this.#answers.ask("signal", deadlineMs, (id) => {
@@ -120,6 +129,7 @@ export class Keeper {
       case "signalled":
       case "swept":
       case "interrupts":
+      case "files_spawned":
         this.#answers.settle(message);
         return;
       default:

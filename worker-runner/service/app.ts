@@ -5,12 +5,13 @@ import { type Context, Hono } from "hono";
 import type { RunnerCapabilities } from "../../src/protocol/capabilities.ts";
 import { CheckpointId } from "../../src/protocol/identity.ts";
 import { SessionKey } from "../../src/protocol/link.ts";
-import { PROBLEMS, type ProblemCode } from "../../src/protocol/problem.ts";
 import type { EnvironmentList } from "./environments.ts";
+import { addFileRoutes } from "./files/file-routes.ts";
 import { BlobRefused } from "./hosted/receive-blob.ts";
 import type { SessionRegistry } from "./hosted/session-registry.ts";
 import type { Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
+import { problem } from "./problem.ts";
 import { createTokenCheck } from "./runner-token.ts";
 
 export interface AppOptions {
@@ -92,6 +93,8 @@ export function createApp(options: AppOptions): Hono {
     return c.body(null, 204);
   });
 
+  addFileRoutes(app, { find: findSession, log });
+
   app.notFound((c) => problem(c, "not_found", "There is nothing here."));
   app.onError((error, c) => {
     log.error({ err: error, path: c.req.routePath }, "a call failed");
@@ -118,10 +121,4 @@ function unknownSession(c: Context): Response {
 
 function unknownBlob(c: Context): Response {
   return problem(c, "not_found", "The runner does not have this blob.");
-}
-
-function problem(c: Context, code: ProblemCode, detail: string): Response {
-  const { status, title } = PROBLEMS[code];
-  const body = JSON.stringify({ type: "about:blank", title, status, detail, code });
-  return c.body(body, status, { "content-type": "application/problem+json" });
 }

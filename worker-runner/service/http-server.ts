@@ -12,6 +12,8 @@ export class HttpServer {
 
   constructor(answer: (request: Request) => Response | Promise<Response>) {
     this.server = createAdaptorServer({ fetch: answer }) as Server;
+    // A large file may take longer than the default five minutes. The routes notice a sender that falls silent.
+    this.server.requestTimeout = 0;
     this.server.on("request", (_request: IncomingMessage, response: ServerResponse) => {
       // A keep-alive connection would keep the server from closing.
       response.once("close", () => {

@@ -8,6 +8,7 @@ import type { Completeness, Completions } from "../../src/protocol/server-messag
 import type { VariableList } from "../../src/protocol/session-resource.ts";
 import type { Missing, PendingInput, PendingToolCall } from "../../src/protocol/session-state.ts";
 import type { ToolResult } from "../../src/protocol/tool.ts";
+import type { FileProcess } from "../interpreter/file-process.ts";
 import type { NumberedEvent } from "./events/numbered-event.ts";
 import type { KeptOutput } from "./events/output-retention.ts";
 
@@ -133,6 +134,12 @@ export interface SessionContract {
    * @throws SessionError `undo_unavailable`.
    */
   undo(executionId: ExecutionId | null): Promise<ExecutionId>;
+  /**
+   * Starts a process for one call on the files of the workspace, also while code runs. The caller must close it.
+   *
+   * @throws SessionError `queue_full`, `deadline`, `interpreter_died`, `ended`.
+   */
+  openFiles(): Promise<FileProcess>;
   /** Forgets snapshot and blob. */
   dropCheckpoint(checkpointId: CheckpointId): void;
   /** Removes the blob's file, because it is stored elsewhere now. The snapshot stays for a fast restore. */

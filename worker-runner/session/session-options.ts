@@ -119,6 +119,7 @@ export function settleOptions(options: SessionOptions): SessionSettings {
       startDeadlineMs: options.startDeadlineMs ?? 20_000,
       answerDeadlineMs: 10_000,
       serializerSilenceMs: options.checkpointSilenceMs ?? 30_000,
+      fileSilenceMs: 30_000,
       loadDeadlineMs: 60_000,
       packageIndex: options.packageIndex === undefined ? null : new PackageIndex(options.packageIndex),
     },

@@ -10,6 +10,7 @@ import type { Completeness, Completions } from "../../src/protocol/server-messag
 import type { VariableList } from "../../src/protocol/session-resource.ts";
 import { offeredTool, type ToolResult } from "../../src/protocol/tool.ts";
 import type { PythonVersion } from "../channel/message.ts";
+import type { FileProcess } from "../interpreter/file-process.ts";
 import type { InterpreterListener } from "../interpreter/interpreter.ts";
 import type { LiveEnd } from "../interpreter/live.ts";
 import { makeTempFolder } from "../temp-folder.ts";
@@ -18,6 +19,7 @@ import { OutputGate } from "./events/output-gate.ts";
 import { SessionEvents } from "./events/session-events.ts";
 import { Executions } from "./executions/executions.ts";
 import { describeEnd } from "./executions/outcome.ts";
+import { Files } from "./files.ts";
 import { Questions } from "./questions.ts";
 import type {
   CheckpointTaken,
@@ -53,6 +55,7 @@ export class Session implements SessionContract {
   readonly #executions: Executions;
   readonly #checkpoints: Checkpoints;
   readonly #questions: Questions;
+  readonly #files: Files;
   readonly #ending = new AbortController();
   #ended: Promise<void> | null = null;
 
@@ -69,6 +72,7 @@ export class Session implements SessionContract {
       this.#fail(error),
     );
     this.#questions = new Questions(settings, this.#queue, this.#recovery);
+    this.#files = new Files(this.#queue, this.#recovery);
   }
 
   /**
@@ -224,6 +228,11 @@ export class Session implements SessionContract {
     const undone = await this.#queue.run(() => this.#recovery.undo(executionId));
     this.#events.tellState("restored", `the state before execution ${undone}`);
     return undone;
+  }
+
+  async openFiles(): Promise<FileProcess> {
+    this.#assertOpen();
+    return this.#files.open();
   }
 
   dropCheckpoint(checkpointId: CheckpointId): void {

@@ -2,6 +2,7 @@
 import { withAbortAfter } from "../../deadline.ts";
 import type { CheckpointId } from "../../protocol/identity.ts";
 import { fetchRunner } from "../../runner-fetch.ts";
+import type { FileCall } from "../../session-calls.ts";
 import type { Incarnation } from "../store/session-table.ts";
 
 const SHORT_DEADLINE_MS = 10_000;
@@ -54,6 +55,20 @@ export class RunnerCalls {
       },
       request,
     );
+  }
+
+  /** Makes one call on the session's files. It takes as long as its content, so the caller ends it with `signal`. */
+  async callFiles(at: Incarnation, call: FileCall, signal: AbortSignal): Promise<Response> {
+    const url = new URL(`/v1/sessions/${at.key}/files${call.path}`, at.runnerUrl);
+    url.search = call.query;
+    const headers = { ...call.headers, authorization: `Bearer ${this.#token}` };
+    if (call.body === null) return fetchRunner(url, { method: call.method, headers, signal });
+    // A body of a known length has a `content-length` on its way, so that the runner can refuse early what is too large.
+    const { readable, writable } =
+      call.length === null ? new IdentityTransformStream() : new FixedLengthStream(call.length);
+    // A client that goes away breaks the pipe, and with it the call; a runner that refuses early breaks it too, and its answer tells.
+    call.body.pipeTo(writable).catch(() => undefined);
+    return fetchRunner(url, { method: call.method, headers, signal, body: readable });
   }
 
   /** Ends the interpreter. If the runner is gone, so is the interpreter. */

@@ -119,7 +119,7 @@ export class IdleWatch {
   /** The runner is about to stop: the session leaves it as soon as nothing runs. */
   onDrain(): void {
     this.#isDraining = true;
-    this.onExecutionEnded();
+    this.onWorkEnded();
   }
 
   /** The runner needs this session's place for another one. */
@@ -127,8 +127,9 @@ export class IdleWatch {
     this.#context.stores.inBackground(this.#giveWay());
   }
 
-  onExecutionEnded(): void {
-    if (this.#context.unfinishedCount > 0) return;
+  /** An execution or a call on files has ended. */
+  onWorkEnded(): void {
+    if (this.#context.isAtWork) return;
     if (this.#isDraining) this.#context.stores.inBackground(this.suspend("draining"));
     else this.#scheduleAutosave();
   }
@@ -159,10 +160,10 @@ export class IdleWatch {
     const { record, stores } = this.#context;
     const link = await this.#incarnations.resume();
     if (link === null) return true;
-    if (this.#context.unfinishedCount > 0) return false;
+    if (this.#context.isAtWork) return false;
     const hasLeft = await this.#incarnations.leave("suspended", async () => {
       // A session that was used meanwhile stays where it is, unless its runner stops.
-      if (reason === "room_needed" && this.#context.unfinishedCount > 0) return false;
+      if (reason === "room_needed" && this.#context.isAtWork) return false;
       if (record.isDirty && !(await this.#save(link))) return false;
       this.#intake.flush();
       await stores.ctx.storage.sync();
@@ -219,8 +220,8 @@ export class IdleWatch {
   }
 
   async #giveWay(): Promise<void> {
-    const { record, unfinishedCount } = this.#context;
-    const mayLeave = unfinishedCount === 0 && isSaveDue(record);
+    const { record, isAtWork } = this.#context;
+    const mayLeave = !isAtWork && isSaveDue(record);
     if (mayLeave && (await this.#suspendIfPossible("room_needed"))) return;
     this.#incarnations.ready?.tell({ type: "stay" });
   }

@@ -53,7 +53,7 @@ export class NamedSession {
       onExecutionEnded: (id) => {
         context.touch();
         submissions.onEnded(id);
-        this.idle.onExecutionEnded();
+        this.idle.onWorkEnded();
         context.noteActivity();
       },
       onWaiting: (id) => submissions.onWaiting(id),

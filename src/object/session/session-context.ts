@@ -36,6 +36,7 @@ export class SessionContext {
   #wasBusy: boolean;
   #isClaimed = false;
   #ownStateChanges = 0;
+  #transfers = 0;
 
   /** @param onProgress called after a consumer made progress: the runner may be due for credit. */
   constructor(stores: ClientStores, record: SessionRecord, onProgress: () => void) {
@@ -100,6 +101,22 @@ export class SessionContext {
 
   get unfinishedCount(): number {
     return this.stores.executions.unfinishedCount(this.record.name);
+  }
+
+  /** True while something uses the interpreter that would be lost with it: an execution, or a call on files. */
+  get isAtWork(): boolean {
+    return this.unfinishedCount > 0 || this.#transfers > 0;
+  }
+
+  /** Counts a call on files until `endTransfer`. */
+  beginTransfer(): void {
+    this.#transfers += 1;
+    this.touch();
+  }
+
+  endTransfer(): void {
+    this.#transfers -= 1;
+    this.touch();
   }
 
   /** True while the code of an execution waits for an answer. */

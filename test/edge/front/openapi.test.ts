@@ -9,6 +9,7 @@ import { problemOf, testFront } from "../support/front.ts";
 
 const CALLS = [
   "DELETE /api/v1/checkpoints/{id}",
+  "DELETE /api/v1/files",
   "DELETE /api/v1/session",
   "DELETE /api/v1/sessions/{session}",
   "GET /api/v1/capabilities",
@@ -18,6 +19,8 @@ const CALLS = [
   "GET /api/v1/executions",
   "GET /api/v1/executions/{id}",
   "GET /api/v1/executions/{id}/events",
+  "GET /api/v1/files",
+  "GET /api/v1/files/content",
   "GET /api/v1/session",
   "GET /api/v1/session/tools",
   "GET /api/v1/session/variables",
@@ -32,6 +35,9 @@ const CALLS = [
   "POST /api/v1/executions/{id}/cancel",
   "POST /api/v1/executions/{id}/input",
   "POST /api/v1/executions/{id}/tool-results",
+  "POST /api/v1/files",
+  "POST /api/v1/files/directory",
+  "POST /api/v1/files/move",
   "POST /api/v1/is-complete",
   "POST /api/v1/packages",
   "POST /api/v1/restore/{checkpoint_id}",
@@ -39,6 +45,7 @@ const CALLS = [
   "POST /api/v1/session/interrupt",
   "POST /api/v1/session/reset",
   "POST /api/v1/session/undo",
+  "PUT /api/v1/files/content",
   "PUT /api/v1/session/tools",
   "PUT /api/v1/sessions/{session}",
 ];

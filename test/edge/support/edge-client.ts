@@ -103,6 +103,11 @@ export function open(method: string, path: string, { headers = {}, body, clientI
   );
 }
 
+/** A call whose body is no JSON. */
+export function edgeFetch(path: string, init: RequestInit): Promise<Response> {
+  return edge.fetch(new Request(`https://edge.test${path}`, init as RequestInit<IncomingRequestCfProperties>));
+}
+
 export class EdgeClient {
   readonly frames: Frame[] = [];
   readonly clientId: string;

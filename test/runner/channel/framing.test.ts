@@ -19,6 +19,17 @@ function parse(chunks: Buffer[], maxJsonBytes?: number): Frame[] {
   return frames;
 }
 
+/** The parts of one piece of a blob put together again. */
+function withWholePieces(frames: Frame[]): Frame[] {
+  const whole: Frame[] = [];
+  for (const [kind, payload] of frames) {
+    const last = whole.at(-1);
+    if (kind === FrameKind.blob && last?.[0] === kind && last[1] !== "") last[1] += payload;
+    else whole.push([kind, payload]);
+  }
+  return whole;
+}
+
 function headerOf(length: number, kind: number): Buffer {
   const header = Buffer.alloc(5);
   header.writeUInt32LE(length, 0);
@@ -44,7 +55,7 @@ describe("frames", () => {
     for (let size = 1; size <= bytes.length; size += 1) {
       const chunks: Buffer[] = [];
       for (let at = 0; at < bytes.length; at += size) chunks.push(bytes.subarray(at, at + size));
-      expect(parse(chunks)).toEqual(expected);
+      expect(withWholePieces(parse(chunks))).toEqual(expected);
     }
   });
 

@@ -157,6 +157,10 @@ export class ScriptedSession implements SessionContract {
     return Promise.resolve(executionId);
   }
 
+  openFiles(): Promise<never> {
+    return Promise.reject(new SessionError("interpreter_died", "a scripted session has no files"));
+  }
+
   dropCheckpoint(id: CheckpointId): void {
     this.calls.push(`drop ${id}`);
   }

@@ -9,6 +9,7 @@ import signal
 import sys
 
 from . import environment, linux, processes
+from .files.service import serve as serve_files
 from .fork import Forker
 from .live import make_live, prepare_process
 from .messages import UnknownMessage, refuse_unknown, unsupported
@@ -50,6 +51,7 @@ class Keeper:
         os.set_blocking(self._child_write, False)
         self._channel_path = channel_path
         self._program = program
+        self._file_pids: set[int] = set()
 
     def run(self, token: str, facts: dict[str, Any], preload: list[str], workspace: str) -> NoReturn:
         """Serve the runner until the connection ends; then kill every other process, and exit."""
@@ -94,9 +96,12 @@ class Keeper:
     def _obey(self, message: KeeperRequest) -> None:
         if message["type"] == "spawn":
             self._spawn(message["token"])
+        elif message["type"] == "spawn_files":
+            self._spawn_files(message["id"], message["token"])
         elif message["type"] == "signal":
             pid = message["pid"]
-            is_there = self._ring.is_registered(pid) and processes.is_living(pid)
+            is_ours = pid in self._file_pids or self._ring.is_registered(pid)
+            is_there = is_ours and processes.is_living(pid)
             signum = message["signal"]
             delivered = is_there and (
                 processes.signal_group(pid, signum)
@@ -152,7 +157,33 @@ class Keeper:
             os._exit(70)
         self._live.run(token)
 
+    def _spawn_files(self, request_id: str, token: str) -> None:
+        """Fork a process for one call on files. The answer has no pid if user code has used up the sandbox's processes."""
+        try:
+            pid = self._forker.fork(is_fresh=True)
+        except OSError:
+            self._connection.send_message({"type": "files_spawned", "id": request_id, "pid": None})
+            return
+        if pid:
+            self._file_pids.add(pid)
+            self._connection.send_message({"type": "files_spawned", "id": request_id, "pid": pid})
+            return
+        try:
+            self._leave_keeper()
+            serve_files(self._channel_path, token, self._workspace)
+        except BaseException:
+            os._exit(70)
+        os._exit(0)
+
     def _become_live(self) -> None:
+        self._leave_keeper()
+        prepare_process()
+        environment.activate(self._state, self._workspace)
+        self._live.warm_up()
+        gc.enable()
+
+    def _leave_keeper(self) -> None:
+        """Give up what only the keeper has, in a process that it has just forked."""
         self._connection.close()
         os.close(self._log)
         signal.set_wakeup_fd(-1)
@@ -160,10 +191,6 @@ class Keeper:
         os.close(self._child_read)
         os.close(self._child_write)
         linux.die_with_parent(signal.SIGKILL)
-        prepare_process()
-        environment.activate(self._state, self._workspace)
-        self._live.warm_up()
-        gc.enable()
 
     def _reap(self) -> None:
         """Report our processes that have ended; the unsent output of a live process goes first."""
@@ -173,6 +200,7 @@ class Keeper:
             self._report(pid, status)
 
     def _report(self, pid: int, status: int) -> None:
+        self._file_pids.discard(pid)
         begun = self._ring.begun() if pid == self._ring.live_pid() else 0
         if pid in self._installers:
             self._installers.discard(pid)
@@ -192,7 +220,8 @@ class Keeper:
         )
 
     def _sweep(self, message: Sweep) -> None:
-        keep = set(message["keep"])
+        # A call on files goes on: it has nothing of what user code started.
+        keep = {*message["keep"], *self._file_pids}
         ended: list[tuple[int, int]] = []
 
         def wait_for_end() -> None:

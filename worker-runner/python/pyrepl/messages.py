@@ -31,6 +31,13 @@ if TYPE_CHECKING:
         id: str
         keep: list[int]
 
+    class SpawnFiles(TypedDict):
+        """Fork a process that makes one call on the files of the workspace."""
+
+        type: Literal["spawn_files"]
+        id: str
+        token: str
+
     class Interrupts(TypedDict):
         """Tell how many interrupts the running code has noticed."""
 
@@ -149,7 +156,69 @@ if TYPE_CHECKING:
 
         type: Literal["exit"]
 
-    KeeperRequest: TypeAlias = Spawn | Signal | Sweep | Interrupts | Install
+    class ListFiles(TypedDict):
+        """List a folder of the workspace."""
+
+        type: Literal["list_files"]
+        path: str
+        recursive: bool
+
+    class ReadFile(TypedDict):
+        """Open a file; the next message asks for a part of it."""
+
+        type: Literal["read_file"]
+        path: str
+
+    class Condition(TypedDict):
+        """What must be true of the file that is replaced."""
+
+        if_match: NotRequired[list[str] | Literal["*"]]
+        if_none_match: NotRequired[list[str] | Literal["*"]]
+
+    class WriteFile(Condition):
+        """Stage the content that follows, for a path below `folder`, or of the workspace where that is null."""
+
+        type: Literal["write_file"]
+        path: str
+        folder: str | None
+        size: NotRequired[int]
+
+    class CommitFiles(Condition):
+        """Put everything that was staged in its place."""
+
+        type: Literal["commit_files"]
+        folder: str | None
+
+    class DeleteFile(TypedDict):
+        """Delete a file or folder."""
+
+        type: Literal["delete_file"]
+        path: str
+        recursive: bool
+
+    MoveFile = TypedDict("MoveFile", {"type": Literal["move_file"], "from": str, "to": str})
+    """Move or rename a file or folder."""
+
+    class MakeFolder(TypedDict):
+        """Make a folder and those above it."""
+
+        type: Literal["make_folder"]
+        path: str
+
+    class WatchFiles(TypedDict):
+        """Remember the files as they are."""
+
+        type: Literal["watch_files"]
+
+    class ReportFiles(TypedDict):
+        """Tell which files have changed since."""
+
+        type: Literal["report_files"]
+
+    FilesRequest: TypeAlias = (
+        ListFiles | ReadFile | WriteFile | CommitFiles | DeleteFile | MoveFile | MakeFolder | WatchFiles | ReportFiles
+    )
+    KeeperRequest: TypeAlias = Spawn | SpawnFiles | Signal | Sweep | Interrupts | Install
     LiveRequest: TypeAlias = (
         Execute
         | InputResponse

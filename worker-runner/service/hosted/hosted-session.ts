@@ -59,6 +59,7 @@ type Phase = "live" | "ending" | "ended" | "removed";
 /** Events flow from the session to the ring to the link; none of them parses an event. */
 export class HostedSession {
   readonly key: SessionKey;
+  readonly name: SessionName;
   readonly session: SessionContract;
   readonly ring: EventRing;
   readonly blobs: BlobShelf;
@@ -70,6 +71,8 @@ export class HostedSession {
   #isPaused = false;
   #isDraining = false;
   #isBusy = false;
+  /** Calls that use the session and are no executions. */
+  #uses = 0;
   #usedAt = performance.now();
   /** Runs while the edge is asked to store the session to make room. */
   #givingWay: NodeJS.Timeout | null = null;
@@ -79,6 +82,7 @@ export class HostedSession {
   constructor(options: HostedSessionOptions) {
     this.#options = options;
     this.key = options.key;
+    this.name = options.name;
     this.session = options.session;
     this.ring = new EventRing(options.ringMaxBytes);
     this.blobs = new BlobShelf(options.session, options.spoolDir);
@@ -102,7 +106,8 @@ export class HostedSession {
 
   /** Milliseconds since the session was last used; null while it is in use or about to leave. */
   get idleMs(): number | null {
-    if (this.#phase !== "live" || this.#isBusy || this.#isDraining || this.#givingWay !== null) return null;
+    const isInUse = this.#isBusy || this.#uses > 0;
+    if (this.#phase !== "live" || isInUse || this.#isDraining || this.#givingWay !== null) return null;
     return performance.now() - this.#usedAt;
   }
 
@@ -142,6 +147,20 @@ export class HostedSession {
   noteUse(): void {
     this.#usedAt = performance.now();
     this.#stay();
+  }
+
+  /** A call that is no execution begins to use the session. @returns ends the use; safe to call twice. */
+  beginUse(): () => void {
+    let isOver = false;
+    this.#uses += 1;
+    this.noteUse();
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      this.#uses -= 1;
+      this.#usedAt = performance.now();
+      this.#options.onIdle();
+    };
   }
 
   /** Asks the edge to store the session and end it here, because another one needs its place. */
