@@ -44,6 +44,10 @@ const Variables = z.object({
   JOURNAL_MAX_BYTES: count(DEFAULT_LIMITS.journalMaxBytes),
   UNACKED_OUTPUT_BYTES: count(DEFAULT_LIMITS.unackedOutputBytes),
   CHECKPOINT_MAX_BYTES: count(256 * MIB),
+  MAX_CHECKPOINTS_PER_CLIENT: count(DEFAULT_LIMITS.checkpointsPerClient),
+  MAX_STORED_BYTES_PER_CLIENT: count(DEFAULT_LIMITS.storedBytesPerClient),
+  /** 0 switches the limit off. */
+  MAX_STORED_BYTES_PER_TENANT: number(DEFAULT_LIMITS.storedBytesPerTenant),
   SESSION_IDLE_SECONDS: z.coerce.number().positive().default(300),
   SESSION_TTL_SECONDS: z.coerce
     .number()

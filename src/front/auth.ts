@@ -19,6 +19,8 @@ const BEARER_SUBPROTOCOL = "pyrepl.bearer.";
 
 const MAX_TOKEN_CHARS = 8192;
 const MAX_TENANT_CHARS = 255;
+/** Cannot stand in the header that tells the object its tenant. */
+const HALF_CHARACTER = /\p{Surrogate}/u;
 const SECRET_ALGORITHM = "HS256";
 const KEY_SET_ALGORITHMS = ["RS256", "ES256", "EdDSA", "Ed25519"];
 /** Header fields by which a token would bring, or point to, its own key. */
@@ -144,7 +146,7 @@ export async function authenticate(request: Request, settings: Settings): Promis
     throw unauthorized(error instanceof errors.JWTExpired ? "The token has expired." : REFUSED);
   }
   const { sub } = payload;
-  if (typeof sub !== "string" || sub === "" || sub.length > MAX_TENANT_CHARS) {
+  if (typeof sub !== "string" || sub === "" || sub.length > MAX_TENANT_CHARS || HALF_CHARACTER.test(sub)) {
     throw unauthorized("The token names no subject.");
   }
   const grant = grantOf(payload);

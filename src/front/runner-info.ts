@@ -4,6 +4,7 @@ import { settingsOf } from "../env.ts";
 import { candidateRunner, fleetStatus, reportUnreachable } from "../fleet/fleet-calls.ts";
 import { ProblemError } from "../problem.ts";
 import { RunnerCapabilities } from "../protocol/capabilities.ts";
+import { PROBLEMS } from "../protocol/problem.ts";
 import { fetchRunner } from "../runner-fetch.ts";
 
 const ASK_TIMEOUT_MS = 3000;
@@ -36,30 +37,39 @@ async function readCapabilities(answer: Response): Promise<RunnerCapabilities> {
   throw new ProblemError({ code: "runner_error", detail: "The runner does not say what it can do." });
 }
 
-async function askWhetherReady(url: string, token: string): Promise<"ready" | "full" | "unreachable"> {
+/** `disk_full`: the runner has no room on its disk to store anything new. */
+export type Readiness = "ready" | "full" | "disk_full";
+
+async function askWhetherReady(url: string, token: string): Promise<Readiness | "unreachable"> {
   const answer = await askRunner(url, "/ready", token, READY_TIMEOUT_MS);
   await answer?.body?.cancel();
   if (answer === null) return "unreachable";
+  if (answer.status === PROBLEMS.storage_full.status) return "disk_full";
   return answer.ok ? "ready" : "full";
 }
 
 /**
- * True if a new session would find a runner with room for it. A runner that died is noticed here before its heartbeats
+ * Whether a new session would find a runner with room for it. A runner that died is noticed here before its heartbeats
  * are missed, because it is asked.
  */
-export async function canTakeSession(env: Bindings): Promise<boolean> {
+export async function readiness(env: Bindings): Promise<Readiness> {
   const { RUNNER_URL, RUNNER_TOKEN } = settingsOf(env);
-  if (RUNNER_URL !== undefined) return (await askWhetherReady(RUNNER_URL, RUNNER_TOKEN)) === "ready";
+  if (RUNNER_URL !== undefined) {
+    const answer = await askWhetherReady(RUNNER_URL, RUNNER_TOKEN);
+    return answer === "unreachable" ? "full" : answer;
+  }
   const asked: string[] = [];
+  let otherwise: Readiness = "full";
   while (asked.length < MAX_ASKED) {
     const runner = await candidateRunner(env, asked);
-    if (runner === null) return false;
+    if (runner === null) return otherwise;
     const answer = await askWhetherReady(runner.url, RUNNER_TOKEN);
-    if (answer === "ready") return true;
+    if (answer === "ready") return answer;
+    if (answer === "disk_full") otherwise = answer;
     if (answer === "unreachable") await reportUnreachable(env, runner.id);
     asked.push(runner.id);
   }
-  return false;
+  return otherwise;
 }
 
 /**

@@ -48,7 +48,8 @@ async function serve(environment: NodeJS.ProcessEnv, startedAt: number): Promise
   const runners = runnerPorts.map((runnerPort, index) => {
     const id = `runner-${index + 1}`;
     const url = edgeUrl(settings.EDGE_HOST, port);
-    const env = { ...environment, ...secrets, ...runnerVariables(id, runnerPort, url) };
+    const folders = [settings.STATE_DIR, ...runnerConfig.STORAGE_FOLDERS].join();
+    const env = { ...environment, ...secrets, ...runnerVariables(id, runnerPort, url), STORAGE_FOLDERS: folders };
     return new RunnerProcess({ id, env, graceMs, log });
   });
 

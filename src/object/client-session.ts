@@ -409,6 +409,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
 
   async #deleteEverything(): Promise<void> {
     await this.#stores.checkpoints.clear();
+    await this.#stores.storage.settle().catch(logFailure);
     await this.ctx.storage.deleteAll();
     this.#stores = new ClientStores(this.ctx, this.env);
     this.#book = new SessionBook(this.#stores);

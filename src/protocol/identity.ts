@@ -24,12 +24,16 @@ export type SessionName = z.infer<typeof SessionName>;
 /** The session that a call without a session name means. */
 export const DEFAULT_SESSION = "default" as SessionName;
 
+/** Half of a character cannot stand in a URL or a header, which carry UTF-8. */
+const hasWholeCharacters = (text: string) => !/\p{Surrogate}/u.test(text);
+const idText = z.string().min(1).max(128).refine(hasWholeCharacters, "must not have half a character");
+
 /** Chosen by the client for one message, or made by the server; the id of an `execute` becomes its execution id. */
-export const MessageId = z.string().min(1).max(128);
+export const MessageId = idText;
 export type MessageId = z.infer<typeof MessageId>;
 
 /** One run of one piece of code. */
-export const ExecutionId = z.string().min(1).max(128).brand<"ExecutionId">();
+export const ExecutionId = idText.brand<"ExecutionId">();
 export type ExecutionId = z.infer<typeof ExecutionId>;
 
 /** A saved state. Made by the edge; opaque to clients. */

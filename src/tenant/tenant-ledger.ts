@@ -1,13 +1,17 @@
-/** Owns how many sessions and busy sessions the clients of one tenant have together: a Durable Object per tenant, one row per client. */
+/** Owns how many sessions and busy sessions the clients of one tenant have together, and how much they store: a Durable Object per tenant, one row per client. */
 import { DurableObject } from "cloudflare:workers";
 import { type Bindings, settingsOf } from "../env.ts";
-import type { TenantAnswer, TenantReport } from "./tenant-report.ts";
+import type { StoredReport, TenantAnswer, TenantReport } from "./tenant-report.ts";
 
 const TABLE = `
 CREATE TABLE IF NOT EXISTS holding (
   object TEXT PRIMARY KEY,
   sessions INTEGER NOT NULL,
   executions INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS stored (
+  object TEXT PRIMARY KEY,
+  bytes INTEGER NOT NULL
 )`;
 
 interface Counts extends Record<string, SqlStorageValue> {
@@ -43,6 +47,23 @@ export class TenantLedger extends DurableObject<Bindings> {
     if (sessions === 0 && executions === 0) this.#sql.exec("DELETE FROM holding WHERE object = ?", object);
     else this.#sql.exec("INSERT OR REPLACE INTO holding VALUES (?, ?, ?)", object, sessions, executions);
     return { refused: null };
+  }
+
+  /** Notes what a client's object stores. @returns false if that is more than before and more than the tenant may have. */
+  reportStored({ object, bytes, isFact }: StoredReport): boolean {
+    const { MAX_STORED_BYTES_PER_TENANT: max } = settingsOf(this.env);
+    if (!isFact && max > 0) {
+      const own = this.#storedBytes("object = ?", object);
+      if (bytes > own && this.#storedBytes("object <> ?", object) + bytes > max) return false;
+    }
+    if (bytes === 0) this.#sql.exec("DELETE FROM stored WHERE object = ?", object);
+    else this.#sql.exec("INSERT OR REPLACE INTO stored VALUES (?, ?)", object, bytes);
+    return true;
+  }
+
+  #storedBytes(which: string, object: string): number {
+    return this.#sql.exec<{ n: number }>(`SELECT COALESCE(SUM(bytes), 0) AS n FROM stored WHERE ${which}`, object).one()
+      .n;
   }
 
   #count(which: string, object: string): Counts {

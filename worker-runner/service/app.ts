@@ -20,6 +20,8 @@ export interface AppOptions {
   metrics: Metrics;
   /** Whether a new session would be accepted. */
   isReady: () => boolean;
+  /** Whether the disk is too full to store anything new. */
+  isDiskLow: () => boolean;
   capabilities: RunnerCapabilities;
   environments: EnvironmentList;
   checkpointMaxBytes: number;
@@ -35,7 +37,10 @@ export function createApp(options: AppOptions): Hono {
   const app = new Hono();
 
   app.get("/health", (c) => c.json({ status: "ok" }));
-  app.get("/ready", (c) => (options.isReady() ? c.json({ status: "ready" }) : c.json({ status: "not ready" }, 503)));
+  app.get("/ready", (c) => {
+    if (options.isDiskLow()) return c.json({ status: "the disk is nearly full" }, PROBLEMS.storage_full.status);
+    return options.isReady() ? c.json({ status: "ready" }) : c.json({ status: "not ready" }, 503);
+  });
   app.get("/metrics", async (c) => c.body(await metrics.render(), 200, { "content-type": metrics.contentType }));
 
   app.use("/v1/*", async (c, next) => {

@@ -91,6 +91,10 @@ const Variables = z.object({
   MAX_QUEUED_EXECUTIONS: count(DEFAULT_LIMITS.queuedExecutions),
   MAX_CODE_BYTES: count(DEFAULT_LIMITS.codeMaxBytes),
   CHECKPOINT_MAX_BYTES: count(256 * MIB),
+  /** Nothing new is stored if a file system has less room than this; 0 switches the limit off. */
+  MIN_FREE_DISK_MB: number().nonnegative().default(256),
+  /** Folders beside the runner's own that must have this room, separated by commas. */
+  STORAGE_FOLDERS: list,
   /** Bytes of one session's events that the edge has not stored yet. When the ring is full, Python's output is not read. */
   RING_MAX_BYTES: count(4 * MIB),
   /** Where the runner is; the edge prefers a session's own region. */

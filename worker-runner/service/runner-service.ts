@@ -6,6 +6,7 @@ import { createApp } from "./app.ts";
 import type { RunnerConfig } from "./config.ts";
 import { createEdgeCalls } from "./edge-calls.ts";
 import { type EnvironmentList, environmentsOf } from "./environments.ts";
+import { FreeDisk } from "./free-disk.ts";
 import { freePlaces } from "./free-places.ts";
 import { HeartbeatSender } from "./heartbeat.ts";
 import { SessionRegistry, type SessionSource } from "./hosted/session-registry.ts";
@@ -55,6 +56,8 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
   const { config, pool, capabilities, environments, metrics, log, onRegistered } = options;
   const { version } = capabilities;
   const spoolDir = await makeTempFolder("spool");
+  const disk = new FreeDisk([spoolDir, ...config.STORAGE_FOLDERS], config.MIN_FREE_DISK_MB);
+  const isDiskLow = () => disk.isLow;
   const edge = config.EDGE_URL === undefined ? null : createEdgeCalls(config.EDGE_URL, config.RUNNER_TOKEN);
   const registry = new SessionRegistry({
     source: pool,
@@ -81,6 +84,7 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
     metrics,
     isReady: () =>
       pool.isReady && !registry.isDraining && (registry.size < config.POOL_MAX_SESSIONS || registry.canMakeRoom),
+    isDiskLow,
     capabilities,
     environments,
     checkpointMaxBytes: config.CHECKPOINT_MAX_BYTES,
@@ -92,6 +96,7 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
     registry,
     token: config.RUNNER_TOKEN,
     maxCodeBytes: config.MAX_CODE_BYTES,
+    isDiskLow,
     metrics,
     log,
   });

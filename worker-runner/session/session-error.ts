@@ -17,6 +17,8 @@ export const SESSION_ERRORS = {
   undo_unavailable: "caller",
   /** The blob is damaged, too large, or from another Python. */
   checkpoint_invalid: "caller",
+  /** The disk is nearly full. */
+  storage_full: "system",
   /** The state could not be saved: the interpreter declined or failed. */
   checkpoint_failed: "system",
   /** The caller's deadline passed, or the session stayed busy past it. */

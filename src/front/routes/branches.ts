@@ -38,6 +38,7 @@ export function addBranchRoutes(app: FrontApp): void {
           ...COMMON_PROBLEMS,
           ...INTERPRETER_PROBLEMS,
           "not_found",
+          "storage_full",
           "session_exists",
           "checkpoint_unavailable",
           "payload_too_large",

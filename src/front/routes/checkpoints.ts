@@ -50,7 +50,7 @@ export function addCheckpointRoutes(app: FrontApp): void {
       },
       responses: {
         201: jsonAnswer("The checkpoint", Checkpoint, CHECKPOINT),
-        ...problems(...COMMON_PROBLEMS, ...INTERPRETER_PROBLEMS, "payload_too_large"),
+        ...problems(...COMMON_PROBLEMS, ...INTERPRETER_PROBLEMS, "payload_too_large", "storage_full"),
       },
     },
     async (context) => {

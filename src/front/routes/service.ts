@@ -5,7 +5,7 @@ import { ProblemError } from "../../problem.ts";
 import { Capabilities } from "../../protocol/capabilities.ts";
 import { TransactionPolicy } from "../../protocol/client-message.ts";
 import { addRoute, ClientHeader, COMMON_PROBLEMS, type FrontApp, jsonAnswer, problems } from "../route.ts";
-import { canTakeSession, runnerCapabilities } from "../runner-info.ts";
+import { readiness, runnerCapabilities } from "../runner-info.ts";
 import { CAPABILITIES } from "./examples.ts";
 
 const tags = ["Service"];
@@ -42,10 +42,14 @@ export function addServiceRoutes(app: FrontApp): void {
       summary: "A runner can take a session",
       tags,
       security: [],
-      responses: { 200: jsonAnswer("Ready", Ready, { status: "ready" }), ...problems("no_runner") },
+      responses: { 200: jsonAnswer("Ready", Ready, { status: "ready" }), ...problems("no_runner", "storage_full") },
     },
     async (context) => {
-      if (!(await canTakeSession(context.env))) throw noRunner();
+      const answer = await readiness(context.env);
+      if (answer === "disk_full") {
+        throw new ProblemError({ code: "storage_full", detail: "The disk is nearly full, so nothing new is stored." });
+      }
+      if (answer !== "ready") throw noRunner();
       return context.json({ status: "ready" });
     },
   );

@@ -41,10 +41,12 @@ async function copyState(
   target: NamedSession,
   checkpointId: CheckpointId | undefined,
 ): Promise<CheckpointRecord> {
-  const { checkpoints, owner } = source.context.stores;
+  const { checkpoints, owner, storage } = source.context.stores;
   for (let attempt = 0; attempt < COPY_ATTEMPTS; attempt += 1) {
     const state = checkpointId === undefined ? await storedState(source) : checkpoints.visible(checkpointId);
-    const copy = await checkpoints.copy(owner, state, target.context.record.name);
+    const copy = await storage.within(state.size, 0, false, () =>
+      checkpoints.copy(owner, state, target.context.record.name),
+    );
     if (copy !== null) return copy;
   }
   throw unavailable(

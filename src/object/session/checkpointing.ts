@@ -25,6 +25,7 @@ export class Checkpointing {
     const { stores, record } = this.#context;
     const incarnation = record.incarnation;
     if (incarnation === null) throw new ProblemError({ code: "runner_error", detail: "The interpreter is gone." });
+    if (kind === "asked") stores.storage.admitOne();
     const id = newCheckpointId();
     const ordinal = stores.executions.lastOrdinal;
     const changes = this.#context.changes;
@@ -43,7 +44,12 @@ export class Checkpointing {
       incarnation: incarnation.key,
     };
     record.packages = taken.packages;
-    checkpoint.durable = await this.#store(incarnation, checkpoint);
+    try {
+      checkpoint.durable = await this.#store(incarnation, checkpoint);
+    } catch (error) {
+      link.tell({ type: "drop_checkpoint", checkpoint_id: id });
+      throw error;
+    }
     if (kind === "automatic" && !checkpoint.durable) {
       link.tell({ type: "drop_checkpoint", checkpoint_id: id });
       return checkpoint;
@@ -99,6 +105,7 @@ export class Checkpointing {
     link?.tell({ type: "drop_checkpoint", checkpoint_id: checkpoint.id });
     if (record.recoveryId === checkpoint.id) stores.checkpoints.save({ ...checkpoint, kind: "kept", name: null });
     else await stores.checkpoints.delete(checkpoint);
+    stores.inBackground(stores.storage.settle());
   }
 
   /** Forgets the recovery checkpoint: after a reset, a lost interpreter is followed by a fresh one. */
@@ -130,18 +137,29 @@ export class Checkpointing {
 
   async #dropFormer(id: CheckpointId | null): Promise<void> {
     const former = id === null ? null : this.#context.stores.checkpoints.find(id);
-    if (former !== null && !isListed(former)) await quietly(this.#context.stores.checkpoints.delete(former));
+    if (former === null || isListed(former)) return;
+    await quietly(this.#context.stores.checkpoints.delete(former));
+    this.#context.stores.inBackground(this.#context.stores.storage.settle());
   }
 
+  /** What the store has less once there is a newer recovery checkpoint. */
+  get #replacedBytes(): number {
+    const { record, stores } = this.#context;
+    const former = record.recoveryId === null ? null : stores.checkpoints.find(record.recoveryId);
+    return former === null || isListed(former) || !former.durable ? 0 : former.size;
+  }
+
+  /** @throws ProblemError `storage_full`. */
   async #store(incarnation: Incarnation, checkpoint: CheckpointRecord): Promise<boolean> {
     const { stores } = this.#context;
     if (checkpoint.size > stores.settings.CHECKPOINT_MAX_BYTES) return false;
+    const put = () =>
+      stores.runnerCalls.takeBlob(incarnation, checkpoint.id, (blob) => stores.checkpoints.putBlob(checkpoint, blob));
     try {
-      await stores.runnerCalls.takeBlob(incarnation, checkpoint.id, (blob) =>
-        stores.checkpoints.putBlob(checkpoint, blob),
-      );
+      await stores.storage.within(checkpoint.size, this.#replacedBytes, isListed(checkpoint), put);
       return true;
     } catch (error) {
+      if (error instanceof ProblemError) throw error;
       console.error("a checkpoint could not be stored", error instanceof Error ? error.message : "");
       return false;
     }

@@ -14,6 +14,7 @@ import { ExecutionTable } from "../store/execution-table.ts";
 import { createTables } from "../store/schema.ts";
 import { SessionTable } from "../store/session-table.ts";
 import { ToolStore } from "../store/tool-store.ts";
+import { StorageQuota } from "./storage-quota.ts";
 import { TenantShare } from "./tenant-share.ts";
 
 /** The code of all executions may take this many times the size of one journal. */
@@ -29,6 +30,7 @@ export class ClientStores {
   readonly tools: ToolStore;
   readonly runnerCalls: RunnerCalls;
   readonly tenant: TenantShare;
+  readonly storage: StorageQuota;
   /** For calls that wait, and streams. */
   readonly waitingCalls: Places;
   readonly #reading: RateLimit;
@@ -58,6 +60,17 @@ export class ClientStores {
       object: ctx.id.toString(),
       tenant: () => this.owner.tenant,
       inBackground: (work) => this.inBackground(work),
+    });
+    this.storage = new StorageQuota({
+      env,
+      settings: this.settings,
+      object: ctx.id.toString(),
+      tenant: () => this.owner.tenant,
+      checkpoints: this.checkpoints,
+      spareable: () =>
+        new Set(
+          this.table.load().flatMap(({ phase, recoveryId }) => (phase === "live" && recoveryId ? [recoveryId] : [])),
+        ),
     });
     const { READ_BYTES_PER_SECOND, READ_BURST_BYTES, MAX_WAITING_CALLS_PER_CLIENT } = this.settings;
     this.#reading = new RateLimit(READ_BYTES_PER_SECOND, READ_BURST_BYTES, Date.now());

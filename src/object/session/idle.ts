@@ -205,6 +205,7 @@ export class IdleWatch {
       record.idleSeconds = null;
       stores.executions.clear(record.name);
       await stores.checkpoints.clear(record.name);
+      stores.inBackground(stores.storage.settle());
     }
     context.save();
     context.announce({ state: "ended", reason });

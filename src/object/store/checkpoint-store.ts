@@ -148,6 +148,24 @@ export class CheckpointStore {
     return rows.toArray().map(recordOf);
   }
 
+  /** How many clients asked for, in all sessions. */
+  countAsked(): number {
+    return this.#options.sql.exec<{ n: number }>("SELECT COUNT(*) AS n FROM checkpoint WHERE kind = 'asked'").one().n;
+  }
+
+  /** Bytes of all blobs in R2. */
+  storedBytes(): number {
+    return this.#options.sql
+      .exec<{ n: number }>("SELECT COALESCE(SUM(size), 0) AS n FROM checkpoint WHERE durable = 1")
+      .one().n;
+  }
+
+  /** Those that no client asked for, the oldest first. */
+  oldestAutomatic(): CheckpointRecord[] {
+    const rows = this.#options.sql.exec<Row>("SELECT * FROM checkpoint WHERE kind <> 'asked' ORDER BY ordinal");
+    return rows.toArray().map(recordOf);
+  }
+
   count(session: SessionName): number {
     return this.#options.sql
       .exec<{ n: number }>("SELECT COUNT(*) AS n FROM checkpoint WHERE kind = 'asked' AND session = ?", session)

@@ -83,6 +83,7 @@ describe("with a shared secret", () => {
     ["one whose subject is a number", () => signed({ ...claims, sub: 7 as unknown as string })],
     ["one whose subject is a list", () => signed({ ...claims, sub: ["a"] as unknown as string })],
     ["one with a huge subject", () => signed({ ...claims, sub: "x".repeat(300) })],
+    ["one whose subject has half a character", () => signed({ ...claims, sub: "a\ud800" })],
     ["one signed with another secret", () => signed(claims, {}, "some other secret of thirty-two chars!")],
     ["an unsigned one", () => new UnsecuredJWT({ ...claims, exp: inAMinute() }).encode()],
     [

@@ -19,6 +19,7 @@ const FAILURES: Record<SessionErrorCode, Failure> = {
   checkpoint_unavailable: theirs("checkpoint_unavailable", "The checkpoint is no longer available."),
   undo_unavailable: theirs("undo_unavailable", "The state before this execution is no longer kept."),
   checkpoint_invalid: theirs("checkpoint_unavailable", "The checkpoint cannot be restored."),
+  storage_full: theirs("storage_full", "The disk is nearly full."),
   checkpoint_failed: ours("The state could not be saved."),
   deadline: theirs("runner_error", "The session did not answer in time."),
   aborted: theirs("runner_error", "The request was given up."),

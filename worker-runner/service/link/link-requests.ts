@@ -14,7 +14,12 @@ type RestoreRequest = Extract<LinkRequest, { type: "restore" }>;
 type Reply = (reply: LinkReply) => void;
 
 /** Carries out `request`. It never throws: an error becomes a `failed` reply. */
-export function answerRequest(hosted: HostedSession, request: SessionRequest, log: Logger, reply: Reply): void {
+export function answerRequest(
+  hosted: HostedSession,
+  request: SessionRequest,
+  { log, isDiskLow }: { log: Logger; isDiskLow: () => boolean },
+  reply: Reply,
+): void {
   const fail = (error: unknown) => {
     const failure = describeFailure(error);
     if (failure.isOurs) log.error({ err: error, request: request.type }, "a request failed");
@@ -22,6 +27,7 @@ export function answerRequest(hosted: HostedSession, request: SessionRequest, lo
     if (ref !== null) reply({ type: "failed", ref, code: failure.code, detail: failure.detail });
   };
   try {
+    if (request.type === "checkpoint" && isDiskLow()) throw new SessionError("storage_full", "the disk is nearly full");
     answer(hosted, request, reply)?.catch(fail);
   } catch (error) {
     fail(error);

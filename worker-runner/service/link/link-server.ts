@@ -16,6 +16,8 @@ export interface LinkServerOptions {
   registry: SessionRegistry;
   token: string;
   maxCodeBytes: number;
+  /** Whether the disk is too full to store anything new. */
+  isDiskLow: () => boolean;
   metrics: Metrics;
   log: Logger;
 }
@@ -70,13 +72,14 @@ export class LinkServer {
   }
 
   #serve(ws: WebSocket, socket: Duplex, key: SessionKey): void {
-    const { registry, metrics, log } = this.#options;
+    const { registry, metrics, log, isDiskLow } = this.#options;
     ws.on("pong", () => this.#silent.delete(ws));
     new SessionLink({
       ws,
       socket,
       open: (request) => registry.open(key, request),
       isDraining: () => registry.isDraining,
+      isDiskLow,
       metrics,
       log,
     });

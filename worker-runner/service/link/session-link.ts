@@ -15,6 +15,8 @@ export interface SessionLinkOptions {
   open: (request: OpenRequest) => Promise<OpenOutcome>;
   /** Asked after `opened`: the edge must know that the runner is stopping. */
   isDraining: () => boolean;
+  /** Whether the disk is too full to store anything new. */
+  isDiskLow: () => boolean;
   metrics: Metrics;
   log: Logger;
 }
@@ -133,7 +135,7 @@ export class SessionLink implements LinkPort {
       hosted.markDurable(request.seq);
     } else {
       if (isUse(request)) hosted.noteUse();
-      answerRequest(hosted, request, this.#options.log, (reply) => this.tell(reply));
+      answerRequest(hosted, request, this.#options, (reply) => this.tell(reply));
     }
   }
 
