@@ -31,7 +31,7 @@ import { exists, putSession } from "./session/session-resource.ts";
 import { SessionBook } from "./session-book.ts";
 import { SocketMessages } from "./socket-messages.ts";
 import { checkpointOf, isListed } from "./store/checkpoint-store.ts";
-import type { ExecutionRecord } from "./store/execution-table.ts";
+import type { ExecutionRecord } from "./store/execution-record.ts";
 
 /** Close codes that only the platform may use. */
 const UNSENDABLE_CLOSE_CODES = [1005, 1006, 1015];

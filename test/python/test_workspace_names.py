@@ -102,11 +102,16 @@ class WorkspaceNames(SessionCase):
     def test_are_the_modules_that_a_bare_python_has_not_imported(self) -> None:
         """Before its first import, user code sees no module that only our code has imported."""
         import subprocess
+        import tempfile
 
         self.run_code("async def f(): return 1\nawait f()")
         ours = set(self.run_code("import sys\nlist(sys.modules)").value)
-        program = [sys.executable, "-I", "-X", "utf8", "-c", "import sys; print(*sys.modules)"]
-        bare = set(subprocess.run(program, capture_output=True, text=True, check=True).stdout.split())
+        # Python imports some modules itself to run a folder, as which it runs ours.
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "__main__.py"), "w", encoding="utf-8") as main:
+                main.write("import sys; print(*sys.modules)")
+            program = [sys.executable, "-I", "-X", "utf8", folder]
+            bare = set(subprocess.run(program, capture_output=True, text=True, check=True).stdout.split())
         self.assertEqual(sorted(name for name in ours - bare if name.partition(".")[0] in sys.stdlib_module_names), [])
 
 

@@ -2,12 +2,13 @@
 
 import type { z } from "zod";
 import { byteLength } from "../../byte-length.ts";
-import type { ErrorEvent } from "../../protocol/event.ts";
+import { type ErrorEvent, OutputData, OutputTruncatedData } from "../../protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../protocol/identity.ts";
 import type { ServerMessage } from "../../protocol/server-message.ts";
 import type { PendingToolCall } from "../../protocol/session-state.ts";
 import type { EndedToolCall } from "../../protocol/tool.ts";
-import type { ExecutionRecord } from "../store/execution-table.ts";
+import { dataOf } from "../store/event-data.ts";
+import type { ExecutionRecord } from "../store/execution-record.ts";
 import { bytesOf, type JournalEvent } from "../store/journal-row.ts";
 
 type Plain<T> = T extends unknown ? Omit<T, "id"> & { id?: string | undefined } : never;
@@ -41,19 +42,20 @@ export function truncatedFrame(seq: number, executionId: ExecutionId, droppedByt
   });
 }
 
+const OutputText = OutputData.pick({ data: true });
+
 /** Bytes of the text of an output event, or of the whole frame of a display. */
 export function textBytesOf(event: JournalEvent): number {
   if (event.type !== "output") return bytesOf(event);
   if (event.textBytes === undefined) {
-    const { data } = JSON.parse(event.frame) as { data: { data: string } };
-    event.textBytes = byteLength(data.data);
+    event.textBytes = byteLength(dataOf(event, OutputText).data);
   }
   return event.textBytes;
 }
 
 /** Bytes that an `output_truncated` event reports. */
 export function droppedBytesOf(event: JournalEvent): number {
-  return (JSON.parse(event.frame) as { data: { dropped_bytes: number } }).data.dropped_bytes;
+  return dataOf(event, OutputTruncatedData).dropped_bytes;
 }
 
 /** The ending of an execution that no runner can end any more. */

@@ -13,7 +13,7 @@ import { type ToolOptions, toolOptionsOf } from "../../protocol/tool.ts";
 import { newExecutionId } from "../../session-calls.ts";
 import type { Answer } from "../runner/runner-link.ts";
 import type { CheckpointRecord } from "../store/checkpoint-store.ts";
-import type { ExecutionRecord } from "../store/execution-table.ts";
+import type { ExecutionRecord } from "../store/execution-record.ts";
 import type { NamedSession } from "./named-session.ts";
 
 /** For what the runner answers at once. A question that waits for its turn gets that time on top. */

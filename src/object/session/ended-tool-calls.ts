@@ -1,7 +1,7 @@
 /** Owns reading from the journal which tool calls of an execution have ended. */
 import { ToolDoneEvent } from "../../protocol/event.ts";
 import type { EndedToolCall } from "../../protocol/tool.ts";
-import type { ExecutionRecord } from "../store/execution-table.ts";
+import type { ExecutionRecord } from "../store/execution-record.ts";
 import type { Journal } from "../store/journal.ts";
 
 const READ_CHARS = 1024 * 1024;

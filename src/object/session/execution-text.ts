@@ -3,11 +3,12 @@
 import type { z } from "zod";
 import { sleep } from "../../deadline.ts";
 import { takeTurn } from "../../pace.ts";
-import type { DisplayData, OutputData } from "../../protocol/event.ts";
+import { DisplayData, OutputData } from "../../protocol/event.ts";
 import type { ExecutionAnswer } from "../../session-calls.ts";
-import type { ExecutionRecord } from "../store/execution-table.ts";
+import { dataOf, Ending } from "../store/event-data.ts";
+import type { ExecutionRecord } from "../store/execution-record.ts";
 import { bytesOf, sizeOf } from "../store/journal-row.ts";
-import { DISPLAYS_MAX_BYTES, dataOf, type Ending, viewOf, viewWithout } from "./execution-view.ts";
+import { DISPLAYS_MAX_BYTES, viewOf, viewWithout } from "./execution-view.ts";
 import type { NamedSession } from "./named-session.ts";
 
 const KIB = 1024;
@@ -85,7 +86,7 @@ async function* passOver(
       switch (entry.type) {
         case "output": {
           if (part === "displays") break;
-          const { stream, data } = dataOf<z.infer<typeof OutputData>>(entry);
+          const { stream, data } = dataOf(entry, OutputData);
           found.hasErrors ||= stream === "stderr";
           if (stream === part) texts.push(JSON.stringify(data).slice(1, -1));
           break;
@@ -96,7 +97,7 @@ async function* passOver(
           displayBytes += bytesOf(entry);
           // After the first that is left out all are: a cut is clearer than a hole in the middle.
           if (displayBytes > DISPLAYS_MAX_BYTES) found.areDisplaysTruncated = true;
-          else texts.push(`${separator}${JSON.stringify(dataOf<z.infer<typeof DisplayData>>(entry))}`);
+          else texts.push(`${separator}${JSON.stringify(dataOf(entry, DisplayData))}`);
           separator = ",";
           break;
         case "output_truncated":
@@ -104,7 +105,7 @@ async function* passOver(
           break;
         case "result":
         case "error":
-          found.ending = dataOf<Ending>(entry);
+          found.ending = dataOf(entry, Ending);
           break;
         case "input":
         case "clear_output":

@@ -1,11 +1,12 @@
 /** Owns the view of an execution that clients get: its record, with output and ending collected from the journal. */
 
 import type { z } from "zod";
-import type { DisplayData, ErrorData, OutputData, ResultData } from "../../protocol/event.ts";
+import { DisplayData, OutputData } from "../../protocol/event.ts";
 import type { Execution } from "../../protocol/rest.ts";
 import { notePassed } from "../runner/collect-garbage.ts";
-import type { ExecutionRecord } from "../store/execution-table.ts";
-import { bytesOf, type JournalEvent } from "../store/journal-row.ts";
+import { dataOf, Ending } from "../store/event-data.ts";
+import type { ExecutionRecord } from "../store/execution-record.ts";
+import { bytesOf } from "../store/journal-row.ts";
 import type { NamedSession } from "./named-session.ts";
 import type { SessionContext } from "./session-context.ts";
 
@@ -15,8 +16,6 @@ const READ_CHARS = MIB;
 const COPIES = 3;
 /** `displays` of one execution. */
 export const DISPLAYS_MAX_BYTES = 8 * MIB;
-
-export type Ending = z.infer<typeof ResultData> | z.infer<typeof ErrorData>;
 
 interface Collected {
   stdout: string[];
@@ -76,12 +75,7 @@ export function lastEventOf({ executionId, lastSeq }: ExecutionRecord, session: 
   const { entries } = session.context.journal.read(lastSeq - 1, 1, executionId, lastSeq);
   const event = entries.find((entry) => entry.kind === "event" && entry.seq === lastSeq);
   const isEnding = event?.kind === "event" && (event.type === "result" || event.type === "error");
-  return isEnding ? dataOf<Ending>(event) : null;
-}
-
-/** The `data` of an event's frame. */
-export function dataOf<T>(event: JournalEvent): T {
-  return (JSON.parse(event.frame) as { data: T }).data;
+  return isEnding ? dataOf(event, Ending) : null;
 }
 
 /** What the code waits for, if it waits. */
@@ -117,7 +111,7 @@ function collect(record: ExecutionRecord, { context: { journal } }: NamedSession
       }
       switch (entry.type) {
         case "output": {
-          const data = dataOf<z.infer<typeof OutputData>>(entry);
+          const data = dataOf(entry, OutputData);
           collected[data.stream].push(data.data);
           break;
         }
@@ -125,14 +119,14 @@ function collect(record: ExecutionRecord, { context: { journal } }: NamedSession
           collected.displayBytes += bytesOf(entry);
           // After the first that is left out all are: a cut is clearer than a hole in the middle.
           if (collected.displayBytes > DISPLAYS_MAX_BYTES) collected.areDisplaysTruncated = true;
-          else collected.displays.push(dataOf<z.infer<typeof DisplayData>>(entry));
+          else collected.displays.push(dataOf(entry, DisplayData));
           break;
         case "output_truncated":
           collected.isTruncated = true;
           break;
         case "result":
         case "error":
-          collected.ending = dataOf<Ending>(entry);
+          collected.ending = dataOf(entry, Ending);
           break;
         case "input":
         case "clear_output":

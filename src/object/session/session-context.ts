@@ -5,7 +5,7 @@ import type { Missing, SessionState } from "../../protocol/session-state.ts";
 import type { ClientSocket } from "../clients/client-socket.ts";
 import { Delivery } from "../clients/delivery.ts";
 import { frameOf } from "../clients/edge-frames.ts";
-import type { ExecutionRecord } from "../store/execution-table.ts";
+import type { ExecutionRecord } from "../store/execution-record.ts";
 import { Journal } from "../store/journal.ts";
 import type { SessionRecord } from "../store/session-table.ts";
 import type { ClientStores } from "./client-stores.ts";

@@ -4,7 +4,7 @@ import { sleep, waitAtMost } from "../../deadline.ts";
 import type { ProblemInit } from "../../problem.ts";
 import type { ExecutionId } from "../../protocol/identity.ts";
 import type { RunnerLink } from "../runner/runner-link.ts";
-import type { ExecutionRecord } from "../store/execution-table.ts";
+import type { ExecutionRecord } from "../store/execution-record.ts";
 import type { Incarnations } from "./incarnations.ts";
 import type { SessionContext } from "./session-context.ts";
 

@@ -1,64 +1,11 @@
 /** Owns the rows of a client's executions: code, status and times. The journal owns their events. */
 
 import { byteLength } from "../../byte-length.ts";
-import type { TransactionPolicy } from "../../protocol/client-message.ts";
-import { ErrorReason, isTerminal } from "../../protocol/event.ts";
+import { isTerminal } from "../../protocol/event.ts";
 import type { ExecutionId, SessionName } from "../../protocol/identity.ts";
-import type { ExecutionStatus } from "../../protocol/rest.ts";
+import { type ExecutionRecord, type ExecutionRow, recordOf } from "./execution-record.ts";
+import { statusOf } from "./execution-status.ts";
 import type { JournalEvent } from "./journal-row.ts";
-
-export interface ExecutionRecord {
-  executionId: ExecutionId;
-  /** Position among all executions of the client, in the order of their submission. */
-  ordinal: number;
-  session: SessionName;
-  status: ExecutionStatus;
-  policy: TransactionPolicy;
-  timeout: number;
-  submittedAt: number;
-  startedAt: number | null;
-  finishedAt: number | null;
-  firstSeq: number | null;
-  lastSeq: number | null;
-  /** Null if the object was evicted before it wrote the row: then only the runner's events are known. */
-  code: string | null;
-}
-
-type Row = {
-  execution_id: string;
-  ordinal: number;
-  session: string;
-  status: string;
-  transaction_policy: string;
-  timeout: number;
-  submitted_at: number;
-  started_at: number | null;
-  finished_at: number | null;
-  first_seq: number | null;
-  last_seq: number | null;
-  code: string | null;
-};
-
-const STATUS_OF_REASON: Record<ErrorReason, ExecutionStatus> = {
-  exception: "failed",
-  timeout: "timed_out",
-  cancelled: "cancelled",
-  interrupted: "cancelled",
-  out_of_memory: "crashed",
-  process_died: "crashed",
-  runner_lost: "lost",
-  output_limit: "failed",
-};
-
-/** The status of an execution with this terminal event. */
-export function statusOf(type: "result" | "error", frame: string): ExecutionStatus {
-  if (type === "result") return "succeeded";
-  const { data } = JSON.parse(frame) as { data: { reason?: unknown; state?: unknown } };
-  const reason = ErrorReason.safeParse(data.reason);
-  // Python itself raised the MemoryError, and the interpreter goes on.
-  if (reason.data === "out_of_memory" && (data.state === "kept" || data.state === "rolled_back")) return "failed";
-  return reason.success ? STATUS_OF_REASON[reason.data] : "failed";
-}
 
 /** Up to this many ids are held in memory, so that a new id needs no query. */
 const MAX_KNOWN_IDS = 16_384;
@@ -90,7 +37,7 @@ export class ExecutionTable {
     this.#writtenCount = count;
     const last = sql.exec<{ last: number | null }>("SELECT MAX(ordinal) AS last FROM execution").one().last;
     this.#nextOrdinal = (last ?? 0) + 1;
-    for (const row of sql.exec<Row>("SELECT * FROM execution WHERE status = 'running' ORDER BY ordinal")) {
+    for (const row of sql.exec<ExecutionRow>("SELECT * FROM execution WHERE status = 'running' ORDER BY ordinal")) {
       this.#hold(recordOf(row));
     }
   }
@@ -108,7 +55,7 @@ export class ExecutionTable {
     const held = this.#held.get(id);
     if (held !== undefined) return held;
     if (!this.#isWritten(id)) return undefined;
-    const row = this.#sql.exec<Row>("SELECT * FROM execution WHERE execution_id = ?", id).toArray()[0];
+    const row = this.#sql.exec<ExecutionRow>("SELECT * FROM execution WHERE execution_id = ?", id).toArray()[0];
     return row === undefined ? undefined : recordOf(row);
   }
 
@@ -212,8 +159,12 @@ export class ExecutionTable {
   list(session: SessionName | undefined, limit: number, before: number): ExecutionRecord[] {
     const rows =
       session === undefined
-        ? this.#sql.exec<Row>("SELECT * FROM execution WHERE ordinal < ? ORDER BY ordinal DESC LIMIT ?", before, limit)
-        : this.#sql.exec<Row>(
+        ? this.#sql.exec<ExecutionRow>(
+            "SELECT * FROM execution WHERE ordinal < ? ORDER BY ordinal DESC LIMIT ?",
+            before,
+            limit,
+          )
+        : this.#sql.exec<ExecutionRow>(
             "SELECT * FROM execution WHERE session = ? AND ordinal < ? ORDER BY ordinal DESC LIMIT ?",
             session,
             before,
@@ -257,7 +208,7 @@ export class ExecutionTable {
 
   #dropRows(where: string, ...values: string[]): number {
     const gone = this.#sql
-      .exec<Pick<Row, "execution_id"> & { code_bytes: number }>(
+      .exec<Pick<ExecutionRow, "execution_id"> & { code_bytes: number }>(
         `DELETE FROM execution WHERE ${where} RETURNING execution_id, code_bytes`,
         ...values,
       )
@@ -279,7 +230,7 @@ export class ExecutionTable {
     }
     this.#written ??= new Set(
       this.#sql
-        .exec<Pick<Row, "execution_id">>("SELECT execution_id FROM execution")
+        .exec<Pick<ExecutionRow, "execution_id">>("SELECT execution_id FROM execution")
         .toArray()
         .map((row) => row.execution_id),
     );
@@ -303,21 +254,4 @@ export class ExecutionTable {
     }
     this.#dropRows("session = ?", session);
   }
-}
-
-function recordOf(row: Row): ExecutionRecord {
-  return {
-    executionId: row.execution_id as ExecutionId,
-    ordinal: row.ordinal,
-    session: row.session as SessionName,
-    status: row.status as ExecutionStatus,
-    policy: row.transaction_policy as TransactionPolicy,
-    timeout: row.timeout,
-    submittedAt: row.submitted_at,
-    startedAt: row.started_at,
-    finishedAt: row.finished_at,
-    firstSeq: row.first_seq,
-    lastSeq: row.last_seq,
-    code: row.code,
-  };
 }

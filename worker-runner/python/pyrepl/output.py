@@ -1,4 +1,4 @@
-"""Owns everything the session prints: Python-level writes and the bytes on fd 1 and 2, their order, and sending them."""
+"""Owns everything the session prints: Python-level writes and the bytes on fd 1 and 2, their order, and when they are sent."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import os
 import time
 
 from .guard import acquire_interruptibly, deliver
+from .output_sender import LARGE_CHARS, OutputSender
 from .plain_output import PlainOutput, as_plain_text
-from .ring import BEGIN_WORD, CAPACITY, END_WORD, STREAM_WORD
-from .wire import KIND_JSON, KIND_OUTPUT, MAX_JSON_BYTES, output_message, output_payload, to_json
+from .ring import CAPACITY, END_WORD
+from .wire import KIND_JSON, MAX_JSON_BYTES, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ can stop the thread between the two calls for longer than the pump waits: the li
 _BRIEF_SECONDS = 0.05
 """How long a write waits for the lock before a signal may keep it from being written."""
 _MAX_SIGNALS_IN_LINE = 3
-_LARGE_CHARS = CAPACITY // 4
 _CLOSED, _OPEN, _WRITING = range(3)
 """Between executions; during one; during one, while the thread that holds the lock is inside one of our methods."""
 
@@ -48,7 +48,7 @@ def _refuse() -> None:
     raise RuntimeError("nothing can be shown or asked from here")
 
 
-class Output:
+class Output(OutputSender):
     """The output of one live process; every method may be called from any thread unless it says otherwise."""
 
     def __init__(self, ring: Ring) -> None:
@@ -65,24 +65,14 @@ class Output:
 
     def start(self, connection: Connection, reader: PipeReader, pump: Pump) -> None:
         """Begin anew on `connection`, in a process that was just forked."""
-        self.connection = connection
-        self._words = self._ring.words
-        self._data = self._ring.data
         self._ring.start(_getpid())
-        self._used = 0
-        self._base = 0
-        self._stream = 1
-        # Bytes of the ring that are in a frame which has been begun.
-        self._in_flight = 0
-        self._sent_at = 0.0
+        self._start_sending(self._ring, connection, reader)
         self._renew_lock()
         self._backlog: list[tuple[int, str]] = []
         self._pieces_since_signal = 0
         self._is_line_open = False
         self._signals_in_line = 0
         self._lingers = 0
-        self.reader = reader
-        self._waiting = reader.waiting
         self._state = _CLOSED
         self.is_armed = False
         self.pump = pump
@@ -111,7 +101,7 @@ class Output:
         length = len(text)
         if self._state == _CLOSED:
             return self._plain.write(stream, text)
-        if length > _LARGE_CHARS:
+        if length > LARGE_CHARS:
             return self._write_pieces(stream, text)
         try:
             data = _encode_utf8(text)
@@ -236,7 +226,7 @@ class Output:
             if self._waiting(0, 1):
                 self._take_pipes()
             for stream, text in self.reader.take_partial_characters():
-                self._put_text(stream, text, _LARGE_CHARS)
+                self._put_text(stream, text, LARGE_CHARS)
             self._state = _CLOSED
             self._flush()
             if self._backlog:
@@ -305,45 +295,6 @@ class Output:
         self._flush_all()
         self.connection.send(KIND_JSON, payload)
 
-    def _flush_all(self) -> None:
-        if self._waiting(0, 1):
-            self._take_pipes()
-        self._flush()
-
-    def _flush(self) -> None:
-        """Send the ring's content; `begin` moves when it is in the socket."""
-        self._finish_sending()
-        used = self._used
-        if used:
-            payload = output_payload(self._base, self._stream, bytes(self._data[:used]))
-            self._in_flight = used
-            self.connection.send(KIND_OUTPUT, payload)
-            self._finish_sending()
-            self._sent_at = _monotonic()
-
-    def _finish_sending(self) -> None:
-        """Finish the frame that an interrupt left unfinished, and take its bytes out of the ring."""
-        self.connection.finish_sending()
-        if self._in_flight:
-            self._base += self._in_flight
-            self._words[BEGIN_WORD] = self._base
-            self._used = 0
-            self._in_flight = 0
-
-    def _make_room(self, stream: int, size: int) -> None:
-        if self._in_flight or self._used + size > CAPACITY or (stream != self._stream and self._used):
-            self._flush()
-        self._stream = stream
-        self._words[STREAM_WORD] = stream
-
-    def _put(self, stream: int, data: bytes) -> None:
-        if stream != self._stream or self._used + len(data) > CAPACITY or self._in_flight:
-            self._make_room(stream, len(data))
-        used = self._used
-        self._used = after = used + len(data)
-        self._data[used:after] = data
-        self._words[END_WORD] = self._base + after
-
     def _write_backlog(self) -> None:
         while self._backlog:
             stream, text = self._backlog.pop(0)
@@ -353,37 +304,3 @@ class Output:
         """Write long text, or text with lone surrogates, without a second copy of all of it."""
         self._locked(lambda: self._put_pieces(stream, text), lambda: self._set_aside(stream, text))
         return len(text)
-
-    def _put_pieces(self, stream: int, text: str) -> None:
-        if self._waiting(0, 1):
-            self._take_pipes()
-        self._put_text(stream, text, CAPACITY if text.isascii() else _LARGE_CHARS)
-        self._flush()
-
-    def _send_odd(self, stream: int, text: str) -> None:
-        """Send text that UTF-8 cannot encode; it goes through the ring like any other."""
-        for start in range(0, len(text), _LARGE_CHARS):
-            piece = text[start : start + _LARGE_CHARS]
-            self._flush()
-            data = piece.encode("utf-8", "surrogatepass")
-            self._put(stream, data)
-            payload = to_json(output_message(self._base, stream, piece)).encode("ascii")
-            self._in_flight = self._used
-            self.connection.send(KIND_JSON, payload)
-            self._finish_sending()
-
-    def _take_pipes(self) -> None:
-        """Move the bytes in the pipes, which C code and subprocesses wrote, into the ring."""
-        for stream, text in self.reader.take():
-            self._put_text(stream, text, _LARGE_CHARS)
-
-    def _put_text(self, stream: int, text: str, step: int) -> None:
-        """Put text into the ring, in pieces of `step` characters."""
-        for start in range(0, len(text), step):
-            piece = text[start : start + step]
-            try:
-                data = _encode_utf8(piece)
-            except UnicodeEncodeError:
-                self._send_odd(stream, piece)
-            else:
-                self._put(stream, data)

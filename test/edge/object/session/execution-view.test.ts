@@ -4,7 +4,7 @@ import { expect, it, vi } from "vitest";
 import { ClientStores } from "../../../../src/object/session/client-stores.ts";
 import { answerOf } from "../../../../src/object/session/execution-text.ts";
 import { NamedSession } from "../../../../src/object/session/named-session.ts";
-import type { ExecutionRecord } from "../../../../src/object/store/execution-table.ts";
+import type { ExecutionRecord } from "../../../../src/object/store/execution-record.ts";
 import { newSession } from "../../../../src/object/store/session-table.ts";
 import { ProblemError } from "../../../../src/problem.ts";
 import type { EventType } from "../../../../src/protocol/event.ts";
