@@ -1,6 +1,5 @@
 /** Owns the answer that is one execution: an object if it is small, else JSON that is put together while the caller reads it. */
 
-import type { z } from "zod";
 import { sleep } from "../../deadline.ts";
 import { takeTurn } from "../../pace.ts";
 import { DisplayData, OutputData } from "../../protocol/event.ts";

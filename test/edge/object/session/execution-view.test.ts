@@ -29,7 +29,7 @@ function withExecution<T>(
     events.forEach(({ type, data }, index) => {
       const seq = index + 1;
       const event = { kind: "event" as const, seq, type, executionId: ID };
-      const frame = JSON.stringify({ type, seq, data: { type, execution_id: ID, ...data } });
+      const frame = JSON.stringify({ type, seq, data: { id: "e", timestamp: 1, type, execution_id: ID, ...data } });
       session.context.journal.append({ ...event, frame });
       stores.executions.noteEvent(NAME, { ...event, frame });
     });
