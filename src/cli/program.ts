@@ -1,5 +1,6 @@
 /** Owns the tree of `pyrepl3`'s commands. */
 import { Command } from "commander";
+import metadata from "../../package.json" with { type: "json" };
 import { addCheckpointCommands } from "./checkpoint-commands.ts";
 import { addExecutionCommands } from "./execution-commands.ts";
 import { addReplCommand } from "./repl-command.ts";
@@ -11,6 +12,7 @@ import { addTokenCommand } from "./token-command.ts";
 export function createProgram(): Command {
   const program = new Command("pyrepl3")
     .description("Runs Python in a session of a PyREPL3 service, or the service itself.")
+    .version(metadata.version)
     .exitOverride()
     .showHelpAfterError("(pyrepl3 --help tells more)");
   addRunCommand(program);

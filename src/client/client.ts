@@ -16,6 +16,7 @@ import { ClientError } from "./client-error.ts";
 import type { ConnectionState } from "./connection.ts";
 import { codePointsBefore, positionAfter } from "./cursor.ts";
 import { Endpoint, type EndpointOptions, type SocketConstructor } from "./endpoint.ts";
+import type { Outcome } from "./outcome.ts";
 import { Rest } from "./rest.ts";
 import type { Run } from "./run.ts";
 import { declarationsOf, type RunSettings, type Tools } from "./run-options.ts";
@@ -166,6 +167,24 @@ export class Client {
     );
     this.#runs.answerTools(tools);
     return Object.fromEntries(answer.tools.map(({ name, python_name: pythonName }) => [name, pythonName]));
+  }
+
+  /**
+   * Installs packages into the session, for example `["requests==2.32.0"]`, as pip reads them.
+   *
+   * @returns the outcome of the installation: its output is pip's, and what failed is in `error`.
+   * @throws ClientError `packages_disabled` if the service installs none.
+   */
+  async install(
+    requirements: readonly string[],
+    settings: Pick<RunSettings, "onOutput" | "signal"> = {},
+  ): Promise<Outcome> {
+    const accepted = await this.#rest.json<{ execution_id: string }>("POST", "packages", {
+      json: { requirements, session: this.session },
+    });
+    const { code } = await this.execution(accepted.execution_id);
+    // The id makes it run once: this brings the events of the installation that has begun.
+    return this.run(code, { ...settings, id: accepted.execution_id });
   }
 
   /** Calls `work` with a transaction. Where it throws, the session is as it was before. @throws what `work` throws. */

@@ -1,12 +1,13 @@
-/** The TypeScript client in a real browser, on a page of another origin that has a token. */
+/** The TypeScript client in a real browser, on pages of other origins that have a token: a bare page, and the one of the examples. */
 // @module-tag browser
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { SignJWT } from "jose";
 import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { servePage } from "../../examples/serve-page.ts";
 import { findBrowser } from "../support/needs.ts";
-import { type Product, startProduct } from "../support/product.ts";
+import { freePort, type Product, startProduct } from "../support/product.ts";
 import { bundleClient } from "./client-bundle.ts";
 
 const SECRET = "a secret of at least thirty-two characters";
@@ -16,6 +17,7 @@ const PAGE = `<!doctype html><title>A page</title>
 
 let pages: Server;
 let origin: string;
+let examplePort: number;
 let product: Product;
 let browser: Browser;
 
@@ -28,7 +30,9 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => pages.listen(0, "127.0.0.1", resolve));
   origin = `http://127.0.0.1:${(pages.address() as AddressInfo).port}`;
-  product = await startProduct({ JWT_SECRET: SECRET, ALLOWED_ORIGINS: origin });
+  examplePort = await freePort();
+  const example = `http://127.0.0.1:${examplePort}`;
+  product = await startProduct({ JWT_SECRET: SECRET, ALLOWED_ORIGINS: `${origin},${example}` });
   browser = await chromium.launch({
     executablePath: findBrowser() ?? "chromium",
     args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"],
@@ -67,5 +71,22 @@ it.each([
     expect(seen).toEqual({ stdout: "Hello Ada\n", value: 3, count: 1 });
   } finally {
     await page.close();
+  }
+});
+
+it("runs code of the example's page, which gets its token from its own server", async () => {
+  const server = await servePage({ port: examplePort, service: product.url, secret: SECRET, user: "ada" });
+  const page = await browser.newPage();
+  page.on("dialog", (dialog) => void dialog.accept("Ada"));
+  try {
+    await page.goto(`http://127.0.0.1:${examplePort}`);
+    await page.click("#run");
+    await page.locator("#output", { hasText: "Hello Ada" }).waitFor();
+    await page.fill("#code", "1 / 0");
+    await page.click("#run");
+    await page.locator("#output", { hasText: "ZeroDivisionError" }).waitFor();
+  } finally {
+    await page.close();
+    await server.close();
   }
 });

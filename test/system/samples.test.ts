@@ -41,6 +41,10 @@ it("Over a WebSocket", async () => {
   expect(await paste(sampleUnder("Over a WebSocket"))).toBe("Hello Ada\n=> 3\n");
 });
 
+it("From TypeScript, Python and the terminal", async () => {
+  expect(await paste(sampleUnder("From TypeScript, Python and the terminal"))).toBe("45\n90\n135\n");
+});
+
 it("As a library, without any network", { tags: "bubblewrap" }, async () => {
   const printed = await paste(sampleUnder("As a library, without any network"));
   expect(printed).toMatch(/^output .*Hello/s);

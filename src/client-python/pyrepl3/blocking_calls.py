@@ -95,6 +95,7 @@ class BlockingCalls:
         environment: Optional[str] = None,
         env: Optional[Mapping[str, Optional[str]]] = None,
         idle_seconds: Optional[float] = None,
+        region: Optional[str] = None,
     ) -> SessionOverview:
         """Make the session, or change its settings; what is None stays as it is.
 
@@ -102,8 +103,9 @@ class BlockingCalls:
             environment: the Python to run, one of `environments()`.
             env: environment variables for the code; None as a value removes one.
             idle_seconds: after which a quiet session is stored and its process ended.
+            region: where the session's runner should be.
         """
-        return self.make(calls.configure(self.session_name, environment, env, idle_seconds))
+        return self.make(calls.configure(self.session_name, environment, env, idle_seconds, region))
 
     def environments(self) -> List[Environment]:
         """Return the environments that sessions can have."""

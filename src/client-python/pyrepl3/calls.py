@@ -149,10 +149,14 @@ def sessions() -> Call[List[SessionOverview]]:
 
 
 def configure(
-    session: str, environment: Optional[str], env: Optional[Mapping[str, Optional[str]]], idle_seconds: Optional[float]
+    session: str,
+    environment: Optional[str],
+    env: Optional[Mapping[str, Optional[str]]],
+    idle_seconds: Optional[float],
+    region: Optional[str],
 ) -> Call[SessionOverview]:
     """Make the session, or change its settings."""
-    body = {"environment": environment, "env": env, "idle_seconds": idle_seconds}
+    body = {"environment": environment, "env": env, "idle_seconds": idle_seconds, "region": region}
     return Call("PUT", f"{API}/sessions/{segment(session)}", _overview, body=body)
 
 
