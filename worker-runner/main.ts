@@ -20,10 +20,11 @@ async function run(config: RunnerConfig, log: Logger): Promise<void> {
   const prepared = await startServicePool(config, packageJson.version, metrics.hooks, (message) => log.warn(message));
   const { pool, environments, choice, capabilities, close } = prepared;
   if (choice.isWarning) log.warn(choice.detail);
+  if (choice.missing !== null) log.warn(`sessions are isolated by Landlock, not by bubblewrap: ${choice.missing}`);
   if (choice.zygoteProblem !== null) log.warn(`each interpreter starts by itself: ${choice.zygoteProblem}`);
   let service: RunnerService;
   try {
-    const onRegistered = () => process.send?.("registered");
+    const onRegistered = () => process.send?.({ sandbox: choice.kind, missing: choice.missing });
     service = await startRunnerService({ config, pool, capabilities, environments, metrics, log, onRegistered });
   } catch (error) {
     await close();

@@ -4,7 +4,7 @@ import { edgeUrl, startEdge } from "./edge.ts";
 import { pickEdgeVariables } from "./edge-variables.ts";
 import { createStartLog, type StartLog } from "./log.ts";
 import { claimPorts } from "./ports.ts";
-import { RunnerProcess } from "./runner-process.ts";
+import { type Isolation, RunnerProcess } from "./runner-process.ts";
 import { parseStartSettings, StartError, type StartSettings } from "./settings.ts";
 import { loadSecrets, takeStateDir } from "./state-dir.ts";
 
@@ -61,10 +61,10 @@ async function serve(environment: NodeJS.ProcessEnv, startedAt: number): Promise
     variables: { ...pickEdgeVariables(environment), ...secrets, LOCAL: "true" },
     log: log.named("edge"),
   });
-  const everythingStarted = Promise.all([edgeStart, ...runners.map((runner) => runner.start())]);
+  const everythingStarted = Promise.all([edgeStart, Promise.all(runners.map((runner) => runner.start()))]);
   try {
     const first = await Promise.race([everythingStarted, stopped]);
-    if (first !== undefined) announce(first[0].url, settings, log, startedAt);
+    if (first !== undefined) announce(first[0].url, first[1][0], settings, log, startedAt);
     await stopped;
   } catch (error) {
     for (const runner of runners) runner.kill();
@@ -92,7 +92,6 @@ function runnerVariables(id: string, port: number, edgeUrl: string): Record<stri
     PUBLIC_URL: "",
     EDGE_URL: edgeUrl,
     LOG_FORMAT: "json",
-    DEVELOPMENT: "1",
   };
 }
 
@@ -117,10 +116,25 @@ function watchSignals(log: StartLog, runners: RunnerProcess[]): Promise<void> {
   });
 }
 
-function announce(url: string, settings: StartSettings, log: StartLog, startedAt: number): void {
+const GRADES = { bwrap: "bubblewrap", landlock: "Landlock", none: "none" } as const;
+
+/** The kind of sandbox in one word, and what a better one would take. */
+function describeIsolation({ sandbox, missing }: Isolation): string {
+  const better = missing === null ? "" : `\n             for bubblewrap, which isolates better: ${missing}`;
+  return `  Isolation  ${GRADES[sandbox]}${better}\n`;
+}
+
+/** @param isolation of the first runner; all of one machine are isolated alike. */
+function announce(
+  url: string,
+  isolation: Isolation | undefined,
+  settings: StartSettings,
+  log: StartLog,
+  startedAt: number,
+): void {
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   if (settings.LOG_FORMAT === "json") {
-    log.named("start").info({ url, seconds: Number(seconds) }, "ready");
+    log.named("start").info({ url, seconds: Number(seconds), ...isolation }, "ready");
     return;
   }
   console.log(`
@@ -129,5 +143,5 @@ PyREPL3 is ready (${seconds} s). Ctrl-C stops it.
   Console    ${url}/
   REST       ${url}/api/v1   (described at ${url}/docs)
   WebSocket  ${url.replace("http", "ws")}/ws/v1/session
-`);
+${isolation === undefined ? "" : describeIsolation(isolation)}`);
 }

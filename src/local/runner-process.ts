@@ -1,6 +1,8 @@
 /** Owns one runner as a child process: its start, its restart when it dies, its end. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
+import { z } from "zod";
+import { RunnerCapabilities } from "../protocol/capabilities.ts";
 import { Backoff } from "./backoff.ts";
 import type { StartLog } from "./log.ts";
 import { CODE_EXTENSION, ROOT, StartError } from "./settings.ts";
@@ -22,13 +24,21 @@ export interface RunnerProcessOptions {
   log: StartLog;
 }
 
+/** How a runner isolates its sessions, as it says when the edge knows it. */
+const Isolation = z.object({
+  sandbox: RunnerCapabilities.shape.sandbox.shape.kind,
+  /** Why there is no better kind of sandbox. */
+  missing: z.string().nullable(),
+});
+export type Isolation = z.infer<typeof Isolation>;
+
 /** `starting` → `running` ⇄ `waiting` (to start again) → `stopping`. */
 type Phase = "starting" | "running" | "waiting" | "stopping";
 
 export class RunnerProcess {
   readonly #options: RunnerProcessOptions;
   readonly #backoff = new Backoff();
-  readonly #registered = Promise.withResolvers<void>();
+  readonly #registered = Promise.withResolvers<Isolation>();
   #phase: Phase = "starting";
   #child: ChildProcess | null = null;
   #ended: Promise<void> = Promise.resolve();
@@ -41,9 +51,10 @@ export class RunnerProcess {
   /**
    * Starts it and waits until the edge knows it.
    *
+   * @returns how it isolates sessions.
    * @throws StartError if it ends before that.
    */
-  start(): Promise<void> {
+  start(): Promise<Isolation> {
     this.#spawn();
     return this.#registered.promise;
   }
@@ -78,9 +89,10 @@ export class RunnerProcess {
     if (child.stdout !== null) log.adopt(child.stdout, id);
     if (child.stderr !== null) log.adopt(child.stderr, id);
     child.on("message", (message) => {
-      if (message !== "registered") return;
+      const told = Isolation.safeParse(message);
+      if (!told.success) return;
       if (this.#phase === "starting") this.#phase = "running";
-      this.#registered.resolve();
+      this.#registered.resolve(told.data);
     });
     this.#ended = new Promise((resolve) => {
       const end = (how: string) => {

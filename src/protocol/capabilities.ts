@@ -18,7 +18,7 @@ export const RunnerCapabilities = z.object({
     version: z.string().nullable(),
   }),
   sandbox: z.object({
-    kind: z.enum(["bwrap", "none"]),
+    kind: z.enum(["bwrap", "landlock", "none"]),
     isolated: z.boolean(),
     network: z.boolean(),
     seccomp: z.boolean(),

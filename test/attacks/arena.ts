@@ -34,7 +34,7 @@ export class Arena {
   constructor(options: SessionOptions = {}) {
     // An interpreter with a network is never forked; any other must be, so that the attacks meet what users get.
     const startSandbox: StartSandbox = (sandbox) =>
-      sandbox.network === "on" ? startSandboxByItself(sandbox) : this.#zygotes.startForked(sandbox);
+      sandbox.network === "on" ? startSandboxByItself(sandbox) : this.#zygotes.into("bwrap").startForked(sandbox);
     this.#options = { startSandbox, ...options };
     this.#directory = mkdtempSync("/tmp/pyrepl3-arena-");
     process.env.TMPDIR = this.#directory;

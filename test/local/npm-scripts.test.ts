@@ -5,7 +5,6 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { isHere } from "../support/needs.ts";
 import { commandOf, familyOf, isAlive } from "../support/processes.ts";
 
 vi.setConfig({ testTimeout: 150_000 });
@@ -28,7 +27,6 @@ async function startScript(name: string, ready: string): Promise<Script> {
       STATE_DIR: stateDir,
       POOL_MIN_IDLE: "1",
       RUNNER_TOKEN: "a-secret-of-sixteen-or-more",
-      SANDBOX: isHere("bubblewrap") ? "bwrap" : "none",
     },
     stdio: ["ignore", "pipe", "pipe"],
   });

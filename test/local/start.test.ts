@@ -94,11 +94,34 @@ it("is ready with its URLs, runs code, and leaves no process behind at Ctrl-C", 
   expect(findProcesses(start.pid, "workerd").length).toBeGreaterThan(0);
   expect(await start.stop()).toBe(0);
   await expect.poll(() => family.filter(isAlive).map(commandOf)).toEqual([]);
-  const [first = "", ...more] = start.printed.split("\n").filter((line) => /ERROR|WARN|deprecat/i.test(line));
-  expect(more.filter((line) => !line.includes("No sandbox: "))).toEqual([]);
-  // One readable line, without the launcher's own words.
-  if (isHere("bubblewrap")) expect(first).toBe("");
-  else expect(first).toMatch(/WARN .*No sandbox: .* Cause: \S.*$/);
+  const warnings = start.printed.split("\n").filter((line) => /ERROR|WARN|deprecat/i.test(line));
+  const word = isHere("bubblewrap") ? "bubblewrap" : "Landlock";
+  expect(start.printed).toMatch(new RegExp(`^ {2}Isolation {2}${word}$`, "m"));
+  if (isHere("bubblewrap")) expect(warnings).toEqual([]);
+  else {
+    // One readable line for each of the two runners, and one at the end, which all name the remedy.
+    expect(warnings.filter((line) => !/isolated by Landlock, not by bubblewrap: \S/.test(line))).toEqual([]);
+    expect(start.printed).toMatch(/^ +for bubblewrap, which isolates better: \S/m);
+  }
+});
+
+it("runs code under Landlock, or without isolation, if that is asked for, and says so", {
+  tags: "landlock",
+}, async () => {
+  for (const [SANDBOX, word] of [
+    ["landlock", "Landlock"],
+    ["none", "none"],
+  ] as const) {
+    const start = new Start({ STATE_DIR: await newStateDir(), SANDBOX });
+    const url = await start.ready();
+    await start.says(new RegExp(`^ {2}Isolation {2}${word}$`, "m"));
+    const capabilities = (await (
+      await fetch(`${url}/api/v1/capabilities`, { headers: { "client-id": "tester" } })
+    ).json()) as { sandbox: { kind: string } };
+    expect(capabilities.sandbox.kind).toBe(SANDBOX);
+    expect((await run(url, "6 * 7")).result?.value).toBe(42);
+    expect(await start.stop()).toBe(0);
+  }
 });
 
 it("takes a Ctrl-C that npm passes on a second time for one", async () => {

@@ -188,6 +188,12 @@ class Errors(SessionCase):
         self.assertEqual((last["exception_type"], last["type"]), ("ZeroDivisionError", "error"))
         self.assertIn("<execution 3>", last["traceback"])
 
+    def test_lets_code_import_what_a_traceback_has_loaded_before(self) -> None:
+        self.run_code("1 / 0")
+        for name in ("linecache", "inspect", "asyncio", "traceback"):
+            self.assertEqual(self.run_code(f"import {name}; {name}.__name__").value, name)
+        self.assertEqual(self.run_code("def f(): return 1\ninspect.getsource(f)").value, "def f(): return 1\n")
+
     def test_leaves_the_error_where_post_mortem_tools_look(self) -> None:
         self.run_code("1 / 0")
         self.assertEqual(self.run_code("import sys; type(sys.last_value).__name__").value, "ZeroDivisionError")

@@ -7,7 +7,7 @@ import { RunnerProgram } from "./runner-program.ts";
 
 it.each([
   [{ RUNNER_TOKEN: "" }, /RUNNER_TOKEN is required/],
-  [{ RUNNER_PORT: "1e9", SANDBOX: "docker" }, /RUNNER_PORT .*SANDBOX must be auto, bwrap or none/],
+  [{ RUNNER_PORT: "1e9", SANDBOX: "docker" }, /RUNNER_PORT .*SANDBOX must be auto, bwrap, landlock or none/],
   [{ PYTHON: "no-such-python" }, /PYTHON=no-such-python does not run/],
 ])("says what is wrong with %o and ends with 1", async (variables, message) => {
   const runner = await RunnerProgram.start(variables as Record<string, string>);

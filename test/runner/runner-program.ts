@@ -3,7 +3,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { afterEach } from "vitest";
-import { isHere } from "../support/needs.ts";
 import { EdgeEnd } from "./service/edge-end.ts";
 import { TOKEN } from "./service/service-under-test.ts";
 
@@ -15,7 +14,6 @@ const DEFAULTS = {
   POOL_MIN_IDLE: "1",
   SHUTDOWN_GRACE_SECONDS: "0",
   LOG_FORMAT: "json",
-  SANDBOX: isHere("bubblewrap") ? "bwrap" : "none",
 };
 
 const programs: RunnerProgram[] = [];

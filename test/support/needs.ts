@@ -20,6 +20,7 @@ export function findBrowser(): string | null {
 /** Tags of tests: a test with the tag of a part runs only on machines that have the part. */
 export const PARTS = {
   bubblewrap: { packages: ["bubblewrap"], complain: complainOfBubblewrap },
+  landlock: { packages: [], complain: complainOfLandlock },
   network: {
     packages: ["slirp4netns", "iproute2"],
     complain: () => complainOfCommand("slirp4netns") ?? complainOfCommand("ip"),
@@ -67,6 +68,12 @@ function complainOfBubblewrap(): string | null {
   const command = [...user, "--mount", "bwrap", "--unshare-all", "--dev-bind", "/", "/", "true"];
   const tried = spawnSync("unshare", command, { encoding: "utf8", timeout: 20_000 });
   return tried.status === 0 ? null : tried.stderr?.trim() || String(tried.error ?? tried.signal);
+}
+
+/** Asks the kernel for the version of Landlock's interface. */
+function complainOfLandlock(): string | null {
+  const question = "import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(444, None, 0, 1) < 1)";
+  return spawnSync(testPython(), ["-I", "-c", question]).status === 0 ? null : "this kernel has no Landlock";
 }
 
 function complainOfCommand(name: string): string | null {

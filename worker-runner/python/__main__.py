@@ -43,7 +43,7 @@ class _OwnFinder:
 
 
 def main() -> None:
-    """Import the keeper or, if the first argument says so, the zygote or the installer, and run it."""
+    """Import the program that the first argument names, by default the keeper, and run it."""
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _HERE]
     sys.meta_path.insert(0, _OwnFinder)  # type: ignore[arg-type]
     if sys.argv[1:] == ["installer"]:
@@ -53,11 +53,15 @@ def main() -> None:
         installer.main()
         return
     if sys.argv[1:] == ["zygote"]:
-        from pyrepl import zygote as program
+        from pyrepl.zygote import main as run
+    elif sys.argv[1:] == ["ward"]:
+        from pyrepl.ward import main as run
+    elif sys.argv[1:] == ["probe"]:
+        from pyrepl.ward import probe as run
     else:
-        from pyrepl import keeper as program
+        from pyrepl.keeper import main as run
     sys.meta_path.remove(_OwnFinder)  # type: ignore[arg-type]
-    program.main(_AT_START)
+    run(_AT_START)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ export const CHANNEL_PATH = `${CHANNEL_INSIDE}/${CHANNEL_SOCKET_NAME}`;
 export const USER_INSIDE = 1000;
 
 /** What libraries look up under /etc: Debian's alternatives (BLAS is one), the loader's cache, time, fonts, certificates. */
-const ETC_OF_THE_SYSTEM = [
+export const ETC_OF_THE_SYSTEM = [
   "alternatives",
   "ca-certificates",
   "fonts",

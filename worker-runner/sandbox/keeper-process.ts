@@ -206,7 +206,7 @@ function ignoreBrokenPipe(): void {
 }
 
 /** bubblewrap ends with the keeper's code, or 128 and the signal that ended it, as shells do. */
-function exitOf(code: number | null, signal: NodeJS.Signals | null): SandboxExit {
+export function exitOf(code: number | null, signal: NodeJS.Signals | null): SandboxExit {
   if (code === null || code <= 128) return { code, signal };
   const name = signalName(code - 128);
   return name ? { code: null, signal: name } : { code, signal };

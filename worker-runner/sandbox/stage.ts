@@ -18,6 +18,16 @@ export const ETC_FILES = Object.keys(ETC);
 /** Directories of the Filesystem Hierarchy Standard that every user may pass through, and that hold nothing a launcher needs. */
 const MOUNT_POINTS = ["/mnt", "/media", "/srv", "/boot", "/opt"];
 
+/** A directory to mount over that hides none of the paths. @throws Error if there is none. */
+export function findMountPoint(hostPaths: readonly string[]): string {
+  const hides = (point: string) => hostPaths.some((path) => path.startsWith(`${point}/`));
+  const directory = MOUNT_POINTS.find((point) => existsSync(point) && !hides(point));
+  if (!directory) {
+    throw new Error(`The sandbox does not start: none of ${MOUNT_POINTS.join(", ")} is free to mount over`);
+  }
+  return directory;
+}
+
 /**
  * One tmpfs holds everything that user code can write, so that one size and one number of files bound them all. It is mounted
  * where no other process sees it and is gone with the last process of the sandbox.
@@ -34,11 +44,7 @@ export class Stage {
    *   through (a Python under /root) are then mounted on the stage as well.
    */
   constructor(hostPaths: readonly string[], uid: number | null, nameservers: readonly string[]) {
-    const hides = (point: string) => hostPaths.some((path) => path.startsWith(`${point}/`));
-    const directory = MOUNT_POINTS.find((point) => existsSync(point) && !hides(point));
-    if (!directory)
-      throw new Error(`The sandbox does not start: none of ${MOUNT_POINTS.join(", ")} is free to mount over`);
-    this.#directory = directory;
+    this.#directory = findMountPoint(hostPaths);
     this.#uid = uid;
     this.#nameservers = nameservers;
   }
@@ -93,7 +99,7 @@ export class Stage {
 }
 
 /** Whether every user may pass through a folder and all those above it. */
-function canAnyonePass(folder: string): boolean {
+export function canAnyonePass(folder: string): boolean {
   const isOpen = (statSync(folder).mode & 0o001) !== 0;
   return isOpen && (folder === "/" || canAnyonePass(dirname(folder)));
 }

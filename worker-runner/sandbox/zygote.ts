@@ -45,9 +45,41 @@ export interface Entry {
   workspace: string;
 }
 
+/** A session without namespaces, whose warden is forked: `WardEntry` in `landlock_entry.py`. */
+export interface WardEntry {
+  /** The socket to take for standard input and error; empty to keep those that there are. */
+  terminal: string;
+  channel: string;
+  group_entrances: readonly string[];
+  oom_score: number;
+  niceness: number;
+  user: number | null;
+  tmpfs: {
+    point: string;
+    options: string;
+    folders: readonly string[];
+    covers: Readonly<Record<string, string>>;
+    binds: Readonly<Record<string, string>>;
+  } | null;
+  folder: string | null;
+  max_bytes: number;
+  max_files: number;
+  readable: readonly string[];
+  data: readonly string[];
+  devices: readonly string[];
+  writable: readonly string[];
+  rlimits: readonly string[];
+  program: string;
+  /** Modules to import, if there is no zygote that has done so. */
+  preload: readonly string[];
+  workspace: string;
+  environment: Readonly<Record<string, string>>;
+}
+
 export interface Forked {
+  /** Of the keeper, or of its warden. */
   pid: number;
-  /** Resolves once the process and all of its pid namespace are gone. The code is null if the zygote died before. */
+  /** Resolves once the process and all of its pid namespace, or all that the warden guards, are gone. The code is null if the zygote died before. */
   exited: Promise<SandboxExit>;
 }
 
@@ -124,7 +156,7 @@ export class Zygote {
   }
 
   /** Forks a keeper into the sandbox of a skeleton. @throws Error with the step that the kernel refuses. */
-  fork(entry: Entry): Promise<Forked> {
+  fork(entry: Entry | WardEntry): Promise<Forked> {
     if (!this.isUsable) return Promise.reject(new Error("there is no zygote"));
     this.#lastId += 1;
     const id = this.#lastId;

@@ -1,6 +1,7 @@
-/** Owns the zygotes of a runner, one for each Python with its modules, and starts sandboxes with their help. */
+/** Owns the zygotes of a runner, one for each Python with its modules, and starts sandboxes of either kind with their help. */
 import { seccompFilter, startSandbox, startSkeleton } from "./bubblewrap.ts";
 import { ForkedKeeper } from "./forked-keeper.ts";
+import { forkLandlocked, landlockFilter, startLandlocked } from "./landlock/landlocked.ts";
 import { findPythonHome } from "./python-home.ts";
 import type { Sandbox, SandboxOptions, StartSandbox } from "./sandbox-contract.ts";
 import { Zygote } from "./zygote.ts";
@@ -9,6 +10,38 @@ import { Zygote } from "./zygote.ts";
 const RETRY_MS = 30_000;
 
 type Kind = Pick<SandboxOptions, "python" | "preload" | "env">;
+
+/** How one kind of sandbox gets its keepers. */
+interface Way {
+  name: "bwrap" | "landlock";
+  /** Starts a keeper by itself. */
+  startAlone: StartSandbox;
+  fork(options: SandboxOptions, zygote: Zygote): Promise<Sandbox>;
+  filter(python: string): Promise<Buffer> | Buffer;
+}
+
+const WAYS: Record<Way["name"], Way> = {
+  bwrap: {
+    name: "bwrap",
+    startAlone: startSandbox,
+    fork: async (options, zygote) =>
+      ForkedKeeper.start(await startSkeleton(options), zygote, options.limits.memoryBytes),
+    filter: seccompFilter,
+  },
+  landlock: { name: "landlock", startAlone: startLandlocked, fork: forkLandlocked, filter: landlockFilter },
+};
+
+export interface ForkingStart {
+  /**
+   * Starts a keeper by forking it from the zygote of its Python. A sandbox with a network, and one whose zygote fails, starts a
+   * keeper by itself.
+   *
+   * @throws Error as the sandbox's own start.
+   */
+  startSandbox: StartSandbox;
+  /** As `startSandbox`, but always by a fork. @throws Error if the zygote or the way into a sandbox does not work here. */
+  startForked: StartSandbox;
+}
 
 export class Zygotes {
   readonly #byKind = new Map<string, Promise<Zygote>>();
@@ -21,34 +54,14 @@ export class Zygotes {
     this.#onLost = onLost;
   }
 
-  /**
-   * Starts a keeper by forking it from the zygote of its Python. A sandbox with a network, and one whose zygote fails, starts a
-   * keeper by itself.
-   *
-   * @throws Error as `startSandbox`.
-   */
-  readonly startSandbox: StartSandbox = async (options) => {
-    if (options.network === "on" || this.#isClosed || performance.now() < this.#retryAt) return startSandbox(options);
-    let zygote: Zygote;
-    try {
-      zygote = await this.#zygoteFor(options);
-    } catch (error) {
-      // Sessions that come now need not wait for another failure.
-      this.#retryAt = performance.now() + RETRY_MS;
-      this.#onLost((error as Error).message);
-      return startSandbox(options);
-    }
-    try {
-      return await this.#fork(options, zygote);
-    } catch (error) {
-      if (zygote.isUsable) throw error;
-      this.#onLost((error as Error).message);
-      return startSandbox(options);
-    }
-  };
-
-  /** As `startSandbox`, but always by a fork. @throws Error if the zygote or the way into a sandbox does not work here. */
-  readonly startForked: StartSandbox = async (options) => this.#fork(options, await this.#zygoteFor(options));
+  /** Starts sandboxes of one kind. */
+  into(kind: Way["name"]): ForkingStart {
+    const way = WAYS[kind];
+    return {
+      startSandbox: (options) => this.#start(options, way),
+      startForked: async (options) => way.fork(options, await this.#zygoteFor(options, way)),
+    };
+  }
 
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -57,13 +70,29 @@ export class Zygotes {
     await Promise.all(zygotes.map(async (starting) => (await starting.catch(() => null))?.close()));
   }
 
-  async #fork(options: SandboxOptions, zygote: Zygote): Promise<Sandbox> {
-    return ForkedKeeper.start(await startSkeleton(options), zygote, options.limits.memoryBytes);
+  async #start(options: SandboxOptions, way: Way): Promise<Sandbox> {
+    if (options.network === "on" || this.#isClosed || performance.now() < this.#retryAt) return way.startAlone(options);
+    let zygote: Zygote;
+    try {
+      zygote = await this.#zygoteFor(options, way);
+    } catch (error) {
+      // Sessions that come now need not wait for another failure.
+      this.#retryAt = performance.now() + RETRY_MS;
+      this.#onLost((error as Error).message);
+      return way.startAlone(options);
+    }
+    try {
+      return await way.fork(options, zygote);
+    } catch (error) {
+      if (zygote.isUsable) throw error;
+      this.#onLost((error as Error).message);
+      return way.startAlone(options);
+    }
   }
 
   /** The zygote of a kind. One that has died, or whose files have changed, is replaced. */
-  async #zygoteFor(kind: Kind): Promise<Zygote> {
-    const key = JSON.stringify([kind.python, kind.preload, Object.entries(kind.env).sort()]);
+  async #zygoteFor(kind: Kind, way: Way): Promise<Zygote> {
+    const key = JSON.stringify([way.name, kind.python, kind.preload, Object.entries(kind.env).sort()]);
     const present = this.#byKind.get(key);
     if (present) {
       const zygote = await present;
@@ -72,10 +101,10 @@ export class Zygotes {
         this.#byKind.delete(key);
         void zygote.close();
       }
-      return this.#zygoteFor(kind);
+      return this.#zygoteFor(kind, way);
     }
-    const starting = findPythonHome(kind.python).then((python) =>
-      Zygote.start({ python, preload: kind.preload, env: kind.env, filter: seccompFilter() }),
+    const starting = findPythonHome(kind.python).then(async (python) =>
+      Zygote.start({ python, preload: kind.preload, env: kind.env, filter: await way.filter(kind.python) }),
     );
     this.#byKind.set(key, starting);
     // A start that failed may succeed later.

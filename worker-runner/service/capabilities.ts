@@ -1,10 +1,11 @@
 /** Owns the description of this runner: its Python, its isolation, and its limits with the means that enforce them. */
 import type { EnforcedLimit, RunnerCapabilities } from "../../src/protocol/capabilities.ts";
 import { findControlGroups } from "../sandbox/cgroup-parents.ts";
+import { findLandlock } from "../sandbox/landlock/landlock-support.ts";
 import { findPythonHome } from "../sandbox/python-home.ts";
 import { countsProcessesApart } from "../sandbox/rlimits.ts";
 import type { SandboxOptions } from "../sandbox/sandbox-contract.ts";
-import type { SandboxChoice } from "../sandbox/sandbox-mode.ts";
+import type { SandboxChoice, SandboxKind } from "../sandbox/sandbox-mode.ts";
 import { runsAsRoot } from "../sandbox/session-uid.ts";
 
 export interface CapabilityFacts {
@@ -22,7 +23,7 @@ export interface CapabilityFacts {
 export async function describeCapabilities(facts: CapabilityFacts): Promise<RunnerCapabilities> {
   const { version, choice, sandbox, hasPackages, runnerLimits } = facts;
   const python = await findPythonHome(sandbox.python);
-  const isIsolated = choice.kind === "bwrap";
+  const isIsolated = choice.kind !== "none";
   return {
     version,
     python: { version: python.version, implementation: python.implementation },
@@ -36,9 +37,37 @@ export async function describeCapabilities(facts: CapabilityFacts): Promise<Runn
     },
     packages: { enabled: hasPackages },
     limits: {
-      ...(isIsolated ? sandboxLimits(sandbox.limits) : bareLimits(sandbox.limits)),
+      ...(await limitsOf(choice.kind, sandbox)),
       ...Object.fromEntries(Object.entries(runnerLimits).map(([name, value]) => [name, enforced(value, "runner")])),
     },
+  };
+}
+
+function limitsOf(
+  kind: SandboxKind,
+  sandbox: CapabilityFacts["sandbox"],
+): Record<string, EnforcedLimit> | Promise<Record<string, EnforcedLimit>> {
+  switch (kind) {
+    case "bwrap":
+      return sandboxLimits(sandbox.limits);
+    case "landlock":
+      return landlockLimits(sandbox);
+    case "none":
+      return bareLimits(sandbox.limits);
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** Without namespaces, processes are counted by user, and files are on a tmpfs only if the runner may mount one. */
+async function landlockLimits({ limits, python }: CapabilityFacts["sandbox"]): Promise<Record<string, EnforcedLimit>> {
+  const { canMount } = await findLandlock(python);
+  const mechanism = canMount ? "tmpfs" : "measured";
+  return {
+    ...sandboxLimits(limits),
+    processes: runsAsRoot() ? enforced(limits.processes, "rlimit") : missing(limits.processes, "rlimit-per-user"),
+    workspace_bytes: enforced(limits.workspaceBytes, mechanism),
+    workspace_files: enforced(limits.workspaceFiles, mechanism),
   };
 }
 

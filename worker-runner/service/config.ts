@@ -71,9 +71,9 @@ const Variables = z.object({
   ENVIRONMENTS: environments,
   /** Whether interpreters are forked from a process that has Python and the modules loaded; 0: each starts by itself. */
   ZYGOTE: flag.default(true),
-  SANDBOX: z.enum(["auto", "bwrap", "none"], { error: "must be auto, bwrap or none" }).default("auto"),
-  /** Lets `auto` run without isolation, with a warning, if bubblewrap does not work. */
-  DEVELOPMENT: flag.default(false),
+  SANDBOX: z
+    .enum(["auto", "bwrap", "landlock", "none"], { error: "must be auto, bwrap, landlock or none" })
+    .default("auto"),
   /** Whether user code may use the network. */
   NETWORK: flag.default(false),
   /** Where packages come from; without it, none can be installed. */

@@ -62,7 +62,6 @@ async function startPool(
   const { sandbox } = settleOptions(options).interpreter;
   const choice = await chooseSandbox({
     mode: config.SANDBOX,
-    isDevelopment: config.DEVELOPMENT,
     zygotes: config.ZYGOTE ? zygotes : null,
     sandbox,
   });

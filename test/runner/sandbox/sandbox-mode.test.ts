@@ -3,45 +3,62 @@ import { expect, it } from "vitest";
 import { RunnerCapabilities } from "../../../src/protocol/capabilities.ts";
 import { findControlGroups } from "../../../worker-runner/sandbox/cgroup-parents.ts";
 import { explainFailure } from "../../../worker-runner/sandbox/diagnosis.ts";
+import { findLandlock } from "../../../worker-runner/sandbox/landlock/landlock-support.ts";
 import { chooseSandbox, SandboxUnavailable } from "../../../worker-runner/sandbox/sandbox-mode.ts";
+import { runsAsRoot } from "../../../worker-runner/sandbox/session-uid.ts";
 import { describeCapabilities } from "../../../worker-runner/service/capabilities.ts";
 import { testLimits, testSandbox } from "./kept-keeper.ts";
 
-/** No process starts in so little, so that the trial fails whatever the machine can do. */
+/** No sandbox has its files on so little. */
 const impossible = { ...testSandbox, limits: { ...testLimits, workspaceFiles: 5 } };
+/** bubblewrap needs more folders than this on a session's tmpfs, and Landlock does not. */
+const onlyWithoutMounts = { ...testSandbox, limits: { ...testLimits, workspaceFiles: 6 } };
 
 it.each(["auto", "bwrap"] as const)(
   "takes bubblewrap for SANDBOX=%s where it works",
   { tags: "bubblewrap" },
   async (mode) => {
-    const choice = await chooseSandbox({ mode, isDevelopment: false, sandbox: testSandbox });
-    expect(choice).toMatchObject({ kind: "bwrap", isWarning: false });
+    const choice = await chooseSandbox({ mode, sandbox: testSandbox });
+    expect(choice).toMatchObject({ kind: "bwrap", isWarning: false, missing: null });
   },
 );
 
-it.each([
-  ["auto", false],
-  ["bwrap", false],
-  ["bwrap", true],
-] as const)("refuses SANDBOX=%s where nothing isolates (development: %s)", async (mode, isDevelopment) => {
-  const refused = chooseSandbox({ mode, isDevelopment, sandbox: impossible });
+it("refuses SANDBOX=bwrap if bubblewrap does not work", async () => {
+  const refused = chooseSandbox({ mode: "bwrap", sandbox: impossible });
   await expect(refused).rejects.toThrow(SandboxUnavailable);
-  await expect(refused).rejects.toThrow(/does not start.*Cause: .*No space left.*SANDBOX=none/s);
+  await expect(refused).rejects.toThrow(/does not start.*Cause: .*SANDBOX=none/s);
 });
 
-it("goes without in development, and warns", async () => {
-  const choice = await chooseSandbox({ mode: "auto", isDevelopment: true, sandbox: impossible });
-  expect(choice).toMatchObject({ kind: "none", isWarning: true });
-  expect(choice.detail).toMatch(/all the rights of the runner's own user/);
+it("takes Landlock for SANDBOX=auto if bubblewrap does not work, and says why", { tags: "landlock" }, async () => {
+  const choice = await chooseSandbox({ mode: "auto", sandbox: onlyWithoutMounts });
+  expect(choice).toMatchObject({ kind: "landlock", isWarning: false });
+  expect(choice.missing).not.toBe(null);
+  expect(choice.detail).toMatch(/no process or network namespaces/);
+});
+
+it("refuses SANDBOX=auto if nothing isolates, with both causes", async () => {
+  const refused = chooseSandbox({ mode: "auto", sandbox: { ...impossible, network: "on" } });
+  await expect(refused).rejects.toThrow(/does not start.*Cause: .*Landlock does not work either: .*SANDBOX=none/s);
+});
+
+it("takes Landlock if it is asked for, and describes what that enforces", { tags: "landlock" }, async () => {
+  const choice = await chooseSandbox({ mode: "landlock", sandbox: testSandbox });
+  expect(choice).toMatchObject({ kind: "landlock", missing: null });
+  const facts = { version: "1.2.3", choice, sandbox: testSandbox, hasPackages: false, runnerLimits: {} };
+  const told = RunnerCapabilities.parse(await describeCapabilities(facts));
+  expect(told.sandbox).toMatchObject({ kind: "landlock", isolated: true, network: false, seccomp: true });
+  const { canMount } = await findLandlock(testSandbox.python);
+  expect(told.limits.workspace_bytes).toMatchObject({ enforced: true, mechanism: canMount ? "tmpfs" : "measured" });
+  expect(told.limits.processes?.enforced).toBe(runsAsRoot());
 });
 
 it("calls a missing Python a missing Python", async () => {
   const sandbox = { ...testSandbox, python: "no-such-python" };
-  await expect(chooseSandbox({ mode: "auto", isDevelopment: true, sandbox })).rejects.toThrow(/no such command/);
+  await expect(chooseSandbox({ mode: "auto", sandbox })).rejects.toThrow(/no such command/);
 });
 
 it("describes what is enforced in a sandbox, and by what", { tags: "bubblewrap" }, async () => {
-  const choice = await chooseSandbox({ mode: "auto", isDevelopment: false, sandbox: testSandbox });
+  const choice = await chooseSandbox({ mode: "bwrap", sandbox: testSandbox });
   const facts = {
     version: "1.2.3",
     choice,
@@ -62,7 +79,7 @@ it("describes what is enforced in a sandbox, and by what", { tags: "bubblewrap" 
 });
 
 it("does not claim without a sandbox what only a sandbox enforces", async () => {
-  const choice = await chooseSandbox({ mode: "none", isDevelopment: false, sandbox: testSandbox });
+  const choice = await chooseSandbox({ mode: "none", sandbox: testSandbox });
   const told = await describeCapabilities({
     version: "1.2.3",
     choice,

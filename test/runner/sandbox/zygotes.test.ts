@@ -41,7 +41,7 @@ it("gives 50 sessions of one zygote nothing random in common, also after a recov
   for (let round = 0; round < 10; round += 1) {
     const sessions = await Promise.all(
       Array.from({ length: 5 }, () =>
-        startSession({ startSandbox: zygotes.startForked, preload, python: testPython() }),
+        startSession({ startSandbox: zygotes.into("bwrap").startForked, preload, python: testPython() }),
       ),
     );
     for (const session of sessions) {
@@ -63,7 +63,11 @@ it("gives 50 sessions of one zygote nothing random in common, also after a recov
 it("gives two sessions that restore one checkpoint different names, keys and ids", async () => {
   const zygotes = openZygotes();
   const start = () =>
-    startSession({ startSandbox: zygotes.startForked, preload: ["uuid", "tempfile", "ssl"], python: testPython() });
+    startSession({
+      startSandbox: zygotes.into("bwrap").startForked,
+      preload: ["uuid", "tempfile", "ssl"],
+      python: testPython(),
+    });
   const first = await start();
   await result(first, "x = 1");
   const { checkpointId } = await first.checkpoint();
@@ -78,7 +82,7 @@ it("gives two sessions that restore one checkpoint different names, keys and ids
 
 it("forks with modules loaded, as pid 1's child in a namespace of its own, without privileges or descriptors", async () => {
   const session = await startSession({
-    startSandbox: openZygotes().startForked,
+    startSandbox: openZygotes().into("bwrap").startForked,
     preload: ["numpy"],
     python: testPython(),
   });
@@ -105,12 +109,12 @@ status = dict(line.split(":\\t", 1) for line in open("/proc/self/status").read()
 it("starts another zygote when one has died, and its sessions live on", async () => {
   const zygotes = openZygotes();
   const before = new Set(childrenOf(process.pid));
-  const session = await startSession({ startSandbox: zygotes.startSandbox });
+  const session = await startSession({ startSandbox: zygotes.into("bwrap").startSandbox });
   await result(session, "x = 1");
   const zygote = childrenOf(process.pid).filter((pid) => !before.has(pid) && isZygote(pid));
   expect(zygote.length).toBe(1);
   process.kill(zygote[0] ?? 0, "SIGKILL");
-  const next = await startSession({ startSandbox: zygotes.startSandbox });
+  const next = await startSession({ startSandbox: zygotes.into("bwrap").startSandbox });
   expect((await result(next, "1 + 1")).value).toBe(2);
   expect((await result(session, "x")).value).toBe(1);
   await session.shutdown();
@@ -126,7 +130,11 @@ it("takes a venv with its modules, and replaces the zygote when one of them chan
   const file = join(library ?? "", "changing.py");
   writeFileSync(file, "VALUE = 1\n");
   const zygotes = openZygotes();
-  const options = { startSandbox: zygotes.startForked, python: join(folder, "bin/python3"), preload: ["changing"] };
+  const options = {
+    startSandbox: zygotes.into("bwrap").startForked,
+    python: join(folder, "bin/python3"),
+    preload: ["changing"],
+  };
   const value = async () => {
     const session = await startSession(options);
     const answer = await result(session, "import sys; sys.modules['changing'].VALUE");
@@ -140,7 +148,7 @@ it("takes a venv with its modules, and replaces the zygote when one of them chan
 
 it("is chosen if it works, and falls back with the reason if it does not", async () => {
   const zygotes = openZygotes();
-  const demand = { mode: "auto", isDevelopment: false, sandbox: { ...testSandbox, workspaceDirectory: null } } as const;
+  const demand = { mode: "auto", sandbox: { ...testSandbox, workspaceDirectory: null } } as const;
   const chosen = await chooseSandbox({ ...demand, zygotes });
   expect(chosen).toMatchObject({ kind: "bwrap", zygoteProblem: null });
   expect(chosen.detail).toMatch(/zygote/);
@@ -159,7 +167,7 @@ it("is not chosen if a preloaded module has started threads, and says so", { tim
     "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n",
   );
   const sandbox = { ...testSandbox, python: join(folder, "bin/python3"), preload: ["threading_module"] };
-  const choice = await chooseSandbox({ mode: "auto", isDevelopment: false, sandbox, zygotes: openZygotes() });
+  const choice = await chooseSandbox({ mode: "auto", sandbox, zygotes: openZygotes() });
   expect(choice.zygoteProblem).toMatch(/threads/);
   expect(choice.detail).toMatch(/each interpreter starts by itself: PRELOAD/);
 });

@@ -124,7 +124,8 @@ class StepFinder:
 
         def load_and_step(module: ModuleType) -> None:
             load(module)
-            step(module)
+            # A loader may put another module in the place of the one that it was given.
+            step(sys.modules.get(name, module))
 
         loader.exec_module = interruptible(load_and_step)
         return spec

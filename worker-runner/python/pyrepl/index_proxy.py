@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -18,8 +19,14 @@ if TYPE_CHECKING:
 _PASSED_ON = ("accept", "range", "if-none-match", "if-modified-since", "cache-control")
 
 
+_NO_PORT = 1
+
+
 class IndexProxy:
-    """Listens on the loopback of the sandbox, for callers that know the secret. One request at a time goes over the channel."""
+    """Listens on the loopback of the sandbox, for callers that know the secret. One request at a time goes over the channel.
+
+    In a sandbox without a loopback it serves the pip of this process alone, over socket pairs.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -44,9 +51,15 @@ class IndexProxy:
             def log_message(self, format: str, *args: Any) -> None:
                 """Say nothing: pip tells what matters."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://pip:{secret}@127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        try:
+            server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+            port = server.server_address[1]
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        except PermissionError:
+            # A sandbox without namespaces has no loopback. pip runs in this process, so it needs none.
+            port = _NO_PORT
+            _connect_pip_to(Handler)
+        self.url = f"http://pip:{secret}@127.0.0.1:{port}"
 
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer one request."""
@@ -89,3 +102,19 @@ class IndexProxy:
                 except OSError:
                     # pip has enough. What still comes is dropped, to keep the order of frames.
                     is_open = False
+
+
+def _connect_pip_to(handler: type[BaseHTTPRequestHandler]) -> None:
+    """Have pip's HTTP library connect by socket pairs, each with a thread that serves it."""
+    from pip._vendor.urllib3.util import connection  # pyright: ignore[reportMissingImports]
+
+    def create_connection(*_arguments: Any, **_options: Any) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        threading.Thread(target=serve, args=(ours,), daemon=True).start()
+        return theirs
+
+    def serve(ours: socket.socket) -> None:
+        with ours:
+            handler(ours, ("127.0.0.1", _NO_PORT), None)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+    connection.create_connection = create_connection

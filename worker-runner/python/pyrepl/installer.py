@@ -17,6 +17,7 @@ import threading
 from . import linux
 from .index_proxy import IndexProxy
 from .packages import has_user_site, list_requirements, outdated_infos, packages_folder
+from .rendezvous import CHANNEL, DOOR_FD
 from .wire import connect, from_json
 
 TYPE_CHECKING = False
@@ -71,7 +72,10 @@ def main() -> None:
         os.dup2(null, 2, inheritable=True)
     os.close(null)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    connection = connect(os.environ["PYREPL_CHANNEL"])
+    channel = os.environ["PYREPL_CHANNEL"]
+    connection = connect(channel)
+    if channel == CHANNEL:
+        os.close(DOOR_FD)
     connection.send_message({"type": "hello", "role": "installer", "token": request["token"], "pid": os.getpid()})
     proxy = IndexProxy(connection)
     detail = _install(request, proxy)

@@ -15,6 +15,7 @@ from .live import make_live, prepare_process
 from .messages import UnknownMessage, refuse_unknown, unsupported
 from .pipes import Pipes
 from .python_facts import python_facts
+from .rendezvous import passed_on
 from .ring import CAPACITY, Ring
 from .session_state import SessionState
 from .wire import KIND_OUTPUT, ConnectionEnded, connect, output_message, output_payload, to_json
@@ -136,7 +137,7 @@ class Keeper:
                 sys.executable,
                 command,
                 {**os.environ, "PYREPL_CHANNEL": self._channel_path},
-                file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0)],
+                file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0), *passed_on(self._channel_path)],
                 setpgroup=0,
                 setsigdef=[signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ],
             )
@@ -352,7 +353,7 @@ def main(at_start: frozenset[str]) -> NoReturn:
     names = ("CHANNEL", "PRELOAD", "PROGRAM", "RUNNER", "WORKSPACE")
     variables = {name: os.environ.pop(f"PYREPL_{name}", "") for name in names}
     preload = [name for name in variables["PRELOAD"].split(",") if name]
-    _serve(made, preload, variables["CHANNEL"], variables["PROGRAM"], os.path.realpath(variables["WORKSPACE"]))
+    serve(made, preload, variables["CHANNEL"], variables["PROGRAM"], os.path.realpath(variables["WORKSPACE"]))
 
 
 def make_session(own_imports: frozenset[str]) -> MadeSession:
@@ -364,10 +365,11 @@ def make_session(own_imports: frozenset[str]) -> MadeSession:
 
 def serve_warm(made: MadeSession, channel_path: str, program: str, workspace: str) -> NoReturn:
     """Run the keeper in a process forked from the zygote, which has made the session and imported the modules already."""
-    _serve(made, [], channel_path, program, workspace)
+    serve(made, [], channel_path, program, workspace)
 
 
-def _serve(made: MadeSession, preload: list[str], channel_path: str, program: str, workspace: str) -> NoReturn:
+def serve(made: MadeSession, preload: list[str], channel_path: str, program: str, workspace: str) -> NoReturn:
+    """Run the keeper in this process, which has one thread; `preload` are modules to import first."""
     state, live, facts = made
     linux.set_dumpable(False)
     linux.forbid_core_dumps()

@@ -125,8 +125,9 @@ class SpareDescriptors:
         _setrlimit(resource.RLIMIT_NOFILE, (min(self._soft, hard), hard))
 
 
-def has_capabilities() -> bool:
-    """Say whether this process has any capability, or can get one."""
+def has_capabilities(*, ignore_bounds: bool = False) -> bool:
+    """Say whether this process has any capability, or can get one; the bounding set matters only to programs that it starts."""
     with open("/proc/self/status", "rb") as status:
-        sets = [line.split()[1] for line in status if line.startswith(b"Cap")]
+        lines = [line for line in status if line.startswith(b"Cap")]
+    sets = [line.split()[1] for line in lines if not (ignore_bounds and line.startswith(b"CapBnd"))]
     return any(int(one, 16) for one in sets)

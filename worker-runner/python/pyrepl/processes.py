@@ -20,7 +20,7 @@ def others(keep: Collection[int]) -> set[int]:
     """
     own = os.getpid()
     found: set[int] = set()
-    for pid in _everybody() if own == 1 else _descendants(own):
+    for pid in _everybody() if own == 1 else descendants(own):
         parent, state = _read_stat(pid)
         is_gone = parent < 0 or (state in "ZX" and parent != own)
         if pid != own and pid not in keep and not is_gone:
@@ -33,7 +33,7 @@ def _everybody() -> list[int]:
     return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
 
 
-def _descendants(ancestor: int) -> list[int]:
+def descendants(ancestor: int) -> list[int]:
     """Return the children of `ancestor`, their children, and so on; a subreaper has all of its descendants there."""
     found: list[int] = []
     pending = [ancestor]

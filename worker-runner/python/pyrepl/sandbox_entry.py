@@ -9,9 +9,24 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 
 from . import linux
+from .confinement import (
+    MS_BIND,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_RDONLY,
+    MS_REMOUNT,
+    add_filter,
+    check,
+    drop_capabilities,
+    forbid_new_privileges,
+    hint_at_oom_score,
+    mount,
+    set_limits,
+    write,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,25 +52,10 @@ if TYPE_CHECKING:
 _CLONE_NEWNS, _CLONE_NEWCGROUP, _CLONE_NEWUTS, _CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
 _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 _ALL_BUT_PID = _CLONE_NEWNS | _CLONE_NEWCGROUP | _CLONE_NEWUTS | _CLONE_NEWIPC | _CLONE_NEWUSER | _CLONE_NEWNET
-# linux/mount.h
-_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT, _MS_BIND = 1, 2, 4, 8, 32, 4096
-# linux/prctl.h, linux/capability.h, linux/seccomp.h
-_PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 22, 24, 38, 47
-_PR_CAP_AMBIENT_CLEAR_ALL = 4
-_CAPABILITY_VERSION_3 = 0x20080522
-_SECCOMP_MODE_FILTER = 2
-_FILTER_INSTRUCTION_BYTES = 8
 # The number is the same on every architecture (asm-generic/unistd.h).
 _SYS_PIDFD_GETFD = 438
-_SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-class _Program(ctypes.Structure):
-    """struct sock_fprog."""
-
-    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
 def join_skeleton(entry: Entry) -> tuple[int, int]:
@@ -66,22 +66,22 @@ def join_skeleton(entry: Entry) -> tuple[int, int]:
     # Only a dumpable process of an ordinary user may write to its own files in /proc.
     linux.set_dumpable(True)
     for path in entry["group_entrances"]:
-        _write(path, "0")
-    _hint_at_oom_score(entry["oom_score"])
+        write(path, "0")
+    hint_at_oom_score(entry["oom_score"])
     if entry["niceness"]:
         os.nice(entry["niceness"])
     os.umask(0o022)
     if os.geteuid() == 0:
         os.setgroups([])
     pidfd = os.pidfd_open(entry["skeleton_pid"])
-    _check("setns", _libc.setns(pidfd, _ALL_BUT_PID))
+    check("setns", _libc.setns(pidfd, _ALL_BUT_PID))
     user = entry["user"]
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
-    token = _check("pidfd_getfd", _libc.syscall(_SYS_PIDFD_GETFD, pidfd, 0, 0))
-    log = _check("pidfd_getfd", _libc.syscall(_SYS_PIDFD_GETFD, pidfd, 2, 0))
+    token = check("pidfd_getfd", _libc.syscall(_SYS_PIDFD_GETFD, pidfd, 0, 0))
+    log = check("pidfd_getfd", _libc.syscall(_SYS_PIDFD_GETFD, pidfd, 2, 0))
     os.close(pidfd)
-    _check("unshare", _libc.unshare(_CLONE_NEWPID))
+    check("unshare", _libc.unshare(_CLONE_NEWPID))
     return token, log
 
 
@@ -94,67 +94,24 @@ def confine(entry: Entry, seccomp_filter: bytes, token: int, log: int) -> None:
     os.dup2(log, 2)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     _mount_proc(entry["hidden"])
-    for argument in entry["rlimits"]:
-        name, _, bounds = argument.lstrip("-").partition("=")
-        soft, _, hard = bounds.partition(":")
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (int(soft), int(hard)))
+    set_limits(entry["rlimits"])
     os.chdir(entry["workspace"])
-    _drop_capabilities()
-    _check("no_new_privs", _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    program = _Program(len(seccomp_filter) // _FILTER_INSTRUCTION_BYTES, seccomp_filter)
-    _check("seccomp", _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0))
-
-
-def _hint_at_oom_score(score: int) -> None:
-    try:
-        _write("/proc/self/oom_score_adj", str(score))
-    except OSError:
-        return  # A container may forbid it. The kernel then chooses without this hint.
+    drop_capabilities()
+    forbid_new_privileges()
+    add_filter(seccomp_filter)
 
 
 def _mount_proc(hidden: list[str]) -> None:
     """Mount /proc of this pid namespace, read-only and without what tells about the machine."""
-    flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
-    _mount("proc", "/proc", "proc", flags)
+    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
+    mount("proc", "/proc", "proc", flags)
     # No process of this user namespace can make another one; the seccomp filter refuses that too.
-    _write("/proc/sys/user/max_user_namespaces", "0")
+    write("/proc/sys/user/max_user_namespaces", "0")
     for path in hidden:
         if os.path.isdir(path):
-            _mount("tmpfs", path, "tmpfs", flags | _MS_RDONLY)
+            mount("tmpfs", path, "tmpfs", flags | MS_RDONLY)
         elif os.path.exists(path):
             # Without its device, the file cannot even be opened.
-            _mount("/dev/null", path, None, _MS_BIND)
-            _mount(None, path, None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | flags)
-    _mount(None, "/proc", None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | flags)
-
-
-def _drop_capabilities() -> None:
-    _check("ambient capabilities", _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
-    capability = 0
-    while _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) == 0:
-        capability += 1
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    nothing = (ctypes.c_uint32 * 6)()
-    _check("capset", _libc.syscall(_SYS_CAPSET[os.uname().machine], header, nothing))
-    if capability == 0 or linux.has_capabilities():
-        raise OSError("the capabilities were not dropped")
-
-
-def _mount(source: str | None, target: str, kind: str | None, flags: int) -> None:
-    arguments = [None if text is None else text.encode() for text in (source, target, kind)]
-    _check(f"mount {target}", _libc.mount(*arguments, ctypes.c_ulong(flags), None))
-
-
-def _check(step: str, result: int) -> int:
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{step}: {os.strerror(code)}")
-    return result
-
-
-def _write(path: str, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY)
-    try:
-        os.write(descriptor, text.encode("ascii"))
-    finally:
-        os.close(descriptor)
+            mount("/dev/null", path, None, MS_BIND)
+            mount(None, path, None, MS_REMOUNT | MS_BIND | MS_RDONLY | flags)
+    mount(None, "/proc", None, MS_REMOUNT | MS_BIND | MS_RDONLY | flags)

@@ -6,6 +6,7 @@ import _json  # pyright: ignore[reportMissingImports]
 import _socket
 import select
 
+from . import rendezvous
 from .guard import interruptible
 
 TYPE_CHECKING = False
@@ -183,7 +184,9 @@ class Connection:
 
 
 def connect(path: str) -> Connection:
-    """Return a new connection to the runner, which listens at `path`."""
+    """Return a new connection to the runner, which listens at `path`, or to which the warden connects."""
+    if path == rendezvous.CHANNEL:
+        return Connection(rendezvous.call())
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
     sock.connect(path)
     return Connection(sock)

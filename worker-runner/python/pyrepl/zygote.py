@@ -15,8 +15,10 @@ import sys
 from . import environment, keeper, linux
 from .filled_memory import fill_holes
 from .python_facts import serializer_file
+from .rendezvous import CHANNEL
 from .reseed import reseed
 from .sandbox_entry import confine, join_skeleton
+from .warden import guard
 from .wire import from_json, to_json
 
 TYPE_CHECKING = False
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from .keeper import MadeSession
+    from .landlock_entry import WardEntry
     from .sandbox_entry import Entry
 
 _MAX_REQUEST_BYTES = 1 << 20
@@ -109,6 +112,8 @@ def _enter(reports: _Reports, seccomp_filter: bytes, session: MadeSession) -> No
     request = _read_request()
     if request is None:
         os._exit(_ENDED)
+    if "skeleton_pid" not in request:
+        _enter_by_warden(reports, seccomp_filter, session, request)
     entry: Entry = request
     try:
         token, log = join_skeleton(entry)
@@ -126,6 +131,25 @@ def _enter(reports: _Reports, seccomp_filter: bytes, session: MadeSession) -> No
         os.write(log, f"{type(error).__name__}: {error}\n".encode("utf-8", "replace"))
         os._exit(70)
     keeper.serve_warm(session, entry["channel"], entry["program"], entry["workspace"])
+
+
+def _enter_by_warden(reports: _Reports, seccomp_filter: bytes, session: MadeSession, entry: WardEntry) -> NoReturn:
+    """Fork the warden of a session without namespaces. The zygote adopts it and reports its end."""
+
+    def serve() -> NoReturn:
+        reseed()
+        keeper.serve_warm(session, CHANNEL, entry["program"], entry["workspace"])
+
+    pid = os.fork()
+    if pid:
+        reports.send(id=entry["id"], pid=pid)
+        os._exit(0)
+    try:
+        guard(entry, seccomp_filter, serve)
+    except BaseException as error:
+        os.write(2, f"{type(error).__name__}: {error}\n".encode("utf-8", "replace"))
+    finally:
+        os._exit(70)
 
 
 def _read_request() -> Any:

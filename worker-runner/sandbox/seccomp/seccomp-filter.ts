@@ -1,5 +1,15 @@
-/** Owns the seccomp program that every process of a sandbox runs under: classic BPF, compiled from `seccomp-table.ts`. */
-import { ABSENT, type Condition, ENOSYS, EPERM, GUARDED, NEWEST_CALL, PRETENDED, REFUSED } from "./seccomp-table.ts";
+/** Owns the seccomp program that every process of a sandbox runs under: classic BPF, compiled from `seccomp-table.ts` or `bare-rules.ts`. */
+import {
+  ABSENT,
+  type Condition,
+  ENOSYS,
+  EPERM,
+  GUARDED,
+  NEWEST_CALL,
+  PRETENDED,
+  REFUSED,
+  type SeccompRules,
+} from "./seccomp-table.ts";
 
 export type Architecture = "x64" | "arm64";
 
@@ -36,8 +46,11 @@ export function hasSeccompTable(architecture: string): architecture is Architect
   return architecture in ARCHITECTURES;
 }
 
+/** What a sandbox with namespaces of its own refuses. */
+const IN_NAMESPACES: SeccompRules = { refused: REFUSED, absent: ABSENT, pretended: PRETENDED, guarded: GUARDED };
+
 /** @returns an array of struct sock_filter, as bubblewrap's `--seccomp` reads it. */
-export function seccompProgram(architecture: Architecture): Buffer {
+export function seccompProgram(architecture: Architecture, rules: SeccompRules = IN_NAMESPACES): Buffer {
   const { column, audit } = ARCHITECTURES[architecture];
   const instructions: Instruction[] = [
     load(ARCHITECTURE),
@@ -52,10 +65,10 @@ export function seccompProgram(architecture: Architecture): Buffer {
     const number = numbers[column];
     if (number != null) instructions.push(...when(JUMP_EQUAL, number, [fail(errno)]));
   };
-  for (const numbers of Object.values(REFUSED)) refuse(numbers, EPERM);
-  for (const numbers of Object.values(ABSENT)) refuse(numbers, ENOSYS);
-  for (const numbers of Object.values(PRETENDED)) refuse(numbers, 0);
-  for (const { numbers, errno, allowed } of Object.values(GUARDED)) {
+  for (const numbers of Object.values(rules.refused)) refuse(numbers, EPERM);
+  for (const numbers of Object.values(rules.absent)) refuse(numbers, ENOSYS);
+  for (const numbers of Object.values(rules.pretended)) refuse(numbers, 0);
+  for (const { numbers, errno, allowed } of Object.values(rules.guarded)) {
     const number = numbers[column];
     if (number != null) instructions.push(...when(JUMP_EQUAL, number, [...allowed.flatMap(allowIf), fail(errno)]));
   }

@@ -13,7 +13,7 @@ export const EAFNOSUPPORT = 97;
 export const NEWEST_CALL = 456;
 
 /** Numbers on x86_64 and aarch64; null where the architecture has no such call. */
-type Numbers = readonly [number | null, number | null];
+export type Numbers = readonly [number | null, number | null];
 
 /** Calls that always fail with EPERM. */
 export const REFUSED: Readonly<Record<string, Numbers>> = {
@@ -132,6 +132,14 @@ export interface Guarded {
   errno: number;
   /** The call goes through where every condition of any one list holds. */
   allowed: readonly (readonly Condition[])[];
+}
+
+/** All that a filter decides by. */
+export interface SeccompRules {
+  refused: Readonly<Record<string, Numbers>>;
+  absent: Readonly<Record<string, Numbers>>;
+  pretended: Readonly<Record<string, Numbers>>;
+  guarded: Readonly<Record<string, Guarded>>;
 }
 
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET (linux/sched.h). */

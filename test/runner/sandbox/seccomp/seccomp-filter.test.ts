@@ -1,5 +1,6 @@
 /** Owns the proof that the seccomp program decides as its table says, on both architectures; that the kernel agrees is the attack suite's. */
 import { expect, it } from "vitest";
+import { bareRules } from "../../../../worker-runner/sandbox/seccomp/bare-rules.ts";
 import { hasSeccompTable, seccompProgram } from "../../../../worker-runner/sandbox/seccomp/seccomp-filter.ts";
 import {
   ABSENT,
@@ -137,4 +138,28 @@ it.each(architectures)("looks at what a call is asked to do on %s", (architectur
 
 it("has a table for the architectures that it compiles for, and no other", () => {
   expect(["x64", "arm64", "riscv64"].map(hasSeccompTable)).toEqual([true, true, false]);
+});
+
+it("closes without namespaces what they would keep apart", () => {
+  const [own, shared] = [true, false].map((hasOwnUser) =>
+    seccompProgram("x64", bareRules({ hasOwnUser, hasTruncate: hasOwnUser })),
+  ) as [Buffer, Buffer];
+  const x64 = 0xc000003e;
+  const [UNIX, STREAM, DGRAM, SEQPACKET, CLOEXEC_NONBLOCK] = [1n, 1n, 2n, 5n, 0x80800n];
+  for (const program of [own, shared]) {
+    for (const call of [41, 42, 49, 50, 43, 288, 30, 65]) expect(decide(program, x64, call, [UNIX])).toBe(EPERM);
+    expect(decide(program, x64, 53, [UNIX, STREAM | CLOEXEC_NONBLOCK])).toBe(ALLOW);
+    for (const kind of [DGRAM, SEQPACKET]) expect(decide(program, x64, 53, [UNIX, kind])).toBe(EAFNOSUPPORT);
+    expect(decide(program, x64, 53, [2n, STREAM])).toBe(EAFNOSUPPORT);
+    for (const command of [8n, 15n, 1026n]) expect(decide(program, x64, 72, [3n, command])).toBe(EPERM);
+    for (const request of [0x8901n, 0x8902n, 0x5412n]) expect(decide(program, x64, 16, [3n, request])).toBe(EPERM);
+    // A process stays dumpable, and no filter is added.
+    expect(decide(program, x64, 157, [4n, 0n])).toBe(EPERM);
+    expect(decide(program, x64, 157, [4n, 1n])).toBe(ALLOW);
+    expect(decide(program, x64, 157, [22n])).toBe(EPERM);
+    expect(decide(program, x64, 157, [38n])).toBe(ALLOW);
+  }
+  // chmod, setxattr, truncate
+  expect([90, 188, 76].map((call) => decide(own, x64, call))).toEqual([ALLOW, ALLOW, ALLOW]);
+  expect([90, 188, 76].map((call) => decide(shared, x64, call))).toEqual([SUCCESS, 0x5005f, EPERM]);
 });

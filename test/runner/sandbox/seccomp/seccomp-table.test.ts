@@ -4,11 +4,18 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { expect, it } from "vitest";
+import { bareRules } from "../../../../worker-runner/sandbox/seccomp/bare-rules.ts";
 import { ABSENT, GUARDED, PRETENDED, REFUSED } from "../../../../worker-runner/sandbox/seccomp/seccomp-table.ts";
 import kernelNumbers from "./kernel-numbers.json" with { type: "json" };
 
 const guarded = Object.entries(GUARDED).map(([name, { numbers }]) => [name, numbers] as const);
 const table = [...Object.entries({ ...REFUSED, ...ABSENT, ...PRETENDED }), ...guarded];
+
+const bare = bareRules({ hasOwnUser: false, hasTruncate: false });
+const bareTable = [
+  ...Object.entries({ ...bare.refused, ...bare.absent, ...bare.pretended }),
+  ...Object.entries(bare.guarded).map(([name, { numbers }]) => [name, numbers] as const),
+];
 
 const headers = [
   ["x86_64", 0, "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"],
@@ -17,9 +24,11 @@ const headers = [
 
 it("has the kernel's number for every call, and every call once", () => {
   expect(Object.fromEntries(table)).toEqual(kernelNumbers);
-  for (const column of [0, 1] as const) {
-    const numbers = table.map(([, both]) => both[column]).filter((number) => number !== null);
-    expect(new Set(numbers).size).toBe(numbers.length);
+  for (const each of [table, bareTable]) {
+    for (const column of [0, 1] as const) {
+      const numbers = each.map(([, both]) => both[column]).filter((number) => number !== null);
+      expect(new Set(numbers).size).toBe(numbers.length);
+    }
   }
 });
 
@@ -29,7 +38,7 @@ it.each(headers.filter(([, , path]) => existsSync(path)))(
     const definitions = readFileSync(path, "utf8").matchAll(/^#define __NR(?:3264)?_(\w+)\s+(\d+)$/gm);
     const numbers = new Map(Array.from(definitions, ([, name, number]) => [name, Number(number)]));
     expect(numbers.size).toBeGreaterThan(250);
-    for (const [name, both] of table) {
+    for (const [name, both] of [...table, ...bareTable]) {
       const known = numbers.get(name);
       if (known !== undefined) expect([name, both[column]]).toEqual([name, known]);
     }

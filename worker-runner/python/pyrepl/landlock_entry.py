@@ -1,0 +1,122 @@
+"""Owns a keeper's way into a sandbox without namespaces: a user of its own, Landlock's rules, limits and system call filters.
+
+If the runner is root and may mount, the session's files are on a tmpfs that only its processes see; otherwise they are in a
+folder that the runner made, and the warden measures them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from . import landlock
+from .confinement import (
+    MS_BIND,
+    MS_NODEV,
+    MS_NOSUID,
+    NEW_IPC,
+    NEW_MOUNTS,
+    add_filter,
+    drop_capabilities,
+    forbid_new_privileges,
+    hint_at_oom_score,
+    make_mounts_private,
+    mount,
+    set_limits,
+    unshare,
+    write,
+)
+from .linux import set_dumpable
+from .pid_filter import pid_filter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    class Tmpfs(TypedDict):
+        """The tmpfs of a session: its mount point, its options, and its folders.
+
+        `covers` says which places of the host they cover, `binds` which folders of the host are mounted there.
+        """
+
+        point: str
+        options: str
+        folders: list[str]
+        covers: dict[str, str]
+        binds: dict[str, str]
+
+    class WardEntry(TypedDict):
+        """What a session may do, and where; the runner sends it."""
+
+        id: int
+        terminal: str
+        channel: str
+        group_entrances: list[str]
+        oom_score: int
+        niceness: int
+        user: int | None
+        tmpfs: Tmpfs | None
+        folder: str | None
+        max_bytes: int
+        max_files: int
+        readable: list[str]
+        data: list[str]
+        devices: list[str]
+        writable: list[str]
+        rlimits: list[str]
+        program: str
+        preload: list[str]
+        workspace: str
+        environment: dict[str, str]
+
+
+def confine(entry: WardEntry, seccomp_filter: bytes, warden: int) -> None:
+    """Put this process, which has one thread, under the session's rules for good.
+
+    OSError names the step that the kernel refuses.
+    """
+    for path in entry["group_entrances"]:
+        write(path, "0")
+    hint_at_oom_score(entry["oom_score"])
+    os.setsid()
+    os.umask(0o022)
+    user = entry["user"]
+    if entry["tmpfs"] is not None and user is not None:
+        _mount_files(entry["tmpfs"], user)
+    ruleset = landlock.make_ruleset(
+        [
+            *((path, landlock.READ) for path in entry["readable"]),
+            *((path, landlock.READ_DATA) for path in entry["data"]),
+            *((path, landlock.DEVICE) for path in entry["devices"]),
+            *((path, landlock.OWN) for path in entry["writable"]),
+        ]
+    )
+    if user is not None:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+    drop_capabilities(user=user, may_keep_bounds=True)
+    set_limits(entry["rlimits"])
+    os.chdir(entry["workspace"])
+    forbid_new_privileges()
+    set_dumpable(False)
+    landlock.enter(ruleset)
+    add_filter(pid_filter(os.uname().machine, (os.getpid(), warden)))
+    add_filter(seccomp_filter)
+    os.environ.clear()
+    os.environ.update(entry["environment"])
+
+
+def _mount_files(tmpfs: Tmpfs, user: int) -> None:
+    unshare(NEW_MOUNTS | NEW_IPC)
+    make_mounts_private()
+    point = tmpfs["point"]
+    mount("pyrepl", point, "tmpfs", MS_NOSUID | MS_NODEV, tmpfs["options"])
+    for name in tmpfs["folders"]:
+        folder = f"{point}/{name}"
+        os.mkdir(folder)
+        os.chmod(folder, 0o1777)
+        os.chown(folder, user, user)
+    for name, source in tmpfs["binds"].items():
+        os.mkdir(f"{point}/{name}")
+        mount(source, f"{point}/{name}", None, MS_BIND)
+    for place, name in tmpfs["covers"].items():
+        mount(f"{point}/{name}", place, None, MS_BIND)
