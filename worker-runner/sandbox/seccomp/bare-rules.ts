@@ -22,7 +22,7 @@ const AF_UNIX = 1;
 const NOT_STREAM = 0xfff7_f7fe;
 const PR_SET_DUMPABLE = 4;
 const DUMPABLE = 1;
-/** Signals for a file go to whom they name, whoever that is: F_SETOWN, F_SETOWN_EX, FIOSETOWN and SIOCSPGRP. */
+/** F_SETOWN, F_SETOWN_EX, FIOSETOWN and SIOCSPGRP name the process that gets the signals of a file, which may be any process. */
 const SET_OWNER_BY_FCNTL = [8, 15];
 const SET_OWNER_BY_IOCTL = [0x8901, 0x8902];
 
