@@ -14,7 +14,7 @@ async function startResting(restAfterMs = REST_MS) {
   const zygotes = new Zygotes();
   onTestFinished(() => zygotes.close());
   const { session, sandboxes } = await startWatched({
-    startSandbox: zygotes.startForked,
+    startSandbox: zygotes.into("bwrap").startForked,
     python: testPython(),
     restAfterMs,
   });
