@@ -5,6 +5,7 @@ import { type Context, Hono } from "hono";
 import type { RunnerCapabilities } from "../../src/protocol/capabilities.ts";
 import { CheckpointId } from "../../src/protocol/identity.ts";
 import { SessionKey } from "../../src/protocol/link.ts";
+import { PROBLEMS } from "../../src/protocol/problem.ts";
 import type { EnvironmentList } from "./environments.ts";
 import { addFileRoutes } from "./files/file-routes.ts";
 import { BlobRefused } from "./hosted/receive-blob.ts";
