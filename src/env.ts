@@ -1,6 +1,7 @@
 /** Owns the Worker's bindings and variables: parsed once, and nothing else reads them. */
 import { z } from "zod";
 import { DEFAULT_LIMITS } from "./protocol/limits.ts";
+import { OtlpHeaders } from "./protocol/otlp-headers.ts";
 
 /** What wrangler.toml binds. */
 export interface Bindings {
@@ -61,6 +62,13 @@ const Variables = z.object({
   RUNNER_URL: z.url().optional(),
   /** Durable Objects that share the registry of runners; each takes up to 1,000 runners. */
   FLEET_SHARDS: z.coerce.number().int().min(1).max(64).default(1),
+  /** Prometheus reads /metrics with it; absent: with RUNNER_TOKEN only. */
+  METRICS_TOKEN: z.string().min(16, "must have at least 16 characters").optional(),
+  /** The OpenTelemetry collector's address; absent: no traces are sent. */
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.url({ protocol: /^https?$/, error: "must be an http or https URL" }).optional(),
+  OTEL_EXPORTER_OTLP_HEADERS: OtlpHeaders,
+  /** The share of requests without a trace of their own that begin one. */
+  OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(1),
   /** Set by `npm start`, which listens on this machine's own address. */
   LOCAL: z.stringbool().default(false),
 });

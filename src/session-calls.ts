@@ -16,6 +16,8 @@ export interface Caller {
   requestId: string;
   /** What its token allows; absent: everything. */
   grant?: Grant;
+  /** The trace that the call belongs to; absent: none. */
+  traceparent?: string | undefined;
 }
 
 /** An execution: as an object if it is small, else as JSON that is put together while it is read. */
@@ -123,6 +125,8 @@ export const SOCKET_HEADERS = {
   requestId: "x-pyrepl-request-id",
   /** What the token allows, as JSON. */
   grant: "x-pyrepl-grant",
+  /** The trace that the upgrade belongs to, if there is one. */
+  traceparent: "x-pyrepl-traceparent",
   /** The subprotocol that the object selects, if the client offered one. */
   subprotocol: "x-pyrepl-subprotocol",
 } as const;

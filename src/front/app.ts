@@ -1,9 +1,11 @@
 /** Owns the route table, and the parts that every answer of the front has: request id, origin, caller, problems. */
 
 import { settingsOf } from "../env.ts";
+import { logLine } from "../log.ts";
 import { ProblemError } from "../problem.ts";
 import { asksForToken, authenticate } from "./auth.ts";
 import type { FrontContext } from "./context.ts";
+import { observe, requestIdOf } from "./observe.ts";
 import { declareSecurity } from "./openapi.ts";
 import { checkOrigin, corsHeaders, preflightResponse } from "./origin.ts";
 import { problemResponse } from "./problem-response.ts";
@@ -13,6 +15,7 @@ import { addCheckpointRoutes } from "./routes/checkpoints.ts";
 import { addExecutionRoutes } from "./routes/executions.ts";
 import { addFileRoutes } from "./routes/files.ts";
 import { addInternalRoutes } from "./routes/internal.ts";
+import { addMetricsRoute } from "./routes/metrics.ts";
 import { addPackageRoutes } from "./routes/packages.ts";
 import { addPageRoutes } from "./routes/pages.ts";
 import { addServiceRoutes } from "./routes/service.ts";
@@ -39,9 +42,8 @@ const SAFE_HEADERS: Record<string, string> = {
 function answerError(error: unknown, context: FrontContext): Response {
   const requestId = context.get("requestId");
   if (error instanceof ProblemError) return problemResponse(error.init, requestId, error.headers);
-  // The log gets the whole error, as one line of JSON that no caller can break; the caller gets the request's id.
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  console.error(JSON.stringify({ level: "error", request_id: requestId, method: context.req.method, error: text }));
+  // The log gets the whole error; the caller gets the request's id.
+  logLine("error", "a request failed", { requestId, method: context.req.method, error });
   return problemResponse(
     { code: "internal", detail: "Something went wrong here. Name the request id when you report it." },
     requestId,
@@ -70,9 +72,9 @@ function answerUnknown(app: FrontApp, context: FrontContext): Response {
 export function buildApp(): FrontApp {
   const app = newFrontApp();
   app.use(async (context, next) => {
-    context.set("requestId", crypto.randomUUID());
+    context.set("requestId", requestIdOf(context.req.raw));
     context.set("settings", settingsOf(context.env));
-    await next();
+    await observe(context, next);
     // An upgrade answer carries a socket, which a copy with other headers would lose.
     if (context.res.status === 101) return;
     context.header("x-request-id", context.get("requestId"));
@@ -117,6 +119,7 @@ export function buildApp(): FrontApp {
   addSocketRoute(app);
   addServiceRoutes(app);
   addInternalRoutes(app);
+  addMetricsRoute(app);
   addPageRoutes(app);
   app.onError((error, context) => answerError(error, context));
   app.notFound((context) => answerUnknown(app, context));

@@ -8,6 +8,8 @@ export interface FrontEnv {
   Variables: {
     requestId: string;
     settings: Settings;
+    /** The trace that the request belongs to, for what follows; absent: none. */
+    traceparent: string | undefined;
     /** Set once the caller is authenticated. */
     tenant: string;
     /** What its token allows. */

@@ -1,4 +1,5 @@
 /** Owns the HTTP form of a failure, and the step from a call's `Outcome` back to a value. */
+import { edgeMetrics } from "../metrics.ts";
 import { type Outcome, ProblemError, type ProblemInit, toProblem } from "../problem.ts";
 
 /** The HTTP answer for a failure. */
@@ -8,6 +9,7 @@ export function problemResponse(
   extraHeaders: Record<string, string> = {},
 ): Response {
   const problem = toProblem(init, requestId);
+  edgeMetrics.problems.add({ code: init.code });
   const headers = new Headers(extraHeaders);
   headers.set("content-type", "application/problem+json");
   headers.set("cache-control", "no-store");

@@ -26,6 +26,7 @@ export function callerOf(context: FrontContext, clientId: ClientId): Caller {
     clientId,
     requestId: context.get("requestId"),
     grant: context.get("grant"),
+    traceparent: context.get("traceparent"),
   };
 }
 

@@ -2,6 +2,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Bindings } from "../env.ts";
 import { FULL_GRANT, type Grant } from "../grant.ts";
+import { edgeMetrics } from "../metrics.ts";
 import { notFound, ProblemError, type ProblemInit } from "../problem.ts";
 import type { CheckpointId, ClientId, ExecutionId, SessionName } from "../protocol/identity.ts";
 import { DEFAULT_SESSION } from "../protocol/identity.ts";
@@ -84,7 +85,10 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     this.ctx.acceptWebSocket(server);
     const { newestSeenSeq: cursor, record } = session.context;
     const requestId = header("requestId");
-    const socket = ClientSocket.accept(server, { tenant, clientId, session: record.name, requestId, grant, cursor });
+    const traceparent = header("traceparent") || undefined;
+    const who = { tenant, clientId, session: record.name, requestId, traceparent, grant, cursor };
+    const socket = ClientSocket.accept(server, who);
+    edgeMetrics.sockets.add();
     if (grant.expiresAt !== null) this.#stores.wantAlarm(grant.expiresAt * 1000);
     this.#book.bind(session, socket);
     session.welcome(socket);
@@ -101,6 +105,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     const found = this.#book.socketOf(ws);
     if (found === null || closeIfExpired(found.socket, Date.now())) return;
     this.#stores.noteOwner(found.socket.state);
+    this.#stores.cause = found.socket.state;
     this.#messages.receive(found.session, found.socket, frame);
   }
 
@@ -118,7 +123,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     this.#stores.noteAlarm();
     const sockets = this.#book.sockets().filter((socket) => !closeIfExpired(socket, Date.now()));
     const dueMs = await this.#book.lookAfter();
-    await this.#stores.tenant.settleNow().catch(logFailure);
+    await this.#stores.tenant.settleNow().catch((error: unknown) => logFailure(error));
     const nextMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, nextExpiryMs(sockets) ?? Number.POSITIVE_INFINITY);
     if (nextMs < Number.POSITIVE_INFINITY) this.#stores.wantAlarm(nextMs);
     else await this.#deleteEverything();
@@ -362,11 +367,12 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
   #call<T>(caller: Caller, work: () => T | Promise<T>) {
     return outcomeOf(async () => {
       this.#stores.noteOwner(caller);
+      this.#stores.cause = { requestId: caller.requestId, traceparent: caller.traceparent };
       this.#awaken();
       const retryAfter = this.#rates.take(caller.grant?.messagesPerSecond ?? null, Date.now());
       if (retryAfter > 0) throw new ProblemError({ code: "rate_limited", detail: "Too many calls.", retryAfter });
       return work();
-    });
+    }, caller.requestId);
   }
 
   /** @throws ProblemError `rate_limited` if too many calls of this client wait. */

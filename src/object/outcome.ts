@@ -1,9 +1,10 @@
 /** Owns the step from an error thrown inside the object to the `Outcome` that the front gets. */
+import { logLine } from "../log.ts";
 import { type Outcome, ProblemError, type ProblemInit } from "../problem.ts";
 import { LinkError, RequestFailed } from "./runner/runner-link.ts";
 
 /** The problem that a caller gets for an error. An unexpected error is logged here and answered as `internal`. */
-export function problemOf(error: unknown): ProblemInit {
+export function problemOf(error: unknown, requestId?: string): ProblemInit {
   if (error instanceof ProblemError) return error.init;
   if (error instanceof RequestFailed) return { code: error.code, detail: error.message };
   if (error instanceof LinkError) {
@@ -23,15 +24,15 @@ export function problemOf(error: unknown): ProblemInit {
         error.fault satisfies never;
     }
   }
-  console.error("unexpected error", error);
+  logLine("error", "a call on a client's object failed", { error, requestId });
   return { code: "internal", detail: "Something went wrong on our side." };
 }
 
 /** Runs a call to its outcome. */
-export async function outcomeOf<T>(call: () => T | Promise<T>): Promise<Outcome<T>> {
+export async function outcomeOf<T>(call: () => T | Promise<T>, requestId?: string): Promise<Outcome<T>> {
   try {
     return { ok: true, value: await call() };
   } catch (error) {
-    return { ok: false, problem: problemOf(error) };
+    return { ok: false, problem: problemOf(error, requestId) };
   }
 }

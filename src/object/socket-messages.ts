@@ -2,10 +2,12 @@
 import { isLongerThan } from "../byte-length.ts";
 import { fieldMessage } from "../field-message.ts";
 import type { Grant } from "../grant.ts";
+import { edgeMetrics } from "../metrics.ts";
 import { fieldErrors, ProblemError, type ProblemInit, toProblem } from "../problem.ts";
 import type { BranchOutcome } from "../protocol/branch.ts";
 import { ClientMessage } from "../protocol/client-message.ts";
 import { MessageId, type SessionName } from "../protocol/identity.ts";
+import { parseTraceparent } from "../protocol/trace.ts";
 import type { ClientSocket } from "./clients/client-socket.ts";
 import { frameOf } from "./clients/edge-frames.ts";
 import { hasTooManyParts, idAtBeginning } from "./frame-hints.ts";
@@ -57,6 +59,8 @@ export class SocketMessages {
     const message = this.#parse(session, socket, frame);
     if (message?.type !== "attach") session.release(socket);
     if (message === null) return;
+    edgeMetrics.messages.add({ type: message.type });
+    const { requestId } = socket.state;
     try {
       if (socket.state.grant?.isReadOnly && !READING.has(message.type)) {
         throw new ProblemError({ code: "forbidden", detail: "The token allows only messages that change nothing." });
@@ -64,9 +68,11 @@ export class SocketMessages {
       if (USING.has(message.type)) this.#options.claim(session, socket.state.grant);
       const work = this.#answer(session, socket, message);
       if (work === null) return;
-      this.#options.waitUntil(work.catch((error: unknown) => sendProblem(socket, problemOf(error), message.id)));
+      this.#options.waitUntil(
+        work.catch((error: unknown) => sendProblem(socket, problemOf(error, requestId), message.id)),
+      );
     } catch (error) {
-      sendProblem(socket, problemOf(error), message.id);
+      sendProblem(socket, problemOf(error, requestId), message.id);
     }
   }
 
@@ -204,6 +210,10 @@ export class SocketMessages {
   #execute(session: NamedSession, socket: ClientSocket, message: Message<"execute">): Promise<void> | null {
     const request = actions.requestOf(message, session.context.stores.settings.MAX_TIMEOUT_SECONDS);
     const { executionId } = request;
+    const { stores } = session.context;
+    if (message.traceparent !== undefined && parseTraceparent(message.traceparent) !== null) {
+      stores.cause = { requestId: socket.state.requestId, traceparent: message.traceparent };
+    }
     const submitted = actions.execute(session, request, (problem) => {
       socket.disown(executionId);
       sendProblem(socket, problem, message.id);
@@ -243,6 +253,7 @@ export class SocketMessages {
 
 /** Answers the message with this id with a problem. */
 export function sendProblem(socket: ClientSocket, init: ProblemInit, id?: string): void {
+  edgeMetrics.problems.add({ code: init.code });
   socket.send(frameOf({ type: "problem", id, data: toProblem(init, socket.state.requestId) }));
 }
 

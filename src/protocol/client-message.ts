@@ -4,6 +4,7 @@ import { BranchMessage, UndoMessage } from "./branch.ts";
 import { CheckpointId, ExecutionId, MessageId } from "./identity.ts";
 import { VariablesMessage } from "./session-resource.ts";
 import { ToolDefinitions, ToolOptions, ToolResultMessage } from "./tool.ts";
+import { TRACEPARENT_MAX_CHARS } from "./trace.ts";
 
 /** What happens to the session's state when an execution ends. */
 export const TransactionPolicy = z.enum(["commit_always", "rollback_on_failure", "rollback_always"]);
@@ -23,6 +24,8 @@ export const ExecuteMessage = z.object({
   ...ToolOptions.shape,
   /** Asks for the files that the execution changed. */
   report_files: z.boolean().optional(),
+  /** The W3C trace that the execution belongs to; absent: that of the socket's upgrade. What is no `traceparent` is ignored. */
+  traceparent: z.string().max(TRACEPARENT_MAX_CHARS).optional(),
 });
 export type ExecuteMessage = z.infer<typeof ExecuteMessage>;
 

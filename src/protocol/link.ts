@@ -9,6 +9,7 @@ import { Completeness, Completions } from "./server-message.ts";
 import { VariableList } from "./session-resource.ts";
 import { Missing, PendingInput, PendingToolCall } from "./session-state.ts";
 import { CallId, OfferedTool, ToolFailure } from "./tool.ts";
+import { TRACEPARENT_MAX_CHARS } from "./trace.ts";
 
 /** Names one incarnation of a session on one runner; minted by the edge, unguessable, never used again. */
 export const SessionKey = z
@@ -63,6 +64,10 @@ export const LinkRequest = z.discriminatedUnion("type", [
     tools: z.array(OfferedTool).optional(),
     max_tool_calls: z.int().nonnegative().optional(),
     max_parallel_tool_calls: z.int().positive().optional(),
+    /** The request that caused it, for the runner's log. */
+    request_id: z.string().max(128).optional(),
+    /** The trace that it belongs to. */
+    traceparent: z.string().max(TRACEPARENT_MAX_CHARS).optional(),
   }),
   z.object({ type: z.literal("input_response"), ref, input_id: z.string(), value: z.string().nullable() }),
   z.object({

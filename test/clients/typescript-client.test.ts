@@ -5,8 +5,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket as WsSocket } from "ws";
 import { runStep } from "../../scripts/run-step.ts";
 import { type Client, ClientError, type ClientOptions, connect, PythonError } from "../../src/client/index.ts";
+import { type CuttingProxy, startCuttingProxy } from "../support/cutting-proxy.ts";
 import { type Product, startProduct } from "../support/product.ts";
-import { type CuttingProxy, startCuttingProxy } from "./cutting-proxy.ts";
 import { expectOutcome, type RunStep, scenarios } from "./scenario.ts";
 
 let product: Product;

@@ -17,5 +17,13 @@ it("picks those that are set", () => {
 
 it("shares with the runner only what means the same to both", () => {
   const shared = RUNNER_VARIABLES.filter((name) => (EDGE_VARIABLES as readonly string[]).includes(name));
-  expect(shared.sort()).toEqual(["CHECKPOINT_MAX_BYTES", "MAX_CODE_BYTES", "MAX_QUEUED_EXECUTIONS", "RUNNER_TOKEN"]);
+  expect(shared.sort()).toEqual([
+    "CHECKPOINT_MAX_BYTES",
+    "MAX_CODE_BYTES",
+    "MAX_QUEUED_EXECUTIONS",
+    "METRICS_TOKEN",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "RUNNER_TOKEN",
+  ]);
 });

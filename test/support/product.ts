@@ -65,12 +65,13 @@ async function within<T>(promise: Promise<T>, ms: number, what: () => string): P
 /**
  * Starts the product and waits until it takes calls.
  *
+ * @param options `whenListening` is called when the edge listens; with RUNNERS=0 it starts the runners.
  * @param env settings over the test's defaults (no rate limit, two idle interpreters).
  * @throws where it is not ready within a minute, with its log.
  */
 export async function startProduct(
   env: Record<string, string> = {},
-  options: { stateDir?: string } = {},
+  options: { stateDir?: string; whenListening?: (url: string) => Promise<void> } = {},
 ): Promise<Product> {
   const port = await freePort();
   const runnerPort = await freePort();
@@ -100,6 +101,7 @@ export async function startProduct(
     child.once("exit", (code) => reject(new Error(`npm start ended with ${code}:\n${log}`)));
   });
   await within(ready, READY_TIMEOUT_MS, () => `npm start is not ready:\n${log}`);
+  await options.whenListening?.(url);
   const deadline = Date.now() + READY_TIMEOUT_MS;
   while (
     !(await fetch(`${url}/ready`).then(

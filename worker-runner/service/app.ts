@@ -17,6 +17,8 @@ import { createTokenCheck } from "./runner-token.ts";
 
 export interface AppOptions {
   token: string;
+  /** The secret for /metrics; absent: it needs none. */
+  metricsToken: string | undefined;
   registry: SessionRegistry;
   metrics: Metrics;
   /** Whether a new session would be accepted. */
@@ -35,6 +37,8 @@ const SHA256 = /^[0-9a-f]{64}$/;
 export function createApp(options: AppOptions): Hono {
   const { registry, metrics, log } = options;
   const isAllowed = createTokenCheck(options.token);
+  const { metricsToken } = options;
+  const mayReadMetrics = metricsToken === undefined ? () => true : createTokenCheck(metricsToken);
   const app = new Hono();
 
   app.get("/health", (c) => c.json({ status: "ok" }));
@@ -42,7 +46,12 @@ export function createApp(options: AppOptions): Hono {
     if (options.isDiskLow()) return c.json({ status: "the disk is nearly full" }, PROBLEMS.storage_full.status);
     return options.isReady() ? c.json({ status: "ready" }) : c.json({ status: "not ready" }, 503);
   });
-  app.get("/metrics", async (c) => c.body(await metrics.render(), 200, { "content-type": metrics.contentType }));
+  app.get("/metrics", async (c) => {
+    if (!mayReadMetrics(c.req.header("authorization"))) {
+      return problem(c, "unauthorized", "Metrics need METRICS_TOKEN as the bearer token.");
+    }
+    return c.body(await metrics.render(), 200, { "content-type": metrics.contentType });
+  });
 
   app.use("/v1/*", async (c, next) => {
     if (!isAllowed(c.req.header("authorization"))) return problem(c, "unauthorized", "The secret is missing or wrong.");
@@ -103,7 +112,7 @@ export function createApp(options: AppOptions): Hono {
 
   app.notFound((c) => problem(c, "not_found", "There is nothing here."));
   app.onError((error, c) => {
-    log.error({ err: error, path: c.req.routePath }, "a call failed");
+    log.error({ err: error, path: c.req.routePath, request_id: c.req.header("x-request-id") }, "a call failed");
     return problem(c, "internal", "The runner failed.");
   });
   return app;

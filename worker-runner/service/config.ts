@@ -2,6 +2,7 @@
 import { hostname } from "node:os";
 import { z } from "zod";
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
+import { OtlpHeaders } from "../../src/protocol/otlp-headers.ts";
 
 const MIB = 1024 * 1024;
 
@@ -109,6 +110,11 @@ const Variables = z.object({
       error: "must be fatal, error, warn, info, debug, trace or silent",
     })
     .default("info"),
+  /** Prometheus reads /metrics with it; absent: everyone who reaches the port does. */
+  METRICS_TOKEN: z.string().min(16, "must have at least 16 characters").optional(),
+  /** The OpenTelemetry collector's address; absent: no traces are sent. */
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.url({ protocol: /^https?$/, error: "must be an http or https URL" }).optional(),
+  OTEL_EXPORTER_OTLP_HEADERS: OtlpHeaders,
   LOG_FORMAT: z.enum(["auto", "json", "pretty"], { error: "must be auto, json or pretty" }).default("auto"),
 });
 

@@ -14,6 +14,7 @@ import { HttpServer } from "./http-server.ts";
 import { LinkServer } from "./link/link-server.ts";
 import type { Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
+import { createTracing } from "./tracing.ts";
 
 /** The part of the pool that the service uses. */
 export interface ServicePool extends SessionSource {
@@ -59,6 +60,7 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
   const disk = new FreeDisk([spoolDir, ...config.STORAGE_FOLDERS], config.MIN_FREE_DISK_MB);
   const isDiskLow = () => disk.isLow;
   const edge = config.EDGE_URL === undefined ? null : createEdgeCalls(config.EDGE_URL, config.RUNNER_TOKEN);
+  const tracing = await createTracing(config, log);
   const registry = new SessionRegistry({
     source: pool,
     runnerId: config.RUNNER_ID,
@@ -69,6 +71,7 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
     spoolDir,
     edge,
     metrics,
+    tracing,
     log,
   });
   metrics.watch({
@@ -80,6 +83,7 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
   });
   const app = createApp({
     token: config.RUNNER_TOKEN,
+    metricsToken: config.METRICS_TOKEN,
     registry,
     metrics,
     isReady: () =>
@@ -98,6 +102,7 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
     maxCodeBytes: config.MAX_CODE_BYTES,
     isDiskLow,
     metrics,
+    tracing,
     log,
   });
   const url = await http.listen(config.RUNNER_PORT, config.HOST);
@@ -144,7 +149,7 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
     if (registry.size > 0) log.warn({ sessions: registry.size }, "the edge did not take every session in time");
     await registry.shutdown();
     heartbeat?.stop();
-    await Promise.all([links.close(), http.close(), pool.shutdown()]);
+    await Promise.all([links.close(), http.close(), pool.shutdown(), tracing.shutdown()]);
     await rm(spoolDir, { recursive: true, force: true });
   }
 }

@@ -55,6 +55,8 @@ async function openSocket(context: FrontContext): Promise<Response> {
     [SOCKET_HEADERS.requestId]: context.get("requestId"),
     [SOCKET_HEADERS.grant]: JSON.stringify(grant),
   });
+  const traceparent = context.get("traceparent");
+  if (traceparent !== undefined) headers.set(SOCKET_HEADERS.traceparent, traceparent);
   if (offeredSubprotocols(request).includes(SUBPROTOCOL)) headers.set(SOCKET_HEADERS.subprotocol, SUBPROTOCOL);
   const answer = await sessionStub(context.env, tenant, clientId).fetch(
     new Request("https://session/socket", { headers }),

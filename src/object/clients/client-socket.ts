@@ -29,6 +29,8 @@ interface Attachment {
   clientId: ClientId;
   session: SessionName;
   requestId: string;
+  /** The trace that the upgrade belonged to, if there was one. */
+  traceparent?: string | undefined;
   /** What the token allows; absent: everything. */
   grant?: Grant;
   /** Every event up to this seq was sent to this socket, or deliberately withheld. */
@@ -86,7 +88,7 @@ export class ClientSocket {
   /** A new socket; it gets the events after `cursor`. */
   static accept(
     ws: WebSocket,
-    who: Pick<Attachment, "tenant" | "clientId" | "session" | "requestId" | "grant" | "cursor">,
+    who: Pick<Attachment, "tenant" | "clientId" | "session" | "requestId" | "traceparent" | "grant" | "cursor">,
   ): ClientSocket {
     const socket = new ClientSocket(ws, {
       ...who,

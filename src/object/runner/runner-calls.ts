@@ -1,5 +1,6 @@
 /** Owns the edge's HTTP calls to a runner about one incarnation of a session: fetch a blob, send a blob, end the session. */
 import { withAbortAfter } from "../../deadline.ts";
+import { logLine } from "../../log.ts";
 import type { CheckpointId } from "../../protocol/identity.ts";
 import { fetchRunner } from "../../runner-fetch.ts";
 import type { FileCall } from "../../session-calls.ts";
@@ -10,9 +11,12 @@ const BLOB_DEADLINE_MS = 120_000;
 
 export class RunnerCalls {
   readonly #token: string;
+  readonly #requestId: () => string | undefined;
 
-  constructor(token: string) {
+  /** @param requestId the request that is being answered, for the runner's log. */
+  constructor(token: string, requestId: () => string | undefined) {
     this.#token = token;
+    this.#requestId = requestId;
   }
 
   /** The blob of a checkpoint just taken, handed to `take` as it streams in. @throws if the runner has none, or cannot be reached. */
@@ -76,7 +80,7 @@ export class RunnerCalls {
     try {
       await this.#call("DELETE", at, "", SHORT_DEADLINE_MS, drain);
     } catch (error) {
-      console.warn("a runner could not be told to end a session:", error instanceof Error ? error.message : "");
+      logLine("warn", "a runner could not be told to end a session", { error, requestId: this.#requestId() });
     }
   }
 
@@ -88,10 +92,15 @@ export class RunnerCalls {
     use: (response: Response) => Promise<T>,
     request: { body?: ReadableStream; headers?: Record<string, string> } = {},
   ): Promise<T> {
+    const requestId = this.#requestId();
     return withAbortAfter(deadlineMs, async (late) => {
       const response = await fetchRunner(new URL(`/v1/sessions/${at.key}${path}`, at.runnerUrl), {
         method,
-        headers: { authorization: `Bearer ${this.#token}`, ...request.headers },
+        headers: {
+          authorization: `Bearer ${this.#token}`,
+          ...(requestId === undefined ? {} : { "x-request-id": requestId }),
+          ...request.headers,
+        },
         signal: late,
         ...(request.body === undefined ? {} : { body: request.body }),
       });

@@ -1,6 +1,7 @@
 /** Owns one WebSocket to a runner: its opening, its requests with their deadlines, its end. Events and notices go to the listener. */
 import type { z } from "zod";
 import { withAbortAfter } from "../../deadline.ts";
+import { logLine } from "../../log.ts";
 import type { LinkEvent, LinkOpen } from "../../protocol/link.ts";
 import { decodeEventFrame, LinkReply, type LinkRequest, type SessionKey } from "../../protocol/link.ts";
 import type { ProblemCode } from "../../protocol/problem.ts";
@@ -64,6 +65,9 @@ export interface LinkOptions {
   token: string;
   open: Omit<z.input<typeof LinkOpen>, "type">;
   openDeadlineMs: number;
+  /** The request that the link is opened for, and its trace. */
+  requestId: string | undefined;
+  traceparent: string | undefined;
   idleMs: number;
   listener: LinkListener;
 }
@@ -141,11 +145,16 @@ export class RunnerLink {
   }
 
   async #connect(): Promise<void> {
-    const { url, key, token, open, openDeadlineMs } = this.#options;
+    const { url, key, token, open, openDeadlineMs, requestId, traceparent } = this.#options;
     try {
       await withAbortAfter(openDeadlineMs, async (late) => {
         const response = await fetchRunner(new URL(`/v1/sessions/${key}/link`, url), {
-          headers: { upgrade: "websocket", authorization: `Bearer ${token}` },
+          headers: {
+            upgrade: "websocket",
+            authorization: `Bearer ${token}`,
+            ...(requestId === undefined ? {} : { "x-request-id": requestId }),
+            ...(traceparent === undefined ? {} : { traceparent }),
+          },
           signal: late,
         });
         const socket = response.webSocket;
@@ -211,7 +220,7 @@ export class RunnerLink {
       }
     } catch (error) {
       // A runner that breaks the contract counts as gone. The log does not repeat what it sent.
-      console.error("a frame on the link is wrong", error instanceof Error ? error.message : "");
+      logLine("error", "a frame on the link is wrong", { requestId: this.#options.requestId, error: nameOf(error) });
       reject(new LinkError("runner_error", "The runner broke the contract."));
       this.#end(CLOSE_VIOLATION, true);
     }
@@ -265,4 +274,9 @@ export class RunnerLink {
     }
     if (wasOpen && tellListener) this.#options.listener.onClosed(this);
   }
+}
+
+/** An error's message without its stack, since a stack would repeat what the runner sent. */
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.message : "";
 }

@@ -1,5 +1,6 @@
 /** Owns how a session's state is saved and restored: asks the runner, moves the blob between runner and store, keeps the recovery checkpoint. */
 
+import { logLine } from "../../log.ts";
 import { ProblemError } from "../../problem.ts";
 import type { CheckpointId } from "../../protocol/identity.ts";
 import type { Missing, RestoreOutcome } from "../../protocol/server-message.ts";
@@ -160,7 +161,7 @@ export class Checkpointing {
       return true;
     } catch (error) {
       if (error instanceof ProblemError) throw error;
-      console.error("a checkpoint could not be stored", error instanceof Error ? error.message : "");
+      logLine("warn", "a checkpoint could not be stored", { error });
       return false;
     }
   }
@@ -205,6 +206,6 @@ async function quietly(work: Promise<unknown>): Promise<void> {
   try {
     await work;
   } catch (error) {
-    console.warn("cleaning up failed", error instanceof Error ? error.message : "");
+    logLine("warn", "cleaning up failed", { error });
   }
 }

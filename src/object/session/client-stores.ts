@@ -2,6 +2,7 @@
 
 import type { Bindings, Settings } from "../../env.ts";
 import { settingsOf } from "../../env.ts";
+import { logLine } from "../../log.ts";
 import { takeTurn } from "../../pace.ts";
 import { ProblemError } from "../../problem.ts";
 import type { ClientId } from "../../protocol/identity.ts";
@@ -20,6 +21,12 @@ import { TenantShare } from "./tenant-share.ts";
 /** The code of all executions may take this many times the size of one journal. */
 const CODE_SHARE = 4;
 
+/** A request of a client, as logs and traces name it. */
+export interface Cause {
+  requestId: string;
+  traceparent?: string | undefined;
+}
+
 export class ClientStores {
   readonly ctx: DurableObjectState;
   readonly env: Bindings;
@@ -34,6 +41,8 @@ export class ClientStores {
   /** For calls that wait, and streams. */
   readonly waitingCalls: Places;
   readonly #reading: RateLimit;
+  /** The call or message that is being answered. What it sets off before it waits for anything belongs to it. */
+  cause: Cause | null = null;
   #owner: Owner | null;
   /** When the object's alarm rings; undefined: not looked up since the object started. */
   #alarmAtMs: number | null | undefined;
@@ -53,7 +62,7 @@ export class ClientStores {
       secret: this.settings.CHECKPOINT_KEY,
     });
     this.tools = new ToolStore(sql);
-    this.runnerCalls = new RunnerCalls(this.settings.RUNNER_TOKEN);
+    this.runnerCalls = new RunnerCalls(this.settings.RUNNER_TOKEN, () => this.cause?.requestId);
     this.tenant = new TenantShare({
       env,
       settings: this.settings,
@@ -111,7 +120,8 @@ export class ClientStores {
 
   /** Lets work go on that no caller waits for. A failure is logged. */
   inBackground(work: Promise<unknown>): void {
-    this.ctx.waitUntil(work.catch(logFailure));
+    const requestId = this.cause?.requestId;
+    this.ctx.waitUntil(work.catch((error: unknown) => logFailure(error, requestId)));
   }
 
   /** Makes sure that the alarm rings at `atMs` or before. A later time is not written, because the alarm checks again when it rings. */
@@ -142,6 +152,6 @@ export class ClientStores {
 }
 
 /** Logs a failure that no caller sees. */
-export function logFailure(error: unknown): void {
-  console.warn("in the background:", error instanceof Error ? error.message : "");
+export function logFailure(error: unknown, requestId?: string): void {
+  logLine("warn", "work in the background failed", { error, requestId });
 }

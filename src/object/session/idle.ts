@@ -1,5 +1,6 @@
 /** Owns what happens to a session that nobody uses: its link is closed, its state stored, its interpreter ended, and at last everything deleted. */
 
+import { edgeMetrics } from "../../metrics.ts";
 import { DEFAULT_ENVIRONMENT } from "../../protocol/session-resource.ts";
 import type { RunnerLink } from "../runner/runner-link.ts";
 import type { Checkpointing } from "./checkpointing.ts";
@@ -257,6 +258,7 @@ export class IdleWatch {
       if (!link.isOpen) throw error;
       logFailure(error);
     }
+    edgeMetrics.checkpoints.add({ outcome: isSaved ? "stored" : "failed" });
     if (isSaved) noteSaved(record);
     else noteSaveFailed(record);
     this.#context.save();

@@ -1,9 +1,11 @@
 /** Owns which runner holds a session's interpreter: chooses it, opens the link, notices its loss, ends it. */
 import { sleep } from "../../deadline.ts";
 import { placeRunner, reportUnreachable } from "../../fleet/fleet-calls.ts";
+import { edgeMetrics } from "../../metrics.ts";
 import { ProblemError } from "../../problem.ts";
 import type { SessionKey } from "../../protocol/link.ts";
 import { DEFAULT_ENVIRONMENT } from "../../protocol/session-resource.ts";
+import { exportSpans, startSpan } from "../../trace.ts";
 import { LinkError, type LinkListener, RunnerLink } from "../runner/runner-link.ts";
 import { type Incarnation, RESERVE_STRIDE, type SessionPhase } from "../store/session-table.ts";
 import type { SessionContext } from "./session-context.ts";
@@ -204,6 +206,7 @@ export class Incarnations {
     record.incarnation = null;
     record.phase = "suspended";
     record.isLinked = false;
+    edgeMetrics.losses.add();
     this.#handlers.onLoss("runner_lost");
     return null;
   }
@@ -220,15 +223,28 @@ export class Incarnations {
   }
 
   async #start(): Promise<RunnerLink> {
+    const { stores, record } = this.#context;
+    const span = startSpan(stores.settings, "start interpreter", "client", stores.cause?.traceparent);
+    const startedMs = Date.now();
+    let outcome = "failed";
     try {
-      await this.#context.stores.tenant.admit("sessions", this.#context.record.name);
-      return await this.#place();
+      await stores.tenant.admit("sessions", record.name);
+      const link = await this.#place(span.traceparent);
+      outcome = "started";
+      edgeMetrics.startSeconds.observe((Date.now() - startedMs) / 1000);
+      return link;
     } finally {
+      edgeMetrics.starts.add({ outcome });
+      span.end(
+        { "pyrepl.outcome": outcome, "pyrepl.runner": record.incarnation?.runnerId ?? "" },
+        outcome === "failed",
+      );
+      exportSpans(stores.settings, (work) => stores.ctx.waitUntil(work));
       this.#context.unclaim();
     }
   }
 
-  async #place(): Promise<RunnerLink> {
+  async #place(traceparent: string | undefined): Promise<RunnerLink> {
     const { record } = this.#context;
     const former = record.phase;
     const refusedBy: string[] = [];
@@ -255,7 +271,7 @@ export class Incarnations {
       record.incarnation = incarnation;
       let link: RunnerLink;
       try {
-        link = await this.#open(incarnation, true, START_DEADLINE_MS);
+        link = await this.#open(incarnation, true, START_DEADLINE_MS, traceparent);
       } catch (error) {
         record.phase = former;
         record.incarnation = null;
@@ -297,8 +313,14 @@ export class Incarnations {
     this.#handlers.listener().onReady(link, isNew);
   }
 
-  async #open(incarnation: Incarnation, isNew: boolean, openDeadlineMs: number): Promise<RunnerLink> {
+  async #open(
+    incarnation: Incarnation,
+    isNew: boolean,
+    openDeadlineMs: number,
+    traceparent?: string,
+  ): Promise<RunnerLink> {
     const { record, stores, journal } = this.#context;
+    const requestId = stores.cause?.requestId;
     const listener = this.#handlers.listener();
     await this.#handlers.beforeOpen();
     const base = record.reservedSeq;
@@ -320,6 +342,8 @@ export class Incarnations {
         ...(record.environment === DEFAULT_ENVIRONMENT ? {} : { environment: record.environment }),
       },
       openDeadlineMs,
+      requestId,
+      traceparent,
       idleMs: stores.settings.LINK_IDLE_SECONDS * 1000,
       listener,
     });

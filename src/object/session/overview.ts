@@ -1,5 +1,6 @@
 /** Owns the overview of a session that clients get. */
 
+import { logLine } from "../../log.ts";
 import type { SessionName } from "../../protocol/identity.ts";
 import { DEFAULT_ENVIRONMENT, type SessionOverview } from "../../protocol/session-resource.ts";
 import type { ClientStores } from "./client-stores.ts";
@@ -102,10 +103,7 @@ async function statusOf(session: NamedSession): Promise<Pick<SessionOverview, "m
     const { resident_bytes, limit_bytes, undo, packages } = status;
     return { memory: { resident_bytes, limit_bytes }, undo, packages };
   } catch (error) {
-    console.warn(
-      "a session's memory, undo list and packages are not known",
-      error instanceof Error ? error.message : "",
-    );
+    logLine("warn", "a session's memory, undo list and packages are not known", { error });
     return unknown;
   }
 }

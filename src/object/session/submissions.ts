@@ -1,10 +1,12 @@
 /** Owns how executions reach the runner: which wait for a link, who is told of a refusal, and who waits for an ending. */
 
 import { sleep, waitAtMost } from "../../deadline.ts";
+import { edgeMetrics } from "../../metrics.ts";
 import type { ProblemInit } from "../../problem.ts";
 import type { ExecutionId } from "../../protocol/identity.ts";
 import type { RunnerLink } from "../runner/runner-link.ts";
 import type { ExecutionRecord } from "../store/execution-record.ts";
+import { ExecutionSpans } from "./execution-spans.ts";
 import type { Incarnations } from "./incarnations.ts";
 import type { SessionContext } from "./session-context.ts";
 
@@ -20,10 +22,12 @@ export class Submissions {
   readonly #waiters = new Map<ExecutionId, Set<() => void>>();
   /** Executions that wait for an answer, and whose waiters are told in a moment. */
   readonly #stopping = new Set<ExecutionId>();
+  readonly #spans: ExecutionSpans;
 
   constructor(context: SessionContext, incarnations: Incarnations) {
     this.#context = context;
     this.#incarnations = incarnations;
+    this.#spans = new ExecutionSpans(context.stores);
   }
 
   /**
@@ -34,6 +38,7 @@ export class Submissions {
    */
   submit(record: ExecutionRecord, onRefused: (problem: ProblemInit) => void): Promise<void> | null {
     this.#refusals.set(record.executionId, onRefused);
+    this.#spans.begin(record.executionId);
     const { stores, record: session } = this.#context;
     const admission = stores.tenant.admit("executions", session.name);
     const link = this.#incarnations.ready;
@@ -81,6 +86,9 @@ export class Submissions {
 
   onEnded(id: ExecutionId): void {
     this.#refusals.delete(id);
+    const status = this.#context.stores.executions.held(id)?.status;
+    if (status !== undefined) edgeMetrics.executions.add({ outcome: status });
+    this.#spans.end(id, status);
     for (const wake of this.#waiters.get(id) ?? []) wake();
   }
 
@@ -119,6 +127,7 @@ export class Submissions {
       transaction_policy: record.policy,
       timeout: record.timeout,
       ...this.#context.stores.tools.ofExecution(record.executionId),
+      ...this.#spans.factsFor(record.executionId),
     });
   }
 

@@ -6,9 +6,11 @@ import type { NumberedEvent, SessionContract } from "../../session/session-contr
 import type { EdgeAnswer, EdgeCalls } from "../edge-calls.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
+import type { Tracing } from "../tracing.ts";
 import { BlobShelf } from "./blob-shelf.ts";
 import { Doorbell } from "./doorbell.ts";
 import { EventRing } from "./event-ring.ts";
+import { ExecutionTraces } from "./execution-traces.ts";
 
 /** The edge's first message on a link. It names the session. */
 export type OpenRequest = Extract<LinkRequest, { type: "open" }>;
@@ -40,6 +42,7 @@ export interface HostedSessionOptions {
   spoolDir: string;
   edge: EdgeCalls | null;
   metrics: Metrics;
+  tracing: Tracing;
   log: Logger;
   /** Called when the session has become idle, or is not giving way any more. */
   onIdle: () => void;
@@ -63,6 +66,7 @@ export class HostedSession {
   readonly session: SessionContract;
   readonly ring: EventRing;
   readonly blobs: BlobShelf;
+  readonly traces: ExecutionTraces;
   readonly #options: HostedSessionOptions;
   readonly #doorbell: Doorbell;
   readonly #unsubscribe: () => void;
@@ -86,6 +90,7 @@ export class HostedSession {
     this.session = options.session;
     this.ring = new EventRing(options.ringMaxBytes);
     this.blobs = new BlobShelf(options.session, options.spoolDir);
+    this.traces = new ExecutionTraces(options.tracing, options.log);
     this.#doorbell = new Doorbell({
       call: (signal) => this.#ringEdge(signal),
       isNeeded: () => this.#needsLink,
@@ -215,7 +220,10 @@ export class HostedSession {
 
   #take(event: NumberedEvent): void {
     this.ring.append(event);
-    if (isTerminal(event.type)) this.#wantedAt = performance.now();
+    if (isTerminal(event.type)) {
+      this.#wantedAt = performance.now();
+      this.traces.end(event.executionId, event.type, event.startedAt);
+    }
     if (this.#link !== null) this.#link.pump();
     else this.#ringIfNeeded();
     if (this.ring.isFull && !this.#isPaused && this.#phase === "live") {
@@ -242,6 +250,7 @@ export class HostedSession {
     this.#unsubscribe();
     if (this.#orphanTimer !== null) clearTimeout(this.#orphanTimer);
     this.blobs.close();
+    this.traces.close();
     this.#link?.onSessionGone();
     this.#link = null;
     this.#options.onRemoved(this);

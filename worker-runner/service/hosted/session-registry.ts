@@ -5,6 +5,7 @@ import { SessionError } from "../../session/session-error.ts";
 import type { EdgeCalls } from "../edge-calls.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
+import type { Tracing } from "../tracing.ts";
 import { HostedSession, type OpenOutcome, type OpenRequest } from "./hosted-session.ts";
 import { RoomMaker } from "./room-maker.ts";
 import { describeFailure } from "./session-problem.ts";
@@ -32,6 +33,7 @@ export interface SessionRegistryOptions {
   spoolDir: string;
   edge: EdgeCalls | null;
   metrics: Metrics;
+  tracing: Tracing;
   log: Logger;
 }
 

@@ -22,7 +22,10 @@ export function answerRequest(
 ): void {
   const fail = (error: unknown) => {
     const failure = describeFailure(error);
-    if (failure.isOurs) log.error({ err: error, request: request.type }, "a request failed");
+    if (failure.isOurs) {
+      const request_id = request.type === "execute" ? request.request_id : undefined;
+      log.error({ err: error, request: request.type, request_id }, "a request failed");
+    }
     const ref = refOf(request);
     if (ref !== null) reply({ type: "failed", ref, code: failure.code, detail: failure.detail });
   };
@@ -44,6 +47,7 @@ function answer(hosted: HostedSession, request: SessionRequest, reply: Reply): P
   const { session } = hosted;
   switch (request.type) {
     case "execute":
+      hosted.traces.begin(request);
       session.enqueue(request);
       return undefined;
     case "input_response":

@@ -9,6 +9,7 @@ import type { SessionRegistry } from "../hosted/session-registry.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import { createTokenCheck } from "../runner-token.ts";
+import type { Tracing } from "../tracing.ts";
 import { SessionLink } from "./session-link.ts";
 
 export interface LinkServerOptions {
@@ -19,6 +20,7 @@ export interface LinkServerOptions {
   /** Whether the disk is too full to store anything new. */
   isDiskLow: () => boolean;
   metrics: Metrics;
+  tracing: Tracing;
   log: Logger;
 }
 
@@ -29,6 +31,7 @@ const PING_PERIOD_MS = 20_000;
 const LONGEST_ESCAPE = 6;
 const FRAME_EXTRA_BYTES = 64 * 1024;
 
+const MAX_HEADER_CHARS = 256;
 const CLOSE_DEADLINE_MS = 500;
 const GOING_AWAY = 1001;
 
@@ -68,16 +71,22 @@ export class LinkServer {
     const key = SessionKey.safeParse(PATH.exec((request.url ?? "").replace(/\?.*$/s, ""))?.[1]);
     if (!this.#isAllowed(request.headers.authorization)) reject(socket, "401 Unauthorized");
     else if (!key.success) reject(socket, "404 Not Found");
-    else this.#wss.handleUpgrade(request, socket, head, (ws) => this.#serve(ws, socket, key.data));
+    else this.#wss.handleUpgrade(request, socket, head, (ws) => this.#serve(ws, socket, key.data, request));
   }
 
-  #serve(ws: WebSocket, socket: Duplex, key: SessionKey): void {
-    const { registry, metrics, log, isDiskLow } = this.#options;
+  #serve(ws: WebSocket, socket: Duplex, key: SessionKey, { headers }: IncomingMessage): void {
+    const { registry, metrics, tracing, isDiskLow } = this.#options;
+    const requestId = headerText(headers["x-request-id"]);
+    const log = requestId === undefined ? this.#options.log : this.#options.log.child({ request_id: requestId });
+    const span = tracing.startSpan("open session", headerText(headers.traceparent));
     ws.on("pong", () => this.#silent.delete(ws));
     new SessionLink({
       ws,
       socket,
-      open: (request) => registry.open(key, request),
+      open: (request) =>
+        registry.open(key, request).finally(() => {
+          span?.setAttribute("pyrepl.is_new", request.create).end();
+        }),
       isDraining: () => registry.isDraining,
       isDiskLow,
       metrics,
@@ -95,6 +104,11 @@ export class LinkServer {
       }
     }
   }
+}
+
+/** A header of the edge that goes to logs and traces; longer ones are left out. */
+function headerText(value: string | string[] | undefined): string | undefined {
+  return typeof value === "string" && value.length <= MAX_HEADER_CHARS ? value : undefined;
 }
 
 function reject(socket: Duplex, status: string): void {

@@ -7,6 +7,8 @@ export interface CuttingProxy {
   url: string;
   /** Ends every connection as a lost network does. */
   cut(): void;
+  /** True: ends every connection and each new one, as a network that is split does. False: lets connections through again. */
+  block(isBlocked: boolean): void;
   close(): Promise<void>;
 }
 
@@ -14,7 +16,12 @@ export interface CuttingProxy {
 export async function startCuttingProxy(target: string): Promise<CuttingProxy> {
   const { hostname, port } = new URL(target);
   const sockets = new Set<Socket>();
+  let isBlocked = false;
   const server = createServer((near) => {
+    if (isBlocked) {
+      near.resetAndDestroy();
+      return;
+    }
     const far = openSocket(Number(port), hostname);
     for (const [one, other] of [
       [near, far],
@@ -36,6 +43,10 @@ export async function startCuttingProxy(target: string): Promise<CuttingProxy> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     cut,
+    block(blocked) {
+      isBlocked = blocked;
+      if (blocked) cut();
+    },
     async close() {
       const closed = new Promise((resolve) => server.close(resolve));
       cut();
