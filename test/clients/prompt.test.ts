@@ -3,8 +3,8 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { startCuttingProxy } from "../support/cutting-proxy.ts";
 import { type Product, startProduct } from "../support/product.ts";
-import { startCuttingProxy } from "./cutting-proxy.ts";
 import { startTerminal, type Terminal } from "./start-terminal.ts";
 
 const CTRL_C = "\u0003";
