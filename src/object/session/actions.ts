@@ -59,7 +59,11 @@ export function execute(
   const held = executions.held(executionId) ?? (request.isClientsId ? executions.find(executionId) : undefined);
   if (held !== undefined) {
     held.code ??= code;
-    if (held.code === code && held.session === context.record.name) return { known: true, record: held };
+    if (held.code === code && held.session === context.record.name) {
+      // No runner was found for it so far, so that the caller may be the only one who asks again.
+      if (context.unsent.has(executionId)) context.stores.inBackground(session.incarnations.ensure());
+      return { known: true, record: held };
+    }
     throw new ProblemError({
       code: "idempotency_conflict",
       detail: held.code === code ? "This id was used in another session." : "This id was used with other code.",

@@ -28,7 +28,7 @@ export class Checkpointing {
     if (incarnation === null) throw new ProblemError({ code: "runner_error", detail: "The interpreter is gone." });
     if (kind === "asked") stores.storage.admitOne();
     const id = newCheckpointId();
-    const ordinal = stores.executions.lastOrdinal;
+    const ordinal = this.#context.sentOrdinal;
     const changes = this.#context.changes;
     const taken = await link.ask({ type: "checkpoint", checkpoint_id: id }, WORK_DEADLINE_MS + this.#context.queueMs);
     if (taken.type !== "checkpoint_taken")
@@ -71,7 +71,7 @@ export class Checkpointing {
     const checkpoint = stores.checkpoints.visible(id);
     const incarnation = record.incarnation;
     if (incarnation === null) throw new ProblemError({ code: "runner_error", detail: "The interpreter is gone." });
-    const ordinal = stores.executions.lastOrdinal;
+    const ordinal = this.#context.sentOrdinal;
     const changes = this.#context.changes;
     const answer =
       (checkpoint.incarnation === incarnation.key ? await this.#ask(link, id, clearExisting, false) : null) ??
@@ -111,10 +111,10 @@ export class Checkpointing {
 
   /** Forgets the recovery checkpoint: after a reset, a lost interpreter is followed by a fresh one. */
   async forgetRecovery(isDirty: boolean): Promise<void> {
-    const { stores, record } = this.#context;
+    const { record } = this.#context;
     const former = record.recoveryId;
     record.recoveryId = null;
-    record.recoveryOrdinal = stores.executions.lastOrdinal;
+    record.recoveryOrdinal = this.#context.sentOrdinal;
     record.saveFailure = undefined;
     record.isDirty = isDirty;
     this.#context.save();

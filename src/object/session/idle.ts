@@ -38,6 +38,7 @@ export class IdleWatch {
   readonly #loss: Loss;
   readonly #env: SessionEnv;
   #noCheckpointBeforeMs = 0;
+  #lookedAfterMs = 0;
   #isDraining = false;
   /** True while the link's silence is being answered with a checkpoint or a close. */
   #isAnsweringSilence = false;
@@ -56,13 +57,13 @@ export class IdleWatch {
   /** When the alarm must look after the session, even if nobody calls. */
   get dueAtMs(): number {
     const { record, stores, unfinished } = this.#context;
-    const now = Date.now();
     const oldest = unfinished[0];
     if (oldest !== undefined) {
       const since = (oldest.startedAt ?? oldest.submittedAt) * 1000;
+      const lastContactMs = Math.max(record.lastActiveAt * 1000, this.#lookedAfterMs);
       return Math.max(
-        now + LOOK_AT_MOST_EVERY_MS,
-        Math.min(now + LOOK_AFTER_MS, since + oldest.timeout * 1000 + OVERDUE_MS),
+        this.#lookedAfterMs + LOOK_AT_MOST_EVERY_MS,
+        Math.min(lastContactMs + LOOK_AFTER_MS, since + oldest.timeout * 1000 + OVERDUE_MS),
       );
     }
     const isRunning = record.phase === "live" || record.phase === "starting";
@@ -278,6 +279,7 @@ export class IdleWatch {
 
   async #lookAfterWork(): Promise<void> {
     const context = this.#context;
+    this.#lookedAfterMs = Date.now();
     try {
       // Either finds that the runner is gone, or fetches its news.
       if ((await this.#incarnations.resume()) === null && context.unfinishedCount > 0) {

@@ -43,7 +43,7 @@ export class Loss {
       lostExecutions: [...(record.returning?.lostExecutions ?? []), ...lost].slice(-MAX_LOST_LISTED),
     };
     this.endLost("The runner that ran this code is gone.", lost);
-    record.recoveryOrdinal = stores.executions.lastOrdinal;
+    record.recoveryOrdinal = this.#context.sentOrdinal;
     record.isDirty = false;
     this.#context.save();
     this.#context.announce({ state: "suspended", reason, lostExecutions: lost });

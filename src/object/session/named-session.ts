@@ -100,10 +100,18 @@ export class NamedSession {
 
   /** After hibernation: continues what was interrupted. */
   awaken(): void {
-    const { delivery, record, stores } = this.context;
+    const { delivery, record, stores, unfinishedCount } = this.context;
+    if (unfinishedCount > 0 && (record.incarnation === null || record.phase === "starting")) this.#startOver();
     const isInterrupted = [...delivery.sockets].some((socket) => socket.mode !== "live");
     if (!isInterrupted && !record.isLinked) return;
     stores.inBackground(this.catchUp().then(() => delivery.pumpAll()));
+  }
+
+  /** The object ended before any runner had its work. */
+  #startOver(): void {
+    const { stores, unfinished, unsent } = this.context;
+    for (const { executionId } of unfinished) unsent.add(executionId);
+    stores.inBackground(this.incarnations.ensure());
   }
 
   /** Whether the runner may hold events that are not here. @param isAsked a client has already seen a later event. */

@@ -31,6 +31,8 @@ export class SessionContext {
   readonly delivery: Delivery;
   readonly pendingInputs = new PendingInputs();
   readonly pendingTools = new PendingToolCalls();
+  /** Executions that were accepted, but not sent to any runner yet. */
+  readonly unsent = new Set<ExecutionId>();
   #changes = 0;
   /** What the attached clients were told last. */
   #wasBusy: boolean;
@@ -117,6 +119,12 @@ export class SessionContext {
   endTransfer(): void {
     this.#transfers -= 1;
     this.touch();
+  }
+
+  /** The newest execution, or the last one before those that no runner has yet: what happens to a state does not concern these. */
+  get sentOrdinal(): number {
+    const first = this.unfinished.find((execution) => this.unsent.has(execution.executionId));
+    return first === undefined ? this.stores.executions.lastOrdinal : first.ordinal - 1;
   }
 
   /** True while the code of an execution waits for an answer. */

@@ -16,8 +16,6 @@ const TOGETHER_MS = 10;
 export class Submissions {
   readonly #context: SessionContext;
   readonly #incarnations: Incarnations;
-  /** Accepted, but not sent to any runner yet. */
-  readonly #unsent = new Set<ExecutionId>();
   readonly #refusals = new Map<ExecutionId, (problem: ProblemInit) => void>();
   readonly #waiters = new Map<ExecutionId, Set<() => void>>();
   /** Executions that wait for an answer, and whose waiters are told in a moment. */
@@ -43,14 +41,14 @@ export class Submissions {
     const admission = stores.tenant.admit("executions", session.name);
     const link = this.#incarnations.ready;
     // What waits already goes first.
-    if (link !== null && admission === null && this.#unsent.size === 0) {
+    if (link !== null && admission === null && this.#context.unsent.size === 0) {
       this.#send(link, record);
       return null;
     }
-    this.#unsent.add(record.executionId);
+    this.#context.unsent.add(record.executionId);
     return this.#sendLater(admission).catch((error: unknown) => {
       // A link that opened meanwhile may have taken it along.
-      if (!this.#unsent.has(record.executionId)) return;
+      if (!this.#context.unsent.has(record.executionId)) return;
       this.#takeBack(record);
       throw error;
     });
@@ -60,13 +58,13 @@ export class Submissions {
     if (admission !== null) await admission;
     const link = await this.#incarnations.ensure();
     for (const waiting of this.#context.unfinished) {
-      if (this.#unsent.has(waiting.executionId)) this.#send(link, waiting);
+      if (this.#context.unsent.has(waiting.executionId)) this.#send(link, waiting);
     }
   }
 
   /** False if a runner may have started it. */
   isUnsent(id: ExecutionId): boolean {
-    return this.#unsent.has(id);
+    return this.#context.unsent.has(id);
   }
 
   /** Sends what a newly linked runner does not have yet. An execution that is sent twice still runs once. */
@@ -118,7 +116,7 @@ export class Submissions {
   }
 
   #send(link: RunnerLink, record: ExecutionRecord): void {
-    this.#unsent.delete(record.executionId);
+    this.#context.unsent.delete(record.executionId);
     this.#noteFirst(record.executionId);
     link.tell({
       type: "execute",
@@ -140,7 +138,7 @@ export class Submissions {
   }
 
   #takeBack(record: ExecutionRecord): void {
-    this.#unsent.delete(record.executionId);
+    this.#context.unsent.delete(record.executionId);
     const { restored } = this.#context.record;
     if (restored?.executionId === record.executionId) restored.executionId = null;
     this.#context.stores.executions.remove(record);

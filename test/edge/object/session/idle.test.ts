@@ -1,6 +1,6 @@
 /** How a session comes to rest: link closed, state stored, interpreter ended, brought back, deleted. Real time, short settings. */
-import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { beforeEach, expect, it, vi } from "vitest";
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { call, control, EdgeClient, env, objectId, registerRunner, stubOf } from "../../support/edge-client.ts";
 
 let clientId = "";
@@ -98,6 +98,52 @@ it("tells over REST too how a session came back, once in an execution and in its
   expect(again.restored).toEqual(back.restored);
   await call("POST", "/api/v1/session/reset", { clientId, body: {} });
   expect((await call("GET", "/api/v1/session", { clientId })).body.restored).toBeNull();
+});
+
+it("names an execution as lost that waited for a runner when the first one was lost, and ran on the second", async () => {
+  const run = async (code: string) =>
+    (await call("POST", "/api/v1/execute?wait=10", { clientId, body: { code } })).body;
+  await run("push 1");
+  await control("kill", (await newest()).key);
+  await registerRunner();
+  const second = await run("push 2");
+  expect(second.status).toBe("succeeded");
+  await control("kill", (await newest()).key);
+  await registerRunner();
+  expect((await run("state")).restored.lost_executions).toContain(second.execution_id);
+});
+
+describe("work that no runner had when the object ended", () => {
+  async function leaveWork(): Promise<void> {
+    await call("POST", "/api/v1/execute?wait=10", { clientId, body: { code: "push 1" } });
+    // An object that has just started writes nothing by itself, so that what is written here stays.
+    await evictDurableObject(stubOf(clientId));
+    await runInDurableObject(stubOf(clientId), (_, { storage: { sql } }) => {
+      const values = "('left', 1000, 'default', 'running', 'commit_always', 30, 0, 6, 'push 7')";
+      const columns =
+        "execution_id, ordinal, session, status, transaction_policy, timeout, submitted_at, code_bytes, code";
+      sql.exec(`INSERT INTO execution (${columns}) VALUES ${values}`);
+      const facts = "'$.phase', 'suspended', '$.incarnation', json('null'), '$.isLinked', json('false')";
+      sql.exec(`UPDATE session SET record = json_set(record, ${facts}, '$.lastActiveAt', 0)`);
+    });
+    await evictDurableObject(stubOf(clientId));
+  }
+  const isDone = async () => (await call("GET", "/api/v1/executions/left", { clientId })).body.status === "succeeded";
+
+  it("runs once somebody calls", async () => {
+    await leaveWork();
+    await expect.poll(isDone, { timeout: 10_000 }).toBe(true);
+  });
+
+  it("runs at the object's alarm if nobody calls", async () => {
+    await leaveWork();
+    await runInDurableObject(stubOf(clientId), (_, state) => state.storage.setAlarm(Date.now() + 600_000));
+    const sessions = (await control("sessions", clientId)).length;
+    await evictDurableObject(stubOf(clientId));
+    expect(await runDurableObjectAlarm(stubOf(clientId))).toBe(true);
+    expect((await control("sessions", clientId)).length).toBe(sessions + 1);
+    await expect.poll(async () => (await newest()).ran, { timeout: 10_000 }).toEqual(["left"]);
+  });
 });
 
 it("ends a session for good, and with purge leaves only its numbering", async () => {
