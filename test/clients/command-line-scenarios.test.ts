@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { RunEvent } from "../../src/client/index.ts";
 import { type Product, startProduct } from "../support/product.ts";
-import { type CuttingProxy, startCuttingProxy } from "./cutting-proxy.ts";
+import { type CuttingProxy, startCuttingProxy } from "../support/cutting-proxy.ts";
 import { expectOutcome, type RunStep, type Seen, scenarios } from "./scenario.ts";
 import { startCli } from "./start-cli.ts";
 
