@@ -1,8 +1,8 @@
 /** The scenarios that every client runs, through the command line: each step is a command of its own. */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { RunEvent } from "../../src/client/index.ts";
-import { type Product, startProduct } from "../support/product.ts";
 import { type CuttingProxy, startCuttingProxy } from "../support/cutting-proxy.ts";
+import { type Product, startProduct } from "../support/product.ts";
 import { expectOutcome, type RunStep, type Seen, scenarios } from "./scenario.ts";
 import { startCli } from "./start-cli.ts";
 
