@@ -15,6 +15,7 @@ import { ExecutionTable } from "../store/execution-table.ts";
 import { createTables } from "../store/schema.ts";
 import { SessionTable } from "../store/session-table.ts";
 import { ToolStore } from "../store/tool-store.ts";
+import { Scrubbing } from "./scrubbing.ts";
 import { StorageQuota } from "./storage-quota.ts";
 import { TenantShare } from "./tenant-share.ts";
 
@@ -38,6 +39,7 @@ export class ClientStores {
   readonly runnerCalls: RunnerCalls;
   readonly tenant: TenantShare;
   readonly storage: StorageQuota;
+  readonly #scrubbing: Scrubbing;
   /** For calls that wait, and streams. */
   readonly waitingCalls: Places;
   readonly #reading: RateLimit;
@@ -70,6 +72,7 @@ export class ClientStores {
       tenant: () => this.owner.tenant,
       inBackground: (work) => this.inBackground(work),
     });
+    this.#scrubbing = new Scrubbing(ctx.storage);
     this.storage = new StorageQuota({
       env,
       settings: this.settings,
@@ -122,6 +125,11 @@ export class ClientStores {
   inBackground(work: Promise<unknown>): void {
     const requestId = this.cause?.requestId;
     this.ctx.waitUntil(work.catch((error: unknown) => logFailure(error, requestId)));
+  }
+
+  /** Overwrites soon what was deleted for good. */
+  scrubSoon(): void {
+    this.#scrubbing.want((work) => this.inBackground(work));
   }
 
   /** Makes sure that the alarm rings at `atMs` or before. A later time is not written, because the alarm checks again when it rings. */

@@ -208,6 +208,7 @@ export class IdleWatch {
       stores.executions.clear(record.name);
       await stores.checkpoints.clear(record.name);
       stores.inBackground(stores.storage.settle());
+      stores.scrubSoon();
     }
     context.save();
     context.announce({ state: "ended", reason });

@@ -55,6 +55,9 @@ CREATE TABLE IF NOT EXISTS checkpoint (
   signature TEXT NOT NULL,
   incarnation TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS scrub (
+  zeros BLOB NOT NULL
+);
 CREATE TABLE IF NOT EXISTS session_tools (
   session TEXT PRIMARY KEY,
   tools TEXT NOT NULL
@@ -83,4 +86,30 @@ export function createTables(sql: SqlStorage): void {
     sql.exec("ALTER TABLE execution RENAME COLUMN code_chars TO code_bytes");
   }
   sql.exec(TABLES);
+}
+
+const INDEXES = [...TABLES.matchAll(/CREATE (?:UNIQUE )?INDEX IF NOT EXISTS (\w+)/g)].map(([, name]) => name);
+const TABLE_NAMES = [...TABLES.matchAll(/CREATE TABLE IF NOT EXISTS (\w+)/g)].map(([, name]) => name);
+
+/** Frees the pages of the indexes; `createTables` brings them back. */
+export function dropIndexes(sql: SqlStorage): void {
+  for (const name of INDEXES) sql.exec(`DROP INDEX IF EXISTS ${name}`);
+}
+
+/** Writes every table anew, while its indexes are dropped. Then the pages of the former tables, with what was deleted from them, are free. */
+export function rewriteTables(sql: SqlStorage): void {
+  // Named, because a column that was added to an old table stands at its end.
+  const columnsOf = new Map(
+    TABLE_NAMES.map((name) => {
+      const columns = sql.exec<{ name: string }>(`PRAGMA table_info(${name})`).toArray();
+      return [name, columns.map((column) => column.name).join()];
+    }),
+  );
+  for (const name of TABLE_NAMES) sql.exec(`ALTER TABLE ${name} RENAME TO former_${name}`);
+  createTables(sql);
+  for (const [name, columns] of columnsOf) {
+    sql.exec(`INSERT INTO ${name} (${columns}) SELECT ${columns} FROM former_${name}`);
+  }
+  // Last, so that no new table takes a page of a former one.
+  for (const name of TABLE_NAMES) sql.exec(`DROP TABLE former_${name}`);
 }
