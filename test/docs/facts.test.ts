@@ -48,7 +48,7 @@ it("keeps lines short enough to read side by side", () => {
   expect(long).toEqual([]);
 });
 
-it("prints the tree of folders as it is on the disk", () => {
+it("prints the tree of folders as it is on the disk", { tags: "git" }, () => {
   const tree = /## Where things are\n\n```\n([\s\S]*?)```/.exec(read("docs/architecture.md"))?.[1] ?? "";
   const above: string[] = [];
   const printed = tree

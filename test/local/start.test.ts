@@ -146,6 +146,7 @@ it("finds its sessions again at the next start", async () => {
 it("starts a runner again that died, and workerd too", async () => {
   const start = new Start({ STATE_DIR: await newStateDir() });
   const url = await start.ready();
+  await start.says(/registered with the edge/);
   const [runner] = findProcesses(start.pid, "worker-runner/main.ts");
   process.kill(runner as number, "SIGKILL");
   await start.says(/runner-1 ended \(SIGKILL\); it is started again/);

@@ -174,7 +174,7 @@ export function scriptedSandbox(script: Script): StartSandbox {
       stdin,
       stderr: new PassThrough(),
       exited,
-      memoryStatus: async () => ({ residentBytes: null, limitBytes: null, oomKills: null }),
+      memoryStatus: async () => ({ residentBytes: null, limitedBytes: null, limitBytes: null, oomKills: null }),
       kill: async () => far.end(),
     };
     return sandbox;

@@ -27,6 +27,11 @@ export const PARTS = {
   },
   browser: { packages: ["chromium"], complain: () => (findBrowser() === null ? "no Chromium or Chrome" : null) },
   systemd: { packages: ["systemd"], complain: () => complainOfCommand("systemd-analyze") },
+  git: {
+    packages: ["git"],
+    complain: () =>
+      complainOfCommand("git") ?? (existsSync(".git") ? null : "this folder is no clone of the repository"),
+  },
   strace: { packages: ["strace"], complain: () => complainOfCommand("strace") },
   curl: { packages: ["curl"], complain: () => complainOfCommand("curl") },
   cloudpickle: { packages: ["python3-cloudpickle"], complain: () => complainOfModule("cloudpickle") },

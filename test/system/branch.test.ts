@@ -37,7 +37,8 @@ it("undoes eight executions one after the other, over REST and the socket, each 
   const client = await SocketClient.open(product.socketUrl, { clientId });
   for (let at = 1; at <= 9; at += 1) {
     await client.value(at === 1 ? "n = [1]" : `n.append(${at})`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    // The copy of the state before an execution must be there when the execution begins.
+    await new Promise((resolve) => setTimeout(resolve, 500));
   }
   const headers = { "client-id": clientId, "content-type": "application/json" };
   const look = async () => (await fetch(`${product.url}/api/v1/session`, { headers })).json();

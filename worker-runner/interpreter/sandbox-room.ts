@@ -118,7 +118,14 @@ export class SandboxRoom {
   }
 
   async memoryStatus(): Promise<SandboxMemory> {
-    return (await this.#sandbox?.memoryStatus()) ?? { residentBytes: null, limitBytes: null, oomKills: null };
+    return (
+      (await this.#sandbox?.memoryStatus()) ?? {
+        residentBytes: null,
+        limitedBytes: null,
+        limitBytes: null,
+        oomKills: null,
+      }
+    );
   }
 
   /** The sandbox broke a rule or does not answer: ends every process in it. */

@@ -43,7 +43,12 @@ export class SessionGroup {
     // Cached files that nobody maps are given back when memory is short.
     const cached = numberOf(isFirst ? "total_inactive_file" : "inactive_file", statistics);
     const residentBytes = Math.max(0, Number(usage) - cached);
-    return { residentBytes, limitBytes: this.#limitBytes, oomKills: numberOf("oom_kill", events) };
+    return {
+      residentBytes,
+      limitedBytes: residentBytes,
+      limitBytes: this.#limitBytes,
+      oomKills: numberOf("oom_kill", events),
+    };
   }
 
   /** Ends whatever is still in it, which is nothing unless user code ran without a sandbox. */

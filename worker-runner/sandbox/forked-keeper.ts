@@ -1,7 +1,7 @@
 /** Owns a keeper that was forked from a zygote into a skeleton, from its start to the removal of its last process. */
 import type { Readable, Writable } from "node:stream";
 import type { KeeperProcess } from "./keeper-process.ts";
-import { residentBytesOf, sendSignal } from "./process-tree.ts";
+import { memoryWithoutGroup, sendSignal } from "./process-tree.ts";
 import type { Sandbox, SandboxExit, SandboxMemory } from "./sandbox-contract.ts";
 import type { Entry, Forked, Zygote } from "./zygote.ts";
 
@@ -86,6 +86,6 @@ export class ForkedKeeper implements Sandbox {
 
   async #readMemory(): Promise<SandboxMemory> {
     if (this.#skeleton.isMemoryCounted) return this.#skeleton.sandbox.memoryStatus();
-    return { residentBytes: residentBytesOf(this.pid), limitBytes: this.#memoryBytes, oomKills: null };
+    return memoryWithoutGroup(this.pid, this.#memoryBytes);
   }
 }

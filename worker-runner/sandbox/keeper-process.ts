@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import type { Duplex, Readable, Writable } from "node:stream";
 import type { SessionGroup } from "./cgroup.ts";
 import { FILTER_FD, NETWORK_FD, STATUS_FD } from "./descriptors.ts";
-import { killTree, residentBytesOf, sendSignal } from "./process-tree.ts";
+import { killTree, memoryWithoutGroup, sendSignal } from "./process-tree.ts";
 import type { Sandbox, SandboxExit, SandboxMemory } from "./sandbox-contract.ts";
 import { signalName } from "./signal-name.ts";
 import { markForSweeper } from "./sweeper.ts";
@@ -119,7 +119,7 @@ export class KeeperProcess implements Sandbox {
   async #readMemory(): Promise<SandboxMemory> {
     const { group, memoryBytes } = this.#launch;
     if (group) return group.memoryStatus();
-    return { residentBytes: this.#pid ? residentBytesOf(this.#pid) : 0, limitBytes: memoryBytes, oomKills: null };
+    return memoryWithoutGroup(this.#pid, memoryBytes);
   }
 
   async #clear(): Promise<void> {

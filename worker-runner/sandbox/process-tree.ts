@@ -1,5 +1,6 @@
 /** Reads from /proc a process and all its descendants. */
 import { readdirSync, readFileSync } from "node:fs";
+import type { SandboxMemory } from "./sandbox-contract.ts";
 
 const PAGE_BYTES = 4096;
 
@@ -9,10 +10,17 @@ export function descendantsOf(pid: number): number[] {
   return [...children, ...children.flatMap(descendantsOf)];
 }
 
-/** Resident bytes of a process and all below it; pages that they share count for each. */
-export function residentBytesOf(pid: number): number {
+/** Resident bytes of a process and all below it, pages that they share counted for each, and of the largest of them. */
+export function residentBytesOf(pid: number): { all: number; largest: number } {
   const pages = [pid, ...descendantsOf(pid)].map((each) => Number(readOr(`/proc/${each}/statm`, "0 0").split(" ")[1]));
-  return pages.reduce((sum, count) => sum + count, 0) * PAGE_BYTES;
+  const all = pages.reduce((sum, count) => sum + count, 0);
+  return { all: all * PAGE_BYTES, largest: Math.max(...pages) * PAGE_BYTES };
+}
+
+/** The memory of a sandbox without a control group: each of its processes may have as much as the limit says. */
+export function memoryWithoutGroup(pid: number, limitBytes: number): SandboxMemory {
+  const { all, largest } = pid === 0 ? { all: 0, largest: 0 } : residentBytesOf(pid);
+  return { residentBytes: all, limitedBytes: largest, limitBytes, oomKills: null };
 }
 
 /** Ends a process and all below it, also while they start more; zombies are left to their parents. */

@@ -41,6 +41,8 @@ export interface SandboxExit {
 
 export interface SandboxMemory {
   residentBytes: number | null;
+  /** What the limit counts: all of it in a control group, else the largest process, because each one has a limit of its own. */
+  limitedBytes: number | null;
   limitBytes: number | null;
   /** How many processes the kernel has ended for memory so far; null where it does not count them. */
   oomKills: number | null;

@@ -1,6 +1,6 @@
 /** Owns a keeper without isolation, if the operator chose that. User code then has all rights of the runner's user. */
 import { execFile } from "node:child_process";
-import { mkdtempSync } from "node:fs";
+import { chmodSync, mkdtempSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { tempFolderPrefix } from "../temp-folder.ts";
@@ -22,6 +22,8 @@ export async function startUnsandboxed(options: SandboxOptions): Promise<Sandbox
   const groups = findControlGroups();
   const group = groups && new SessionGroup(groups, options.id, options.limits.memoryBytes);
   const directory = mkdtempSync(tempFolderPrefix("unsandboxed"));
+  // The keeper has the runner's own user; nobody else may take the channel's places.
+  chmodSync(options.channelDirectory, 0o700);
   const channelPath = join(options.channelDirectory, CHANNEL_SOCKET_NAME);
   const workspace = options.workspaceDirectory ?? directory;
   const keeper = [python.executable, ...PYTHON_FLAGS, KEEPER_PACKAGE];

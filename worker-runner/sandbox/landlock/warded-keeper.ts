@@ -2,7 +2,7 @@
 import type { Readable, Writable } from "node:stream";
 import type { SessionGroup } from "../cgroup.ts";
 import { exitOf } from "../keeper-process.ts";
-import { killTree, residentBytesOf, sendSignal } from "../process-tree.ts";
+import { killTree, memoryWithoutGroup, sendSignal } from "../process-tree.ts";
 import type { Sandbox, SandboxExit, SandboxMemory } from "../sandbox-contract.ts";
 import { killUser } from "./kill-user.ts";
 import type { WardenProcess } from "./warden-process.ts";
@@ -78,6 +78,6 @@ export class WardedKeeper implements Sandbox {
   async #readMemory(): Promise<SandboxMemory> {
     const { group, memoryBytes } = this.#ward;
     if (group) return group.memoryStatus();
-    return { residentBytes: residentBytesOf(this.pid), limitBytes: memoryBytes, oomKills: null };
+    return memoryWithoutGroup(this.pid, memoryBytes);
   }
 }

@@ -19,11 +19,8 @@ export class UndoMemory {
     if (this.#isMeasuring || this.#snapshots.undoable.length === 0) return;
     this.#isMeasuring = true;
     try {
-      const { residentBytes, limitBytes, oomKills } = await interpreter.memoryStatus();
-      // Without a control group the sum counts shared pages once for each process, and the limit holds for each process alone.
-      const processes = oomKills === null ? 1 + this.#snapshots.count + this.#snapshots.undoable.length : 1;
-      const bytes = residentBytes === null ? 0 : residentBytes / processes;
-      if (limitBytes !== null && bytes >= UNDO_MEMORY_SHARE * limitBytes) {
+      const { limitedBytes, limitBytes } = await interpreter.memoryStatus();
+      if (limitedBytes !== null && limitBytes !== null && limitedBytes >= UNDO_MEMORY_SHARE * limitBytes) {
         this.#snapshots.forgetUndoFrom(0);
         await interpreter.countSnapshots();
       }
