@@ -13,6 +13,8 @@ import { SESSION, withStores } from "../../support/object-parts.ts";
 beforeEach(() => registerRunner());
 
 const open = async (stores: ClientStores, name = SESSION) => {
+  // The link must outlast the test also on a busy machine.
+  Object.assign(stores.settings, { LINK_IDLE_SECONDS: 600 });
   const session = new NamedSession(stores, newSession(name));
   return { session, link: await session.incarnations.ensure() };
 };
