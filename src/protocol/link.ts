@@ -60,6 +60,8 @@ export const LinkRequest = z.discriminatedUnion("type", [
     code: z.string(),
     transaction_policy: TransactionPolicy,
     timeout: z.number().positive(),
+    /** The ending then tells which files the execution has changed. */
+    report_files: z.boolean().optional(),
     /** Absent: none. */
     tools: z.array(OfferedTool).optional(),
     max_tool_calls: z.int().nonnegative().optional(),

@@ -81,6 +81,7 @@ REQUEST = by_type(
             code=text,
             transaction_policy=policy,
             timeout=above_zero,
+            report_files=(flag,),
             **{**tool.options, "tools": (many(tool.offered),)},
         ),
         "tool_result": tool.one_answer(

@@ -111,6 +111,13 @@ it("keeps files with the session, and takes names of every kind", async () => {
       expect([status, body.code], path).toEqual([400, "invalid_path"]);
     }
   }
+  const code = "open('names/report', 'w').write('x')";
+  const ran = await call("POST", "/execute?wait=20", { body: JSON.stringify({ code, report_files: true }) });
+  expect(ran.body.result).toMatchObject({
+    files: [{ path: "names/report", change: "created", size: 1 }],
+    files_truncated: false,
+  });
+  expect((await call("DELETE", "/files?path=names/report")).status).toBe(204);
   expect((await call("PUT", "/sessions/default", { body: JSON.stringify({ idle_seconds: 1 }) })).status).toBe(200);
   const state = async () => (await call("GET", "/session")).body.state;
   await expect.poll(state, { timeout: 30_000, interval: 300 }).toBe("suspended");

@@ -30,7 +30,13 @@ export type ExecuteRequest = Omit<z.input<typeof ExecuteMessage>, "type">;
 /** A request that was parsed already. */
 export type Submission = Pick<
   Extract<LinkRequest, { type: "execute" }>,
-  "execution_id" | "code" | "transaction_policy" | "tools" | "max_tool_calls" | "max_parallel_tool_calls"
+  | "execution_id"
+  | "code"
+  | "transaction_policy"
+  | "report_files"
+  | "tools"
+  | "max_tool_calls"
+  | "max_parallel_tool_calls"
 > & { timeout?: number | undefined };
 
 export interface CheckpointTaken {

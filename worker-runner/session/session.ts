@@ -331,13 +331,14 @@ function newCheckpointId(): CheckpointId {
 function parseRequest(request: ExecuteRequest): Submission {
   const parsed = ExecuteMessage.safeParse({ ...request, type: "execute" });
   if (!parsed.success) throw new SessionError("invalid_call", parsed.error.issues[0]?.message ?? "not an execution");
-  const { id = randomUUID(), code, transaction_policy, timeout, tools } = parsed.data;
+  const { id = randomUUID(), code, transaction_policy, timeout, tools, report_files } = parsed.data;
   const { max_tool_calls, max_parallel_tool_calls } = parsed.data;
   return {
     execution_id: id as ExecutionId,
     code,
     transaction_policy,
     timeout,
+    report_files,
     max_tool_calls,
     max_parallel_tool_calls,
     ...(tools === undefined ? {} : { tools: tools.map(offeredTool) }),

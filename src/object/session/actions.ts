@@ -27,6 +27,7 @@ export interface ExecuteRequest {
   code: string;
   policy: TransactionPolicy;
   timeout: number;
+  reportsFiles: boolean;
   tools: z.output<typeof ToolOptions>;
 }
 
@@ -38,6 +39,7 @@ export function requestOf(asked: z.output<typeof ExecuteBody>, maxTimeoutSeconds
     code: asked.code,
     policy: asked.transaction_policy,
     timeout: asked.timeout ?? Math.min(DEFAULT_LIMITS.timeoutSeconds, maxTimeoutSeconds),
+    reportsFiles: asked.report_files ?? false,
     tools: toolOptionsOf(asked),
   };
 }
@@ -55,7 +57,7 @@ export function execute(
 ): Submitted {
   const { context } = session;
   const { executions, settings } = context.stores;
-  const { executionId, code, policy, timeout } = request;
+  const { executionId, code, policy, timeout, reportsFiles } = request;
   const held = executions.held(executionId) ?? (request.isClientsId ? executions.find(executionId) : undefined);
   if (held !== undefined) {
     held.code ??= code;
@@ -91,7 +93,7 @@ export function execute(
       retryAfter: 1,
     });
   }
-  const record = executions.add({ executionId, session: context.record.name, policy, timeout, code });
+  const record = executions.add({ executionId, session: context.record.name, policy, timeout, code, reportsFiles });
   const tools = session.tools.forExecution(request.tools);
   if (tools !== null) context.stores.tools.setOfExecution(context.record.name, executionId, tools);
   context.noteChange();

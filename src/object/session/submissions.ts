@@ -124,6 +124,7 @@ export class Submissions {
       code: record.code ?? "",
       transaction_policy: record.policy,
       timeout: record.timeout,
+      ...(record.reportsFiles ? { report_files: true } : {}),
       ...this.#context.stores.tools.ofExecution(record.executionId),
       ...this.#spans.factsFor(record.executionId),
     });

@@ -18,6 +18,8 @@ export interface ExecutionRecord {
   lastSeq: number | null;
   /** Null if the object was evicted before it wrote the row: then only the runner's events are known. */
   code: string | null;
+  /** The ending tells which files the execution has changed. */
+  reportsFiles: boolean;
 }
 
 /** A row of the table `execution`, but for the size of the code. */
@@ -34,6 +36,7 @@ export type ExecutionRow = {
   first_seq: number | null;
   last_seq: number | null;
   code: string | null;
+  report_files: number;
 };
 
 export function recordOf(row: ExecutionRow): ExecutionRecord {
@@ -50,5 +53,6 @@ export function recordOf(row: ExecutionRow): ExecutionRecord {
     firstSeq: row.first_seq,
     lastSeq: row.last_seq,
     code: row.code,
+    reportsFiles: row.report_files === 1,
   };
 }

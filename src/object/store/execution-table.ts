@@ -59,8 +59,12 @@ export class ExecutionTable {
     return row === undefined ? undefined : recordOf(row);
   }
 
-  add(asked: Pick<ExecutionRecord, "executionId" | "session" | "policy" | "timeout" | "code">): ExecutionRecord {
+  add(
+    asked: Pick<ExecutionRecord, "executionId" | "session" | "policy" | "timeout" | "code"> &
+      Partial<Pick<ExecutionRecord, "reportsFiles">>,
+  ): ExecutionRecord {
     const record: ExecutionRecord = {
+      reportsFiles: false,
       ...asked,
       ordinal: this.#nextOrdinal,
       status: "running",
@@ -129,7 +133,7 @@ export class ExecutionTable {
     for (const record of this.#unwritten) {
       const codeBytes = record.code === null ? 0 : byteLength(record.code);
       this.#sql.exec(
-        "INSERT OR REPLACE INTO execution (execution_id, ordinal, session, status, transaction_policy, timeout, submitted_at, started_at, finished_at, first_seq, last_seq, code_bytes, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO execution (execution_id, ordinal, session, status, transaction_policy, timeout, submitted_at, started_at, finished_at, first_seq, last_seq, code_bytes, code, report_files) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         record.executionId,
         record.ordinal,
         record.session,
@@ -143,6 +147,7 @@ export class ExecutionTable {
         record.lastSeq,
         codeBytes,
         record.code,
+        record.reportsFiles ? 1 : 0,
       );
       if (record.status !== "running") this.#held.delete(record.executionId);
       if (this.#counted.delete(record)) {

@@ -23,7 +23,8 @@ CREATE TABLE IF NOT EXISTS execution (
   first_seq INTEGER,
   last_seq INTEGER,
   code_bytes INTEGER NOT NULL,
-  code TEXT
+  code TEXT,
+  report_files INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX IF NOT EXISTS execution_by_ordinal ON execution (ordinal);
 CREATE INDEX IF NOT EXISTS execution_by_session ON execution (session, ordinal);
@@ -80,10 +81,13 @@ CREATE INDEX IF NOT EXISTS checkpoint_by_session ON checkpoint (session, ordinal
 
 /** Creates missing tables. Called when the object starts, and again after everything was deleted. */
 export function createTables(sql: SqlStorage): void {
-  // Objects of version 0.3 have the column under its former name.
+  // Objects of version 0.3 have one column under its former name, and lack another one.
   const columns = sql.exec<{ name: string }>("PRAGMA table_info(execution)").toArray();
   if (columns.some(({ name }) => name === "code_chars")) {
     sql.exec("ALTER TABLE execution RENAME COLUMN code_chars TO code_bytes");
+  }
+  if (columns.length > 0 && !columns.some(({ name }) => name === "report_files")) {
+    sql.exec("ALTER TABLE execution ADD COLUMN report_files INTEGER NOT NULL DEFAULT 0");
   }
   sql.exec(TABLES);
 }

@@ -1,6 +1,7 @@
 /** Owns the JSON text of the events. It is built once, here; everything between here and the client relays it unchanged. */
 import type { z } from "zod";
 import type { ErrorReason, ResultData, StateAfterError } from "../../../src/protocol/event.ts";
+import type { FileChange } from "../../../src/protocol/file.ts";
 import type { CheckpointId, ExecutionId } from "../../../src/protocol/identity.ts";
 import type { EndedToolCall } from "../../../src/protocol/tool.ts";
 import { assertCheapJson } from "../../channel/json-cost.ts";
@@ -23,6 +24,8 @@ export function frameContext(executionId: ExecutionId): FrameContext {
 /** The fields that only an `error` event has. */
 export interface ErrorFields {
   tool_calls?: readonly EndedToolCall[];
+  files?: readonly FileChange[];
+  files_truncated?: boolean;
   exception_type: string;
   exception_message: string;
   traceback: string;
@@ -72,17 +75,22 @@ export function middleOf(text: string): number {
   return unit >= 0xdc00 && unit <= 0xdfff && middle > 1 ? middle - 1 : middle;
 }
 
-/** @param message its `value` is JSON text from `jsonText`, which is put into the frame unchanged. */
+/**
+ * @param message its `value` is JSON text from `jsonText`, which is put into the frame unchanged.
+ * @param files the fields about changed files, at least one; null if nobody asked for them.
+ */
 export function resultFrame(
   seq: number,
   context: FrameContext,
   message: MessageOf<"result">,
   transaction: TransactionOutcome,
   toolCalls: readonly EndedToolCall[],
+  files: object | null,
 ): string {
   const called = toolCalls.length === 0 ? "" : `,"tool_calls":${JSON.stringify(toolCalls)}`;
+  const changed = files === null ? "" : `,${JSON.stringify(files).slice(1, -1)}`;
   const mime = message.mime ? `,"mime":${JSON.stringify(message.mime)}` : "";
-  return `${open("result", seq, context)},"value":${message.value},"repr":${JSON.stringify(message.repr)}${mime},"execution_time":${message.execution_time},"transaction":"${transaction}"${called}}}`;
+  return `${open("result", seq, context)},"value":${message.value},"repr":${JSON.stringify(message.repr)}${mime},"execution_time":${message.execution_time},"transaction":"${transaction}"${called}${changed}}}`;
 }
 
 export function errorFrame(seq: number, context: FrameContext, fields: ErrorFields): string {

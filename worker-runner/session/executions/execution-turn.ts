@@ -7,6 +7,7 @@ import type { SessionSettings } from "../session-options.ts";
 import type { BroughtBack, Recovery } from "../state/recovery.ts";
 import type { Turn } from "../turn-queue.ts";
 import type { Execution } from "./execution.ts";
+import { type FileReport, FileWatch } from "./file-watch.ts";
 import { decideOutcome, type LastWord, type Outcome, type StopReason } from "./outcome.ts";
 import { Run } from "./run.ts";
 
@@ -44,6 +45,8 @@ export class ExecutionTurn implements Turn {
   /** The session starts over, so the state at the end of this turn will not last. */
   #isStateDiscarded = false;
   #beginnings = 1;
+  #watch: FileWatch | null = null;
+  #fileReport: FileReport | null = null;
 
   constructor(execution: Execution, owner: TurnOwner) {
     this.execution = execution;
@@ -90,6 +93,7 @@ export class ExecutionTurn implements Turn {
   abandon(): void {
     if (this.#phase.name === "over") return;
     this.run?.abandon();
+    this.#watch?.close();
     const last: LastWord = { kind: "unstarted", detail: "the session ended", isOutOfMemory: false };
     this.#emitTerminal(this.#outcomeOf(last, "cancelled"), { transaction: "rolled_back", state: "fresh" });
   }
@@ -97,7 +101,7 @@ export class ExecutionTurn implements Turn {
   #isReady(): boolean {
     const { interpreter } = this.#owner.recovery;
     if (!interpreter.isUsable || !interpreter.live?.isConnected || interpreter.signalsAnswered) return false;
-    return this.execution.policy === "commit_always";
+    return this.execution.policy === "commit_always" && !this.execution.reportsFiles;
   }
 
   async #prepare(): Promise<void> {
@@ -107,6 +111,7 @@ export class ExecutionTurn implements Turn {
       await recovery.ensureLive("the interpreter had ended");
       if (this.execution.policy !== "commit_always") await recovery.ensurePoint();
       await recovery.ensureLive("the interpreter had ended");
+      if (this.execution.reportsFiles) this.#watch ??= await FileWatch.begin(recovery.interpreter);
     } catch (error) {
       this.#giveUp(error as Error);
       return;
@@ -126,6 +131,7 @@ export class ExecutionTurn implements Turn {
   #endUnstarted(detail: string, isOutOfMemory: boolean): void {
     if (this.#phase.name !== "preparing") return;
     const outcome = this.#outcomeOf({ kind: "unstarted", detail, isOutOfMemory }, this.#phase.stop);
+    this.#watch?.close();
     this.#emitTerminal(outcome, { transaction: "rolled_back", state: "kept" });
     this.#owner.onEnded(this);
   }
@@ -150,8 +156,15 @@ export class ExecutionTurn implements Turn {
     if (gate.isHeld) recovery.interpreter.live?.hold(false);
     const outcome = this.#outcomeOf(last, stop);
     const { events } = this.execution;
-    if (events.holdsMuch) void events.releaseInTurns().then(() => this.#conclude(outcome, isAlive));
+    if (events.holdsMuch || this.#watch) void this.#tellRest().then(() => this.#conclude(outcome, isAlive));
     else this.#conclude(outcome, isAlive);
+  }
+
+  /** Publishes the output that is held, and finds out which files have changed. Code no longer runs. */
+  async #tellRest(): Promise<void> {
+    const { events } = this.execution;
+    if (this.#watch) this.#fileReport = await this.#watch.report();
+    if (events.holdsMuch) await events.releaseInTurns();
   }
 
   /** All output was published: what is left is the state and the terminal event. */
@@ -206,15 +219,17 @@ export class ExecutionTurn implements Turn {
   #emitTerminal(outcome: Outcome, { transaction, state, back }: Aftermath): void {
     const { events, endedToolCalls } = this.execution;
     const { metrics } = this.#owner.settings;
+    const files = this.#fileReport;
     this.#phase = { name: "over" };
     if (outcome.kind === "result") {
       const { message } = outcome;
-      events.emit("result", (seq, context) => resultFrame(seq, context, message, transaction, endedToolCalls));
+      events.emit("result", (seq, context) => resultFrame(seq, context, message, transaction, endedToolCalls, files));
       metrics.executionEnded?.(null, message.execution_time);
     } else {
       const fields = {
         ...outcome.failure,
         ...(endedToolCalls.length === 0 ? {} : { tool_calls: endedToolCalls }),
+        ...files,
         ...(this.#isStateDiscarded
           ? ({ transaction: "rolled_back", state: "fresh" } as const)
           : { transaction, state }),

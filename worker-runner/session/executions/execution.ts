@@ -15,6 +15,8 @@ export class Execution {
   readonly policy: Submission["transaction_policy"];
   readonly timeoutSeconds: number;
   readonly fingerprint: string;
+  /** The ending tells which files it has changed. */
+  readonly reportsFiles: boolean;
   readonly events: EventSink;
   /** What `os.environ` must have besides; null: nothing was ever kept for the session. */
   readonly env: SessionEnv | null;
@@ -32,6 +34,7 @@ export class Execution {
     this.offered = offeredTo(submission);
     this.policy = submission.transaction_policy;
     this.timeoutSeconds = submission.timeout ?? DEFAULT_LIMITS.timeoutSeconds;
+    this.reportsFiles = submission.report_files ?? false;
     this.fingerprint = fingerprint(submission.code);
     this.events = events;
   }
