@@ -16,7 +16,7 @@ export function addReplCommand(program: Command): void {
     const figures = new Figures({ folder: options.figures, protocol });
     let repl: Repl | null = null;
     process.exitCode = await withClient(
-      { ...options, onConnection: (state) => repl?.noteConnection(state) },
+      { ...options, onConnection: (state) => repl?.takeConnection(state) },
       async (client) => {
         repl = await Repl.open({ client, figures });
         return repl.run();

@@ -9,6 +9,7 @@ import type { Figures } from "./figures.ts";
 import { followRun } from "./follow-run.ts";
 import { MAX_HISTORY_LINES, readHistory, writeHistory } from "./history-file.ts";
 import { LineSource } from "./line-source.ts";
+import { LostConnection } from "./lost-connection.ts";
 import { completeReplCommand, findReplCommand } from "./repl-commands.ts";
 
 const FIRST_PROMPT = ">>> ";
@@ -33,7 +34,9 @@ export class Repl {
   #pending: string[] = [];
   #phase: Phase = "opening";
   #isDiscarded = false;
-  #connection: ConnectionState = "idle";
+  readonly #connection = new LostConnection((text) => {
+    if (this.#phase === "running") void this.#printer.note(text);
+  });
 
   private constructor({ client, figures }: ReplOptions, history: string[]) {
     this.#client = client;
@@ -75,14 +78,9 @@ export class Repl {
     }
   }
 
-  /** Tells the user of a connection that is lost while an answer is awaited. */
-  noteConnection(state: ConnectionState): void {
-    const before = this.#connection;
-    this.#connection = state;
-    if (this.#phase !== "running") return;
-    if (state === "waiting" && before === "open") {
-      void this.#printer.note("the connection is lost, and tried again; Ctrl-C leaves");
-    }
+  /** The client's connection has another state. */
+  takeConnection(state: ConnectionState): void {
+    this.#connection.take(state);
   }
 
   async #greet(): Promise<void> {
@@ -186,7 +184,7 @@ export class Repl {
         break;
       case "running":
         // Nobody can be told to interrupt the code, which goes on in its session.
-        if (this.#connection === "waiting" || this.#connection === "connecting") process.exit(EXIT_CODES.interrupted);
+        if (this.#connection.isLost) process.exit(EXIT_CODES.interrupted);
         void this.#client.interrupt().catch((error: unknown) => this.#printer.note(String(error)));
         break;
       default:

@@ -1,15 +1,22 @@
 /** Owns `pyrepl3 run`: it runs a file, standard input or one text of code, and ends with the outcome's exit code. */
-import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import type { ConnectionState } from "../client/connection.ts";
+import type { Run } from "../client/run.ts";
 import type { RunEvent } from "../client/wire.ts";
+import { exitAtBrokenPipe } from "./broken-pipe.ts";
 import { EventPrinter } from "./event-printer.ts";
 import { EXIT_CODES, exitCodeOf } from "./exit-code.ts";
 import { Figures } from "./figures.ts";
 import { followRun } from "./follow-run.ts";
 import { LineSource } from "./line-source.ts";
+import { LostConnection } from "./lost-connection.ts";
+import { readCode } from "./read-code.ts";
 import { addSessionOptions, type SessionOptions, withClient } from "./session-options.ts";
 import { findGraphics } from "./terminal-graphics.ts";
+
+/** How long the service may take to hear that nobody reads the output. */
+const CANCEL_MS = 5000;
 
 interface RunOptions extends SessionOptions {
   code?: string;
@@ -50,39 +57,49 @@ async function run(file: string | undefined, options: RunOptions, command: Comma
     command.error("error: name a file, - for standard input, or give code with -c, and only one of them");
   }
   if (file === "-" && options.code !== undefined) command.error("error: give - or -c, but not both");
-  const code = options.code ?? (readsStdin ? await text(process.stdin) : await readFile(file ?? "", "utf8"));
-  return withClient(options, async (client) => {
+  const code = options.code ?? (readsStdin ? await text(process.stdin) : await readCode(file ?? ""));
+  const printer = new EventPrinter({
+    showsValue: options.code !== undefined,
+    figures: new Figures({
+      folder: options.figures ?? null,
+      protocol: process.stdout.isTTY ? findGraphics(process.env) : null,
+    }),
+  });
+  const connection = new LostConnection((note) => void printer.note(note));
+  const onConnection = (state: ConnectionState) => connection.take(state);
+  return withClient({ ...options, onConnection }, async (client) => {
     const { timeout, policy, json } = options;
+    const started = client.run(code, { policy, keepOutput: false, ...(timeout === undefined ? {} : { timeout }) });
     let interrupts = 0;
     const interrupt = () => {
       interrupts += 1;
-      if (interrupts > 1) process.exit(EXIT_CODES.interrupted);
+      if (interrupts > 1 || connection.isLost) process.exit(EXIT_CODES.interrupted);
       void client.interrupt().catch(() => undefined);
     };
-    const started = client.run(code, { policy, keepOutput: false, ...(timeout === undefined ? {} : { timeout }) });
     const lines = readsStdin ? null : new LineSource({ onInterrupt: interrupt });
     process.on("SIGINT", interrupt);
-    const printer = new EventPrinter({
-      showsValue: options.code !== undefined,
-      figures: new Figures({
-        folder: options.figures ?? null,
-        protocol: process.stdout.isTTY ? findGraphics(process.env) : null,
-      }),
-    });
     const print = (event: RunEvent) =>
       json ? printer.output.write("stdout", `${JSON.stringify(event)}\n`) : printer.print(event);
+    let leaving: Promise<void> | null = null;
+    process.stdout.off("error", exitAtBrokenPipe).once("error", (error) => {
+      leaving = cancelAndExit(started, error);
+    });
     try {
-      return exitCodeOf(
-        await followRun(started, {
-          print,
-          lines,
-          takeOpenLine: () => printer.output.takeOpenLine(),
-          showsPrompts: !json,
-        }),
-      );
+      const takeOpenLine = () => printer.output.takeOpenLine();
+      return exitCodeOf(await followRun(started, { print, lines, takeOpenLine, showsPrompts: !json }));
     } finally {
+      // A write that failed ends the loop above; the client stays open until the service has heard of it.
+      await leaving;
       process.off("SIGINT", interrupt);
       lines?.close();
     }
   });
+}
+
+/** Ends the program with the code, as a program of a pipe ends if nobody reads its output any more. */
+async function cancelAndExit(run: Run, error: NodeJS.ErrnoException): Promise<void> {
+  process.stdout.on("error", () => undefined);
+  const deadline = new Promise((resolve) => setTimeout(resolve, CANCEL_MS));
+  await Promise.race([run.cancel().catch(() => undefined), deadline]);
+  exitAtBrokenPipe(error);
 }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { decodeJwt, jwtVerify } from "jose";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { runStep } from "../../scripts/run-step.ts";
 import { type Product, startProduct } from "../support/product.ts";
 import { type Cli, startCli } from "./start-cli.ts";
 
@@ -81,13 +82,43 @@ it("interrupts the code at Ctrl-C", async () => {
   expect(cli.stderr).toContain("KeyboardInterrupt");
 });
 
+it("cancels code whose output nobody reads any more", async () => {
+  const user = newUser();
+  const command = [
+    process.execPath,
+    "src/cli/main.ts",
+    "run",
+    "-c",
+    "import itertools\nfor i in itertools.count(): print(i)",
+  ];
+  const piped = '"$@" | head -n 2; exit $PIPESTATUS';
+  const env = { ...process.env, ...user };
+  const { exitCode, printed } = await runStep("bash", ["-c", piped, "bash", ...command], { env });
+  expect({ exitCode, printed }).toEqual({ exitCode: 141, printed: "0\n1\n" });
+  // Only code that is over lets the next one begin.
+  expect((await run(["run", "-c", "'next'"], user)).cli.stdout).toBe("'next'\n");
+  const listed = await run(["executions", "--json"], user);
+  expect(JSON.parse(listed.cli.stdout).map(({ status }: { status: string }) => status)).toEqual([
+    "succeeded",
+    "cancelled",
+  ]);
+});
+
 it("says what is wrong with a call, in one line", async () => {
   const both = await run(["run", "x.py", "-c", "1"]);
   expect(both.code).toBe(2);
   expect(both.cli.stderr).toContain("only one of them");
   const absent = await run(["run", join(folder, "absent.py")]);
   expect(absent.code).toBe(2);
-  expect(absent.cli.stderr).toMatch(/^pyrepl3: ENOENT.*absent\.py'\n$/);
+  expect(absent.cli.stderr).toMatch(/^pyrepl3: \/.*absent\.py cannot be read: there is no such file\n$/);
+  const address = await run(["run", "--url", "localhost:8787", "-c", "1"]);
+  expect(address.code).toBe(2);
+  expect(address.cli.stderr).toContain("It must be an address such as http://127.0.0.1:8787.");
+  const nobody = await run(["run", "--url", "http://127.0.0.1:9", "-c", "1"]);
+  expect(nobody.code).toBe(69);
+  expect(nobody.cli.stderr).toMatch(
+    /^pyrepl3: http:\/\/127\.0\.0\.1:9 does not answer\. \[unreachable\] Is the service running/,
+  );
   const lost = await run(["checkpoints", "restore", "nothing"]);
   expect(lost.code).toBe(69);
   expect(lost.cli.stderr).toContain("[not_found]");
