@@ -85,6 +85,7 @@ export async function startProduct(
       STATE_DIR: stateDir,
       RATE_LIMIT_PER_SECOND: "0",
       POOL_MIN_IDLE: "2",
+      POOL_SKELETONS: "0",
       ...env,
     },
     stdio: ["ignore", "pipe", "pipe"],

@@ -1,5 +1,5 @@
 /** Owns the start of one sandboxed keeper: the arguments of bubblewrap, its launcher and the session's control groups. */
-import { chmodSync, chownSync } from "node:fs";
+import { chmodSync, chownSync, existsSync } from "node:fs";
 import { arch } from "node:os";
 import { join } from "node:path";
 import {
@@ -13,6 +13,7 @@ import {
 } from "./bwrap-arguments.ts";
 import { SessionGroup } from "./cgroup.ts";
 import { findControlGroups } from "./cgroup-parents.ts";
+import { TOKEN_FD } from "./descriptors.ts";
 import type { Skeleton } from "./forked-keeper.ts";
 import { KeeperProcess } from "./keeper-process.ts";
 import { launchCommand, NICENESS, OOM_SCORE } from "./launch-script.ts";
@@ -36,7 +37,12 @@ const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
  * @throws Error with the launcher's or bubblewrap's own words.
  */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
-  const { sandbox } = await launch(options, bwrapArguments, options.network === "on" ? connectNetwork : null);
+  const { sandbox } = await launch(options, {
+    argumentsOf: bwrapArguments,
+    outerRlimits: [NO_CRASH_HANDLER],
+    connect: options.network === "on" ? connectNetwork : null,
+    isSkeleton: false,
+  });
   return sandbox;
 }
 
@@ -46,12 +52,21 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
  * @throws Error as `startSandbox`.
  */
 export async function startSkeleton(options: SandboxOptions): Promise<Skeleton> {
-  const { sandbox, group, hasProcessorShare, rlimits } = await launch(options, skeletonArguments, noNetwork);
+  const { sandbox, uid, group, hasProcessorShare, rlimits } = await launch(options, {
+    argumentsOf: skeletonArguments,
+    // No user code runs in the skeleton's own processes.
+    outerRlimits: [],
+    connect: noNetwork,
+    isSkeleton: true,
+  });
   return {
     sandbox,
     isMemoryCounted: group !== null,
+    uid,
+    ownDirectory: null,
     entry: {
       skeleton_pid: sandbox.pid,
+      token_fd: TOKEN_FD,
       group_entrances: group?.entrances ?? [],
       oom_score: OOM_SCORE,
       niceness: hasProcessorShare ? 0 : NICENESS,
@@ -71,8 +86,15 @@ export function seccompFilter(): Buffer {
   return FILTER;
 }
 
-/** @param connect is called when the process in the sandbox says that it waits. */
-async function launch(options: SandboxOptions, argumentsOf: typeof bwrapArguments, connect: Connect | null) {
+interface LaunchKind {
+  argumentsOf: typeof bwrapArguments;
+  outerRlimits: readonly string[];
+  /** Called when the process in the sandbox says that it waits. */
+  connect: Connect | null;
+  isSkeleton: boolean;
+}
+
+async function launch(options: SandboxOptions, { argumentsOf, outerRlimits, connect, isSkeleton }: LaunchKind) {
   const filter = seccompFilter();
   const python = await findPythonHome(options.python);
   const groups = findControlGroups();
@@ -94,18 +116,19 @@ async function launch(options: SandboxOptions, argumentsOf: typeof bwrapArgument
       hasProcessorShare,
       stageLines: stage.script(options.limits),
       uid,
+      rlimits: outerRlimits,
       bwrap,
     }),
     env: { PATH },
     channelPath: CHANNEL_PATH,
-    bubblewrap: { filter, connect: connect && ((pid) => connect(pid, uid)) },
+    bubblewrap: { filter, connect: connect && ((pid) => connect(pid, uid)), isSkeleton },
     group,
     memoryBytes: options.limits.memoryBytes,
     tidy() {
       if (uid !== null) freeSessionUid(uid);
     },
   });
-  return { sandbox, group, hasProcessorShare, rlimits };
+  return { sandbox, uid, group, hasProcessorShare, rlimits };
 }
 
 type Connect = typeof connectNetwork;
@@ -117,6 +140,8 @@ const noNetwork: Connect = async () => () => undefined;
 function closeChannelToOthers(directory: string, uid: number | null): void {
   chmodSync(directory, 0o700);
   if (uid === null) return;
-  chownSync(join(directory, CHANNEL_SOCKET_NAME), uid, uid);
+  const socket = join(directory, CHANNEL_SOCKET_NAME);
+  // A skeleton that is made ahead gets its socket later.
+  if (existsSync(socket)) chownSync(socket, uid, uid);
   chownSync(directory, uid, uid);
 }

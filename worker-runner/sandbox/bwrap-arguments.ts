@@ -1,7 +1,7 @@
 /** Owns the arguments of bubblewrap: the namespaces, mounts and environment inside a sandbox. */
 import { existsSync, lstatSync, readlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { FILTER_FD, NETWORK_FD, STATUS_FD } from "./descriptors.ts";
+import { FILTER_FD, NETWORK_FD, STATUS_FD, TOKEN_FD } from "./descriptors.ts";
 import { networkSetup } from "./network.ts";
 import { KEEPER_PACKAGE, PYTHON_FLAGS, type PythonHome } from "./python-home.ts";
 import { CHANNEL_SOCKET_NAME, type SandboxOptions } from "./sandbox-contract.ts";
@@ -96,14 +96,10 @@ export function skeletonArguments(options: SandboxOptions, python: PythonHome, s
     ...NAMESPACES,
     ...["--seccomp", `${FILTER_FD}`, "--json-status-fd", `${STATUS_FD}`],
     ...mounts(options, python, stage, []),
-    // bubblewrap names the pid of its child before the mounts are made; the shell runs after that.
-    ...[
-      "--clearenv",
-      "--",
-      "/bin/sh",
-      "-c",
-      `echo ready >&${NETWORK_FD}; exec /usr/bin/sleep infinity ${NETWORK_FD}>&-`,
-    ],
+    // bubblewrap names the pid of its child before the mounts are made; the shell runs after that, until the runner closes its end.
+    // While it waits, its fd 0 is NETWORK_FD.
+    ...["--clearenv", "--", "/bin/sh", "-c"],
+    `exec ${TOKEN_FD}<&0; echo ready >&${NETWORK_FD}; read -r _ <&${NETWORK_FD}`,
   ];
 }
 

@@ -1,4 +1,5 @@
 /** Owns a keeper that was forked from a zygote into a skeleton, from its start to the removal of its last process. */
+import { rm } from "node:fs/promises";
 import type { Readable, Writable } from "node:stream";
 import type { KeeperProcess } from "./keeper-process.ts";
 import { memoryWithoutGroup, sendSignal } from "./process-tree.ts";
@@ -12,6 +13,10 @@ export interface Skeleton {
   /** Whether a control group counts the memory. */
   isMemoryCounted: boolean;
   entry: Entry;
+  /** Whom the session runs as, or null for the runner's own user. */
+  uid: number | null;
+  /** The folder with the session's socket, if it was made for this skeleton; it is removed with it. */
+  ownDirectory: string | null;
 }
 
 export class ForkedKeeper implements Sandbox {
@@ -28,7 +33,7 @@ export class ForkedKeeper implements Sandbox {
     try {
       return new ForkedKeeper(skeleton, await zygote.fork(skeleton.entry), memoryBytes);
     } catch (error) {
-      await skeleton.sandbox.kill();
+      await endSkeleton(skeleton);
       throw error;
     }
   }
@@ -81,11 +86,17 @@ export class ForkedKeeper implements Sandbox {
     // The end of a pid 1 is reported only once the kernel has ended everything else in its namespace.
     if (!this.#hasExited) sendSignal(this.pid, "SIGKILL");
     await this.#lastMemory;
-    await this.#skeleton.sandbox.kill();
+    await endSkeleton(this.#skeleton);
   }
 
   async #readMemory(): Promise<SandboxMemory> {
     if (this.#skeleton.isMemoryCounted) return this.#skeleton.sandbox.memoryStatus();
     return memoryWithoutGroup(this.pid, this.#memoryBytes);
   }
+}
+
+/** Ends what is left of a skeleton and removes what was made for it. */
+export async function endSkeleton({ sandbox, ownDirectory }: Skeleton): Promise<void> {
+  await sandbox.kill();
+  if (ownDirectory !== null) await rm(ownDirectory, { recursive: true, force: true });
 }

@@ -21,6 +21,8 @@ export interface KeeperLaunch {
     filter: Buffer;
     /** Gives the keeper's namespaces a network, before user code can run; the result takes it away. */
     connect: ((pid: number) => Promise<() => void>) | null;
+    /** Whether the process in the sandbox goes on waiting after that, until its end. */
+    isSkeleton: boolean;
   } | null;
   group: SessionGroup | null;
   memoryBytes: number;
@@ -93,6 +95,11 @@ export class KeeperProcess implements Sandbox {
     return this.#pid;
   }
 
+  /** Whether the launched process has ended. */
+  get hasExited(): boolean {
+    return this.#hasExited;
+  }
+
   async memoryStatus(): Promise<SandboxMemory> {
     if (this.#isRetired) return this.#readMemory();
     if (this.#hasExited) return this.#lastMemory;
@@ -150,17 +157,17 @@ export class KeeperProcess implements Sandbox {
     filter.end(bubblewrap.filter);
     await this.#unlessItEnds(async (ended) => {
       this.#pid = await this.#reportedPid(ended);
-      if (bubblewrap.connect) await this.#join(bubblewrap.connect, ended);
+      if (bubblewrap.connect) await this.#join(bubblewrap.connect, bubblewrap.isSkeleton, ended);
     });
   }
 
-  async #join(connect: (pid: number) => Promise<() => void>, ended: AbortSignal): Promise<void> {
+  async #join(connect: (pid: number) => Promise<() => void>, isSkeleton: boolean, ended: AbortSignal): Promise<void> {
     const waiting = pipeOf<Duplex>(this.#child, NETWORK_FD);
     waiting.on("error", ignoreBrokenPipe);
     // bubblewrap sets up its own part of the network first.
     await once(waiting, "data", { signal: ended });
     this.#disconnect = await connect(this.#pid);
-    waiting.end("\n");
+    if (!isSkeleton) waiting.end("\n");
   }
 
   /** Waits until bubblewrap names the keeper's pid. */

@@ -1,5 +1,4 @@
 /** Owns the shell program between the runner and bubblewrap: it joins the session's groups, fills the stage, and becomes another user. */
-import { NO_CRASH_HANDLER } from "./rlimits.ts";
 import { quote } from "./shell.ts";
 
 /** How readily the kernel ends a sandbox's process when the whole machine is out of memory: before the runner and the edge. */
@@ -14,6 +13,8 @@ export interface Launch {
   stageLines: readonly string[];
   /** Whom bubblewrap runs as, or null for the runner's own user. */
   uid: number | null;
+  /** prlimit's arguments for bubblewrap and all that it starts. */
+  rlimits: readonly string[];
   bwrap: readonly string[];
 }
 
@@ -25,11 +26,15 @@ export function launchCommand(launch: Launch): { command: string; args: string[]
     ...launch.groupEntrances.map((file) => `echo $$ >${quote(file)}`),
     `echo ${OOM_SCORE} 2>/dev/null >/proc/self/oom_score_adj || :`,
     ...launch.stageLines,
-    `exec ${["prlimit", NO_CRASH_HANDLER, ...becomeUser(launch), "bwrap", ...launch.bwrap].map(quote).join(" ")}`,
+    `exec ${[...limit(launch), ...becomeUser(launch), "bwrap", ...launch.bwrap].map(quote).join(" ")}`,
   ].join("\n");
   // An ordinary user may mount only in a user namespace, where it is root over nothing but its mounts.
   const user = launch.uid === null ? ["--user", "--map-root-user"] : [];
   return { command: "unshare", args: [...user, "--mount", "--propagation", "private", "/bin/sh", "-c", script] };
+}
+
+function limit({ rlimits }: Launch): string[] {
+  return rlimits.length === 0 ? [] : ["prlimit", ...rlimits];
 }
 
 function becomeUser({ uid, hasProcessorShare }: Launch): string[] {

@@ -33,6 +33,8 @@ type Report = z.infer<typeof Report>;
 /** Where a forked keeper goes, and with what limits: `Entry` in `sandbox_entry.py`. */
 export interface Entry {
   skeleton_pid: number;
+  /** The skeleton's descriptor that becomes the keeper's fd 0. */
+  token_fd: number;
   group_entrances: readonly string[];
   oom_score: number;
   niceness: number;

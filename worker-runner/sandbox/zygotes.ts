@@ -1,9 +1,10 @@
 /** Owns the zygotes of a runner, one for each Python with its modules, and starts sandboxes of either kind with their help. */
-import { seccompFilter, startSandbox, startSkeleton } from "./bubblewrap.ts";
+import { seccompFilter, startSandbox } from "./bubblewrap.ts";
 import { ForkedKeeper } from "./forked-keeper.ts";
 import { forkLandlocked, landlockFilter, startLandlocked } from "./landlock/landlocked.ts";
 import { findPythonHome } from "./python-home.ts";
 import type { Sandbox, SandboxOptions, StartSandbox } from "./sandbox-contract.ts";
+import { SkeletonShelf } from "./skeleton-shelf.ts";
 import { Zygote } from "./zygote.ts";
 
 /** After a zygote could not be started: how long interpreters start by themselves. */
@@ -16,7 +17,7 @@ interface Way {
   name: "bwrap" | "landlock";
   /** Starts a keeper by itself. */
   startAlone: StartSandbox;
-  fork(options: SandboxOptions, zygote: Zygote): Promise<Sandbox>;
+  fork(options: SandboxOptions, zygote: Zygote, shelf: SkeletonShelf): Promise<Sandbox>;
   filter(python: string): Promise<Buffer> | Buffer;
 }
 
@@ -24,8 +25,8 @@ const WAYS: Record<Way["name"], Way> = {
   bwrap: {
     name: "bwrap",
     startAlone: startSandbox,
-    fork: async (options, zygote) =>
-      ForkedKeeper.start(await startSkeleton(options), zygote, options.limits.memoryBytes),
+    fork: async (options, zygote, shelf) =>
+      ForkedKeeper.start(await shelf.take(options), zygote, options.limits.memoryBytes),
     filter: seccompFilter,
   },
   landlock: { name: "landlock", startAlone: startLandlocked, fork: forkLandlocked, filter: landlockFilter },
@@ -47,11 +48,14 @@ export class Zygotes {
   readonly #byKind = new Map<string, Promise<Zygote>>();
   /** Called when a zygote had to be given up; the next session starts another one. */
   readonly #onLost: (reason: string) => void;
+  readonly #shelf: SkeletonShelf;
   #isClosed = false;
   #retryAt = Number.NEGATIVE_INFINITY;
 
-  constructor(onLost: (reason: string) => void = () => undefined) {
+  /** @param skeletons how many of bubblewrap's sandboxes without a keeper are kept ready. */
+  constructor(onLost: (reason: string) => void = () => undefined, skeletons = 0) {
     this.#onLost = onLost;
+    this.#shelf = new SkeletonShelf(skeletons);
   }
 
   /** Starts sandboxes of one kind. */
@@ -59,14 +63,20 @@ export class Zygotes {
     const way = WAYS[kind];
     return {
       startSandbox: (options) => this.#start(options, way),
-      startForked: async (options) => way.fork(options, await this.#zygoteFor(options, way)),
+      startForked: async (options) => way.fork(options, await this.#zygoteFor(options, way), this.#shelf),
     };
+  }
+
+  /** How many sandboxes without a keeper are ready. */
+  get skeletons(): number {
+    return this.#shelf.count;
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     const zygotes = [...this.#byKind.values()];
     this.#byKind.clear();
+    await this.#shelf.close();
     await Promise.all(zygotes.map(async (starting) => (await starting.catch(() => null))?.close()));
   }
 
@@ -82,7 +92,7 @@ export class Zygotes {
       return way.startAlone(options);
     }
     try {
-      return await way.fork(options, zygote);
+      return await way.fork(options, zygote, this.#shelf);
     } catch (error) {
       if (zygote.isUsable) throw error;
       this.#onLost((error as Error).message);

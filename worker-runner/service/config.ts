@@ -61,6 +61,8 @@ const Variables = z.object({
   /** 0: interpreters are started on demand only. */
   POOL_MIN_IDLE: number().int().nonnegative().default(5),
   POOL_MAX_SESSIONS: count(100),
+  /** Sandboxes without an interpreter that are kept ready, so that an interpreter starts sooner. */
+  POOL_SKELETONS: number().int().nonnegative().default(20),
   /** How long a new session may wait for a free interpreter. */
   POOL_ACQUIRE_SECONDS: number().positive().default(30),
   /** A session that was idle for this long is stored if another one needs its place. */

@@ -42,7 +42,10 @@ export async function startServicePool(
   warn: (message: string) => void = () => undefined,
 ): Promise<PreparedPool> {
   for (const { python } of environmentsOf(config)) await refuseOldPython(python);
-  const zygotes = new Zygotes((reason) => warn(`an interpreter starts by itself: ${reason}`));
+  const zygotes = new Zygotes(
+    (reason) => warn(`an interpreter starts by itself: ${reason}`),
+    Math.min(config.POOL_SKELETONS, config.POOL_MAX_SESSIONS),
+  );
   try {
     return await startPool(config, version, metrics, zygotes);
   } catch (error) {

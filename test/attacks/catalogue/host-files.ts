@@ -14,7 +14,8 @@ export const fileEscapes: readonly Attack[] = [
 import os, sys, site
 places = [*sys.path, *site.getsitepackages(), sys.prefix, os.path.dirname(sys.executable), "/opt/pyrepl/python", "/etc",
     "/usr", "/usr/bin", "/usr/lib", "/bin", "/run", "/run/pyrepl", "/", "/dev", "/proc", "/home", "/opt"]
-found = [place for place in places if place and os.path.isdir(place) and place != os.getcwd()]
+home = os.path.expanduser("~") + "/"
+found = [place for place in places if place and os.path.isdir(place) and place != os.getcwd() and not place.startswith(home)]
 print(len(found) > 10, {attempt(open, os.path.join(place, "planted.py"), "w") for place in found})
 print({attempt(open, path, "r+b") for path in (sys.executable, "/etc/passwd", "/opt/pyrepl/python/__main__.py")})
 print({attempt(os.chmod, path, 0o777) for path in (sys.executable, "/etc/passwd", "/run/pyrepl", "/")})

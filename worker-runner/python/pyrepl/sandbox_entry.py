@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
         id: int
         skeleton_pid: int
+        token_fd: int
         group_entrances: list[str]
         oom_score: int
         niceness: int
@@ -78,7 +79,7 @@ def join_skeleton(entry: Entry) -> tuple[int, int]:
     user = entry["user"]
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
-    token = check("pidfd_getfd", _libc.syscall(_SYS_PIDFD_GETFD, pidfd, 0, 0))
+    token = check("pidfd_getfd", _libc.syscall(_SYS_PIDFD_GETFD, pidfd, entry["token_fd"], 0))
     log = check("pidfd_getfd", _libc.syscall(_SYS_PIDFD_GETFD, pidfd, 2, 0))
     os.close(pidfd)
     check("unshare", _libc.unshare(_CLONE_NEWPID))
