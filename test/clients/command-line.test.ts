@@ -70,7 +70,9 @@ it("prints each event as a line of JSON", async () => {
     .trimEnd()
     .split("\n")
     .map((line) => JSON.parse(line));
-  expect(events.map(({ type }) => type)).toEqual(["output", "input", "result"]);
+  const types = events.map(({ type }) => type);
+  // A busy machine may send one print in several events.
+  expect(types.filter((type, index) => type !== types[index - 1])).toEqual(["output", "input", "result"]);
   expect(code).toBe(0);
 });
 

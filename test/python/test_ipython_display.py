@@ -52,10 +52,11 @@ class IPythonDisplay(SessionCase):
         code = (
             "from IPython.display import clear_output\nprint('a')\nclear_output()\nprint('b')\nclear_output(wait=True)"
         )
-        events = [event for event in self.run_code(code).events if event["type"] in ("output", "clear_output")]
-        self.assertEqual([event["type"] for event in events], ["output", "clear_output", "output", "clear_output"])
-        self.assertEqual([event["wait"] for event in events if event["type"] == "clear_output"], [False, True])
-        self.assertEqual(events[1]["execution_id"], events[3]["execution_id"])
+        outcome = self.run_code(code)
+        self.assertEqual(outcome.kinds, ["output", "clear_output", "output", "clear_output", "result"])
+        first, second = (event for event in outcome.events if event["type"] == "clear_output")
+        self.assertEqual((first["wait"], second["wait"]), (False, True))
+        self.assertEqual(first["execution_id"], second["execution_id"])
 
     def test_updates_by_handle(self) -> None:
         code = (

@@ -22,7 +22,7 @@ export interface SocketClientOptions {
   acknowledge?: boolean;
 }
 
-const WAIT_MS = 30_000;
+const WAIT_MS = 60_000;
 
 export class SocketClient {
   readonly frames: Frame[] = [];

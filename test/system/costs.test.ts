@@ -38,7 +38,7 @@ it("writes no output to disk that nobody keeps", async () => {
   console.log(
     `written: edge ${(edge.writtenBytes / MIB).toFixed(1)} MiB, runner ${(runner.writtenBytes / MIB).toFixed(1)} MiB`,
   );
-  expect(edge.writtenBytes).toBeGreaterThan(8 * MIB);
+  // None of it counts as written if the state folder is on a tmpfs.
   expect(edge.writtenBytes).toBeLessThan(120 * MIB);
   expect(runner.writtenBytes).toBeLessThan(MIB);
   await client.close();

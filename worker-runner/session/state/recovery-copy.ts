@@ -45,7 +45,7 @@ export class RecoveryCopy {
     this.#queue = queue;
     this.#interpreter = interpreter;
     this.#schedule = new CopySchedule(settings.recoveryCopyShare, settings.recoveryCopiesBurst);
-    this.#undoMemory = new UndoMemory(snapshots);
+    this.#undoMemory = new UndoMemory(snapshots, interpreter);
     this.#rest = new RestCopy(settings.restAfterMs, {
       findCopy: () => (this.isPresent && queue.isIdle && interpreter().live ? snapshots.recovery : null),
       isInUse: (copy) => snapshots.isPinned(copy),
@@ -128,6 +128,7 @@ export class RecoveryCopy {
   close(): void {
     this.postponeNoLonger();
     this.#rest.cancel();
+    this.#undoMemory.close();
   }
 
   giveUp(): void {
@@ -167,7 +168,7 @@ export class RecoveryCopy {
         this.#copy = { kind: "snapshot", at: place.changes };
         metrics.recoverySnapshot?.(snapshot.pause);
         this.#rest.begin();
-        void this.#undoMemory.ease(this.#interpreter());
+        this.#undoMemory.noteCopy();
       },
       (error: Error) => {
         metrics.recoverySnapshot?.(null);
