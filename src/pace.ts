@@ -15,3 +15,11 @@ export function takeTurn(bytes: number): number {
   isFreeAtMs = Math.max(isFreeAtMs, nowMs - FREE_MS) + bytes / BYTES_PER_MS;
   return Math.max(0, isFreeAtMs - nowMs);
 }
+
+/** Takes the next turn for work of this size. @returns the milliseconds to wait before the work; null, and no turn, if that is longer than `maxMs`. */
+export function queueTurn(bytes: number, maxMs: number): number | null {
+  const waitMs = Math.max(0, isFreeAtMs - Date.now());
+  if (waitMs > maxMs) return null;
+  takeTurn(bytes);
+  return waitMs;
+}

@@ -1,7 +1,11 @@
 /** Owns how the body and query of a request are read: bounded, as JSON of any content type, and checked against a schema. */
 import type { z } from "zod";
+import { sleep } from "../deadline.ts";
 import { fieldMessage } from "../field-message.ts";
+import { countJsonParts, MAX_JSON_PARTS } from "../json-parts.ts";
+import { queueTurn } from "../pace.ts";
 import { fieldErrors, ProblemError } from "../problem.ts";
+import { SMALL_BODY_BYTES, takeBody } from "./body-budget.ts";
 
 /**
  * How much of a body that is too large is read and dropped. If the connection were closed while the client still sends, it would
@@ -9,17 +13,32 @@ import { fieldErrors, ProblemError } from "../problem.ts";
  */
 const READ_OUT_BYTES = 16 * 1024 * 1024;
 
+/** Each byte is decoded, parsed, checked and sent on. */
+const PASSES = 4;
+/** What a value costs beside its bytes. */
+const BYTES_PER_PART = 256;
+/** A large body that would wait longer is refused. */
+const MAX_WAIT_MS = 2000;
+
 async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   const declared = Number(request.headers.get("content-length") ?? 0);
-  if (request.body !== null && declared <= maxBytes + READ_OUT_BYTES) {
+  const retryAfter = takeBody(request, declared);
+  if (request.body !== null && declared > 0 && declared <= maxBytes + READ_OUT_BYTES) {
+    // In one piece, which costs far less than chunk by chunk.
+    const whole = new Uint8Array(await request.arrayBuffer());
+    if (retryAfter > 0) throw tooMany(retryAfter);
+    if (whole.byteLength <= maxBytes) return whole;
+  } else if (request.body !== null && declared <= maxBytes + READ_OUT_BYTES) {
     // Leaving the loop early cancels the stream.
     for await (const chunk of request.body) {
       size += chunk.byteLength;
       if (size <= maxBytes) chunks.push(chunk);
       else chunks.length = 0;
       if (size > maxBytes + READ_OUT_BYTES) break;
+      if (takeBody(request, size > SMALL_BODY_BYTES ? Math.max(chunk.byteLength, SMALL_BODY_BYTES) : 0) > 0)
+        throw tooMany(1);
     }
   }
   if (Math.max(size, declared) > maxBytes) {
@@ -34,16 +53,45 @@ async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array
   return whole;
 }
 
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes));
-  } catch {
-    throw new ProblemError({
-      code: "invalid_request",
-      detail: "The body is not JSON in UTF-8.",
-      errors: [{ path: "", message: "must be JSON in UTF-8" }],
-    });
+/** Waits for the turn of a large body, which has a cost by its size and by its number of values. @throws ProblemError. */
+async function takeTurnFor(text: string): Promise<void> {
+  if (text.length < SMALL_BODY_BYTES) return;
+  const parts = countJsonParts(text);
+  if (parts > MAX_JSON_PARTS) {
+    throw new ProblemError({ code: "payload_too_large", detail: `The body has more than ${MAX_JSON_PARTS} values.` });
   }
+  const waitMs = queueTurn(PASSES * text.length + parts * BYTES_PER_PART, MAX_WAIT_MS);
+  if (waitMs === null) {
+    throw tooMany(MAX_WAIT_MS / 1000);
+  }
+  if (waitMs > 0) await sleep(waitMs);
+}
+
+async function parseJson(bytes: Uint8Array): Promise<unknown> {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+  } catch {
+    throw notJson();
+  }
+  await takeTurnFor(text);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw notJson();
+  }
+}
+
+function tooMany(retryAfter: number): ProblemError {
+  return new ProblemError({ code: "rate_limited", detail: "Too many large bodies at a time.", retryAfter });
+}
+
+function notJson(): ProblemError {
+  return new ProblemError({
+    code: "invalid_request",
+    detail: "The body is not JSON in UTF-8.",
+    errors: [{ path: "", message: "must be JSON in UTF-8" }],
+  });
 }
 
 /**
@@ -73,7 +121,7 @@ export async function readBody<Schema extends z.ZodType>(
   maxBytes: number,
 ): Promise<z.output<Schema>> {
   const bytes = await readBytes(request, maxBytes);
-  return checked(schema, bytes.byteLength === 0 ? {} : parseJson(bytes), "body");
+  return checked(schema, bytes.byteLength === 0 ? {} : await parseJson(bytes), "body");
 }
 
 /**

@@ -9,6 +9,7 @@ import { DEFAULT_SESSION } from "../protocol/identity.ts";
 import { DEFAULT_LIMITS } from "../protocol/limits.ts";
 import type { SessionBody } from "../protocol/session-resource.ts";
 import type { ToolDefinition, ToolResult } from "../protocol/tool.ts";
+import { RateLimit, RateLimits } from "../rate-limit.ts";
 import {
   type Caller,
   type EventStreamFormat,
@@ -18,7 +19,6 @@ import {
 } from "../session-calls.ts";
 import { ClientSocket } from "./clients/client-socket.ts";
 import { openEventStream } from "./clients/http-stream.ts";
-import { RateLimit, RateLimits } from "./clients/rate-limit.ts";
 import { closeIfExpired, nextExpiryMs } from "./clients/token-expiry.ts";
 import { outcomeOf } from "./outcome.ts";
 import * as actions from "./session/actions.ts";

@@ -51,6 +51,15 @@ const expected: Record<string, (answers: Answers) => void> = {
     expect(bytes).toBeLessThan(MIB);
     expect((cut ?? 0) + (closed ?? 0)).toBe(1);
   },
+  "bodies of 1.2 MB with 400,000 values each": (answers) => {
+    // None of them was parsed.
+    expect(answers["400"]).toBeUndefined();
+    expect(answers["413"]).toBeLessThan(45 * SECONDS);
+  },
+  "bodies of 1.2 MB with 150,000 values each": (answers) => {
+    expect(answers["429"]).toBeGreaterThan(0);
+    expect(Object.keys(answers).filter((what) => what.startsWith("5"))).toEqual([]);
+  },
   "while True: display(1)": ({ bytes }) => {
     expect(bytes).toBeLessThan(DEFAULT_LIMITS.unackedOutputBytes + MIB);
   },

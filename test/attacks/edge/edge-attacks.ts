@@ -157,4 +157,50 @@ export const edgeAttacks: readonly EdgeAttack[] = [
       return counter.answers;
     },
   },
+  {
+    name: "bodies of 1.2 MB with 400,000 values each",
+    async run(product, clientId, seconds) {
+      const counter = new Counter();
+      const body = JSON.stringify({ x: Array.from({ length: 400_000 }, () => ({})) });
+      const calls: Promise<void>[] = [];
+      await repeat(45, seconds, () => {
+        const call = async () => {
+          const headers = { "client-id": clientId };
+          try {
+            const answer = await fetch(`${product.url}/api/v1/execute`, { method: "POST", headers, body });
+            await answer.arrayBuffer();
+            counter.add(answer.status);
+          } catch {
+            counter.add("broken");
+          }
+        };
+        calls.push(call());
+      });
+      await Promise.all(calls);
+      return counter.answers;
+    },
+  },
+  {
+    name: "bodies of 1.2 MB with 150,000 values each",
+    async run(product, clientId, seconds) {
+      const counter = new Counter();
+      const body = JSON.stringify({ x: Array.from({ length: 75_000 }, () => ["123456789"]) });
+      const calls: Promise<void>[] = [];
+      await repeat(45, seconds, () => {
+        const call = async () => {
+          const headers = { "client-id": clientId };
+          try {
+            const answer = await fetch(`${product.url}/api/v1/execute`, { method: "POST", headers, body });
+            await answer.arrayBuffer();
+            counter.add(answer.status);
+          } catch {
+            counter.add("broken");
+          }
+        };
+        calls.push(call());
+      });
+      await Promise.all(calls);
+      return counter.answers;
+    },
+  },
 ];

@@ -1,6 +1,6 @@
 /** The rate limit by itself, with a clock of the test's own. */
 import { describe, expect, it } from "vitest";
-import { RateLimit } from "../../../../src/object/clients/rate-limit.ts";
+import { RateLimit } from "../../src/rate-limit.ts";
 
 describe("the rate limit", () => {
   it("lets a burst through, then says how long to wait", () => {
