@@ -3,6 +3,7 @@ import { Command } from "commander";
 import metadata from "../../package.json" with { type: "json" };
 import { addCheckpointCommands } from "./checkpoint-commands.ts";
 import { addExecutionCommands } from "./execution-commands.ts";
+import { addFileCommands } from "./file-commands.ts";
 import { addReplCommand } from "./repl-command.ts";
 import { addRunCommand } from "./run-command.ts";
 import { addServeCommand } from "./serve-command.ts";
@@ -20,6 +21,7 @@ export function createProgram(): Command {
   addSessionCommands(program);
   addCheckpointCommands(program);
   addExecutionCommands(program);
+  addFileCommands(program);
   addTokenCommand(program);
   addServeCommand(program);
   return program;

@@ -16,6 +16,7 @@ import { ClientError } from "./client-error.ts";
 import type { ConnectionState } from "./connection.ts";
 import { codePointsBefore, positionAfter } from "./cursor.ts";
 import { Endpoint, type EndpointOptions, type SocketConstructor } from "./endpoint.ts";
+import { Files } from "./files.ts";
 import type { Outcome } from "./outcome.ts";
 import { Rest } from "./rest.ts";
 import type { Run } from "./run.ts";
@@ -52,11 +53,14 @@ export class Client {
   readonly #endpoint: Endpoint;
   readonly #rest: Rest;
   readonly #runs: Runs;
+  /** The workspace of the session. */
+  readonly files: Files;
 
   constructor(options: ClientOptions) {
     this.#options = options;
     this.#endpoint = new Endpoint(options);
     this.#rest = new Rest(this.#endpoint);
+    this.files = new Files(this.#rest);
     this.#runs = new Runs({
       rest: this.#rest,
       socket: options.WebSocket === undefined ? runtimeSocket() : options.WebSocket,

@@ -3,6 +3,7 @@ export { Client, type ClientOptions } from "./client.ts";
 export { ClientError, type ClientErrorCode, PythonError } from "./client-error.ts";
 export type { ConnectionState } from "./connection.ts";
 export type { SocketConstructor } from "./endpoint.ts";
+export type { FileContent, Files, ReadOptions, WriteOptions } from "./files.ts";
 export type { Display, Failure, Outcome } from "./outcome.ts";
 export type { Run } from "./run.ts";
 export type { InputRequest, RunSettings, Tool, ToolFunction, Tools } from "./run-options.ts";

@@ -11,6 +11,8 @@ export interface CallOptions {
   query?: Record<string, string | number | boolean | undefined>;
   /** Sent as JSON. */
   json?: unknown;
+  /** Sent as it is, in place of JSON. */
+  body?: NonNullable<RequestInit["body"]>;
   headers?: Record<string, string>;
   signal?: AbortSignal;
   /** For the answer's beginning; its body may take as long as it takes. */
@@ -44,7 +46,7 @@ export class Rest {
 
   /** @throws ClientError where the service does not answer, or answers with a problem; the signal's reason where that aborts. */
   async call(method: string, path: string, options: CallOptions = {}): Promise<Response> {
-    const { query, json, headers = {}, signal, deadlineMs = DEADLINE_MS } = options;
+    const { query, json, body, headers = {}, signal, deadlineMs = DEADLINE_MS } = options;
     const { endpoint } = this;
     const url = endpoint.restUrl(path, query);
     const deadline = new AbortController();
@@ -60,7 +62,9 @@ export class Rest {
         },
         signal: signal === undefined ? deadline.signal : AbortSignal.any([signal, deadline.signal]),
         ...(json === undefined ? {} : { body: JSON.stringify(json) }),
-      });
+        // Every runtime asks for `duplex` with a body that streams, and none objects to it with another one.
+        ...(body === undefined ? {} : { body, duplex: "half" }),
+      } as RequestInit);
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       if (deadline.signal.aborted) {

@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import type { Checkpoint } from "../protocol/server-message.ts";
 import { element } from "./page.ts";
+import { sizeText } from "./size-text.ts";
 
 type Shown = z.infer<typeof Checkpoint>;
 
@@ -10,18 +11,13 @@ export interface CheckpointActions {
   remove(checkpoint: Shown): void;
 }
 
-function size(bytes: number): string {
-  if (bytes < 1024) return `${bytes} B`;
-  return bytes < 1024 * 1024 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
-}
-
 function entry(checkpoint: Shown, actions: CheckpointActions): HTMLElement {
   const item = element("li");
   const name = checkpoint.name ?? "Without a name";
   item.title = checkpoint.checkpoint_id;
   const time = element("time", "", new Date(checkpoint.created_at * 1000).toLocaleString());
   const detail = element("p", "detail");
-  detail.append(time, ` · ${size(checkpoint.size)}`);
+  detail.append(time, ` · ${sizeText(checkpoint.size)}`);
   item.append(element("strong", "", name), detail);
   if (checkpoint.skipped.length > 0) {
     const names = checkpoint.skipped.map((skipped) => `${skipped.name} (${skipped.reason})`).join(", ");

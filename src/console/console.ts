@@ -4,6 +4,7 @@ import type { TransactionPolicy } from "../protocol/client-message.ts";
 import type { Checkpoint, ServerMessage } from "../protocol/server-message.ts";
 import { showCheckpoints } from "./checkpoint-list.ts";
 import { Connection, type ConnectionState } from "./connection.ts";
+import { FilePanel } from "./file-panel.ts";
 import { type Identity, newClientId } from "./identity.ts";
 import { byId, element } from "./page.ts";
 import { checkpointsOf, deleteCheckpoint, executionById, recentExecutions } from "./rest.ts";
@@ -32,6 +33,9 @@ export class Console {
     }
   });
   readonly #running = new Set<string>();
+  readonly #files: FilePanel;
+  /** Listing files starts an interpreter, so nothing is listed while nobody looks. */
+  #areFilesShown = false;
   #identity: Identity;
   #connection: Connection | null = null;
   /** Why the edge does not let this page in; it stands until a connection opens. */
@@ -39,6 +43,19 @@ export class Console {
 
   constructor(identity: Identity) {
     this.#identity = identity;
+    const parts = {
+      panel: byId("files-panel", HTMLElement),
+      list: byId("files", HTMLUListElement),
+      note: byId("files-note", HTMLParagraphElement),
+      picker: byId("file-picker", HTMLInputElement),
+    };
+    this.#files = new FilePanel(parts, identity, (text) => this.notice(text));
+  }
+
+  /** Lists the files now, and again after each execution, while somebody looks at them. */
+  async showFiles(areShown: boolean): Promise<void> {
+    this.#areFilesShown = areShown;
+    if (areShown) await this.#files.refresh();
   }
 
   /** Shows what this client's session did lately, and stays connected to it. */
@@ -46,6 +63,7 @@ export class Console {
     this.#connection?.close();
     this.#connection = null;
     this.#identity = identity;
+    this.#files.identity = identity;
     this.#transcript.clear();
     this.#running.clear();
     const recent = await recentExecutions(identity, RECENT_EXECUTIONS);
@@ -66,6 +84,7 @@ export class Console {
     });
     this.#welcome.hidden = !this.#transcript.isEmpty;
     await this.#refreshCheckpoints();
+    if (this.#areFilesShown) await this.#files.refresh();
   }
 
   run(code: string, policy: z.infer<typeof TransactionPolicy>, timeout: number): void {
@@ -164,7 +183,9 @@ export class Console {
         const { execution_id: id } = message.data;
         this.#welcome.hidden = true;
         if (this.#transcript.add(message)) void this.#learnCode(id);
-        this.#setRunning(id, message.type !== "result" && message.type !== "error");
+        const isOver = message.type === "result" || message.type === "error";
+        if (isOver && this.#running.has(id) && this.#areFilesShown) void this.#files.refresh();
+        this.#setRunning(id, !isOver);
         return;
       }
       case "session":

@@ -35,6 +35,7 @@ const toggle = byId("toggle-side", HTMLButtonElement);
 toggle.addEventListener("click", () => {
   side.hidden = !side.hidden;
   toggle.setAttribute("aria-expanded", String(!side.hidden));
+  void page.showFiles(!side.hidden);
 });
 
 const clientId = byId("client-id", HTMLInputElement);

@@ -1,5 +1,6 @@
 /** The console as its user sees it: a real browser against the real product, and nothing of what code prints becomes markup. */
 // @module-tag browser
+import { readFile } from "node:fs/promises";
 import { type Browser, chromium, type Page, type WebSocketRoute } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { findBrowser } from "../support/needs.ts";
@@ -230,6 +231,38 @@ it("completes names from the live session", async () => {
   await expect.poll(typed).toBe("alphabet_soup");
   await close();
 });
+
+it("lists files after each execution, takes dropped and picked ones, and downloads and deletes them", async () => {
+  const { page, complaints, close } = await openConsole();
+  await connected(page);
+  await page.locator("#toggle-side").click();
+  await page.locator("#files-note", { hasText: "None yet" }).waitFor();
+  await run(page, "open('<b>made', 'w').write('by code')");
+  await page.locator("#files li strong", { hasText: "<b>made" }).waitFor();
+  expect(await page.locator("#files b").count()).toBe(0);
+  await page
+    .locator("#file-picker")
+    .setInputFiles({ name: "picked.txt", mimeType: "text/plain", buffer: Buffer.from("picked") });
+  await page.locator("#files li strong", { hasText: "picked.txt" }).waitFor();
+  const dropped = await page.evaluateHandle(
+    "(() => { const t = new DataTransfer(); t.items.add(new File(['dropped'], 'dropped.txt')); return t; })()",
+  );
+  await page.locator("#files-panel").dispatchEvent("drop", { dataTransfer: dropped });
+  await page.locator("#files li strong", { hasText: "dropped.txt" }).waitFor();
+  const read = await run(page, "open('picked.txt').read() + open('dropped.txt').read()");
+  await read.locator(".value", { hasText: "pickeddropped" }).waitFor();
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.locator('[aria-label="Download dropped.txt"]').click(),
+  ]);
+  expect(download.suggestedFilename()).toBe("dropped.txt");
+  expect(await readFile(await download.path(), "utf8")).toBe("dropped");
+  await page.locator('[aria-label="Delete picked.txt"]').click();
+  await page.locator("#files li strong", { hasText: "picked.txt" }).waitFor({ state: "detached" });
+  expect(await page.locator("#files li").count()).toBe(2);
+  expect(complaints).toEqual([]);
+  await close();
+}, 120_000);
 
 it("says what the edge says where it asks for a token", async () => {
   const guarded = await startProduct({ JWT_SECRET: SECRET });
