@@ -5,7 +5,7 @@ import { settingsOf } from "../env.ts";
 import { fleetStatus } from "../fleet/fleet-calls.ts";
 import { ProblemError } from "../problem.ts";
 import { DEFAULT_ENVIRONMENT, type Environment, EnvironmentList } from "../protocol/session-resource.ts";
-import { askRunner } from "./runner-info.ts";
+import { askRunner, readAnswer } from "./runner-info.ts";
 
 const Described = z.object({ environments: EnvironmentList.shape.environments });
 /** A runner that is asked for the first time has to look at its packages. */
@@ -14,7 +14,7 @@ const DESCRIBE_TIMEOUT_MS = 15_000;
 async function describedBy(url: string, token: string): Promise<Environment[]> {
   const answer = await askRunner(url, "/v1/environments", token, DESCRIBE_TIMEOUT_MS);
   if (answer === null) return [];
-  const parsed = answer.ok ? Described.safeParse(await answer.json()) : null;
+  const parsed = answer.ok ? Described.safeParse(await readAnswer(answer)) : null;
   if (!parsed?.success)
     throw new ProblemError({ code: "runner_error", detail: "The runner does not say what it has." });
   return parsed.data.environments;

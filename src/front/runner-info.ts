@@ -31,8 +31,17 @@ export async function askRunner(
   }
 }
 
+/** The JSON of an answer, or null if it has none or does not arrive whole in time: the deadline of `askRunner` holds for the body too. */
+export async function readAnswer(answer: Response): Promise<unknown> {
+  try {
+    return await answer.json();
+  } catch {
+    return null;
+  }
+}
+
 async function readCapabilities(answer: Response): Promise<RunnerCapabilities> {
-  const parsed = answer.ok ? RunnerCapabilities.safeParse(await answer.json()) : null;
+  const parsed = answer.ok ? RunnerCapabilities.safeParse(await readAnswer(answer)) : null;
   if (parsed?.success) return parsed.data;
   throw new ProblemError({ code: "runner_error", detail: "The runner does not say what it can do." });
 }

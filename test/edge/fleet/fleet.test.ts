@@ -307,8 +307,16 @@ describe("with one fixed runner", () => {
   });
 
   it("blames the runner for an answer that makes no sense", async () => {
-    answerWith(() => Response.json({ python: "yes" }));
-    const response = await testFront(fixed).fetch("/api/v1/capabilities", named);
-    expect([response.status, (await problemOf(response)).code]).toEqual([502, "runner_error"]);
+    const cutOff = () => {
+      const body = new ReadableStream({ pull: (controller) => controller.error(new Error("the time is up")) });
+      return new Response(body, { headers: { "content-type": "application/json" } });
+    };
+    for (const answer of [() => Response.json({ python: "yes" }), () => new Response("<html>"), cutOff]) {
+      answerWith(answer);
+      for (const path of ["/api/v1/capabilities", "/api/v1/environments"]) {
+        const response = await testFront(fixed).fetch(path, named);
+        expect([response.status, (await problemOf(response)).code], path).toEqual([502, "runner_error"]);
+      }
+    }
   });
 });
