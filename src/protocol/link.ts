@@ -18,6 +18,18 @@ export const SessionKey = z
   .brand<"SessionKey">();
 export type SessionKey = z.infer<typeof SessionKey>;
 
+/** A part of a checkpoint's blob. Equal parts have equal hashes, so the edge fetches and stores only those that it lacks. */
+export interface BlobPiece {
+  sha256: string;
+  size: number;
+}
+
+/** The longest piece that a runner cuts. */
+export const MAX_PIECE_BYTES = 512 * 1024;
+
+/** Hash and size. */
+const piece = z.tuple([z.string().regex(/^[0-9a-f]{64}$/), z.int().positive()]);
+
 /** Tells one request on the link from another; the reply carries the same. */
 const ref = z.string().min(1).max(160);
 
@@ -147,6 +159,8 @@ export const LinkReply = z.discriminatedUnion("type", [
     skipped: z.array(Missing),
     /** What is installed in the session. */
     packages: z.array(z.string()).default([]),
+    /** The blob, cut where its content says. */
+    pieces: z.array(piece).default([]),
     /** Seconds for which the session could not run code. */
     pause: z.number(),
   }),

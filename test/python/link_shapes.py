@@ -137,6 +137,7 @@ REPLY = by_type(
             sha256=text,
             skipped=many(missing),
             packages=many(text),
+            pieces=many(many(anything)),
             pause=number,
         ),
         "restored": _frame(

@@ -1,5 +1,5 @@
 /** Owns the runner's HTTP routes (docs/link.md). `link-server.ts` has the links. */
-import { open } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { Readable } from "node:stream";
 import { type Context, Hono } from "hono";
 import type { RunnerCapabilities } from "../../src/protocol/capabilities.ts";
@@ -8,6 +8,7 @@ import { SessionKey } from "../../src/protocol/link.ts";
 import { PROBLEMS } from "../../src/protocol/problem.ts";
 import type { EnvironmentList } from "./environments.ts";
 import { addFileRoutes } from "./files/file-routes.ts";
+import { rangesOfPieces, readRanges } from "./hosted/piece-stream.ts";
 import { BlobRefused } from "./hosted/receive-blob.ts";
 import type { SessionRegistry } from "./hosted/session-registry.ts";
 import type { Logger } from "./log.ts";
@@ -69,15 +70,19 @@ export function createApp(options: AppOptions): Hono {
   app.get("/v1/sessions/:key/checkpoints/:id", async (c) => {
     const found = findBlob(c);
     if (found === undefined) return unknownBlob(c);
-    const { blobPath, size, sha256 } = found.taken;
-    const file = await open(blobPath).catch(() => undefined);
+    const { blobPath, size, pieces, sha256 } = found.taken;
+    const asked = c.req.query("pieces");
+    const ranges = asked === undefined ? [{ start: 0, end: size }] : rangesOfPieces(pieces, asked);
+    if (ranges === null) return problem(c, "invalid_request", "The blob has no such pieces.");
     // The session has just ended, and its files were removed.
-    if (file === undefined) return unknownBlob(c);
-    const body = Readable.toWeb(file.createReadStream()) as ReadableStream<Uint8Array>;
+    if (!existsSync(blobPath)) return unknownBlob(c);
+    const length = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+    metrics.blobBytes.inc(length);
+    const body = Readable.toWeb(Readable.from(readRanges(blobPath, ranges))) as ReadableStream<Uint8Array>;
     return c.body(body, 200, {
       "content-type": "application/octet-stream",
-      "content-length": String(size),
-      "x-content-sha256": sha256,
+      "content-length": String(length),
+      ...(asked === undefined ? { "x-content-sha256": sha256 } : {}),
     });
   });
 

@@ -44,6 +44,10 @@ export class Metrics {
     ["outcome"],
   );
   readonly #checkpointBytes = this.#counter("pyrepl_checkpoint_bytes_total", "Bytes of the checkpoints taken");
+  readonly blobBytes = this.#counter(
+    "pyrepl_checkpoint_bytes_sent_total",
+    "Bytes of checkpoints that the edge fetched",
+  );
   readonly refusals = this.#counter("pyrepl_refusals_total", "Sessions that the runner refused, by code", ["code"]);
   readonly rings = this.#counter("pyrepl_rings_total", "Times that the runner rang the edge");
   readonly violations = this.#counter("pyrepl_link_violations_total", "Links closed because of a malformed frame");

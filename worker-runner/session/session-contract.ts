@@ -3,7 +3,7 @@ import type { z } from "zod";
 import type { ExecuteMessage } from "../../src/protocol/client-message.ts";
 import type { ExecutionEvent } from "../../src/protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../src/protocol/identity.ts";
-import type { LinkRequest, RunnerSessionState } from "../../src/protocol/link.ts";
+import type { BlobPiece, LinkRequest, RunnerSessionState } from "../../src/protocol/link.ts";
 import type { Completeness, Completions } from "../../src/protocol/server-message.ts";
 import type { VariableList } from "../../src/protocol/session-resource.ts";
 import type { Missing, PendingInput, PendingToolCall } from "../../src/protocol/session-state.ts";
@@ -45,6 +45,8 @@ export interface CheckpointTaken {
   blobPath: string;
   size: number;
   sha256: string;
+  /** The blob, cut where its content says. */
+  pieces: readonly BlobPiece[];
   skipped: Missing[];
   /** What is installed in the session, as pip's requirements. */
   packages: readonly string[];

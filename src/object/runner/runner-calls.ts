@@ -4,6 +4,7 @@ import { logLine } from "../../log.ts";
 import type { CheckpointId } from "../../protocol/identity.ts";
 import { fetchRunner } from "../../runner-fetch.ts";
 import type { FileCall } from "../../session-calls.ts";
+import type { BlobContent } from "../store/piece-store.ts";
 import type { Incarnation } from "../store/session-table.ts";
 
 const SHORT_DEADLINE_MS = 10_000;
@@ -19,16 +20,28 @@ export class RunnerCalls {
     this.#requestId = requestId;
   }
 
-  /** The blob of a checkpoint just taken, handed to `take` as it streams in. @throws if the runner has none, or cannot be reached. */
-  async takeBlob(
+  /**
+   * Pieces of the blob of a checkpoint just taken, one behind the other, handed to `take` as they stream in.
+   *
+   * @param indexes in ascending order.
+   * @throws if the runner has no such blob, or cannot be reached.
+   */
+  async takePieces(
     at: Incarnation,
     id: CheckpointId,
+    indexes: readonly number[],
     take: (blob: ReadableStream<Uint8Array>) => Promise<void>,
   ): Promise<void> {
-    await this.#call("GET", at, `/checkpoints/${id}`, BLOB_DEADLINE_MS, async (response) => {
-      if (!response.ok || response.body === null) throw new Error(`the runner answered ${response.status} to a blob`);
-      await take(response.body as ReadableStream<Uint8Array>);
-    });
+    await this.#call(
+      "GET",
+      at,
+      `/checkpoints/${id}?pieces=${rangesOf(indexes)}`,
+      BLOB_DEADLINE_MS,
+      async (response) => {
+        if (!response.ok || response.body === null) throw new Error(`the runner answered ${response.status} to a blob`);
+        await take(response.body as ReadableStream<Uint8Array>);
+      },
+    );
   }
 
   /** Lets the runner delete a blob that the store holds. */
@@ -40,7 +53,7 @@ export class RunnerCalls {
   async putBlob(
     at: Incarnation,
     id: CheckpointId,
-    blob: { body: ReadableStream; size: number; sha256: string },
+    blob: { body: BlobContent; size: number; sha256: string },
   ): Promise<boolean> {
     const { readable, writable } = new FixedLengthStream(blob.size);
     // A runner that refuses early breaks the pipe. Its answer tells what happened.
@@ -111,4 +124,15 @@ export class RunnerCalls {
 
 async function drain(response: Response): Promise<void> {
   await response.body?.cancel();
+}
+
+/** `0-3,7-7`: numbers in ascending order, those in a row together. */
+function rangesOf(indexes: readonly number[]): string {
+  const ranges: [number, number][] = [];
+  for (const index of indexes) {
+    const last = ranges.at(-1);
+    if (last !== undefined && last[1] === index - 1) last[1] = index;
+    else ranges.push([index, index]);
+  }
+  return ranges.map(([first, last]) => `${first}-${last}`).join(",");
 }

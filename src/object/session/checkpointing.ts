@@ -3,9 +3,11 @@
 import { logLine } from "../../log.ts";
 import { ProblemError } from "../../problem.ts";
 import type { CheckpointId } from "../../protocol/identity.ts";
+import type { BlobPiece } from "../../protocol/link.ts";
 import type { Missing, RestoreOutcome } from "../../protocol/server-message.ts";
 import type { RunnerLink } from "../runner/runner-link.ts";
 import { type CheckpointKind, type CheckpointRecord, isListed, newCheckpointId } from "../store/checkpoint-store.ts";
+import type { StorePlan } from "../store/piece-store.ts";
 import type { Incarnation } from "../store/session-table.ts";
 import type { SessionContext } from "./session-context.ts";
 
@@ -45,8 +47,9 @@ export class Checkpointing {
       incarnation: incarnation.key,
     };
     record.packages = taken.packages;
+    const pieces = taken.pieces.map(([sha256, size]) => ({ sha256, size }));
     try {
-      checkpoint.durable = await this.#store(incarnation, checkpoint);
+      checkpoint.durable = await this.#store(incarnation, checkpoint, pieces);
     } catch (error) {
       link.tell({ type: "drop_checkpoint", checkpoint_id: id });
       throw error;
@@ -150,19 +153,26 @@ export class Checkpointing {
     return former === null || isListed(former) || !former.durable ? 0 : former.size;
   }
 
-  /** @throws ProblemError `storage_full`. */
-  async #store(incarnation: Incarnation, checkpoint: CheckpointRecord): Promise<boolean> {
+  /** Stores the content of a checkpoint. @returns false if that failed. @throws ProblemError `storage_full`. */
+  async #store(incarnation: Incarnation, checkpoint: CheckpointRecord, pieces: BlobPiece[]): Promise<boolean> {
     const { stores } = this.#context;
     if (checkpoint.size > stores.settings.CHECKPOINT_MAX_BYTES) return false;
-    const put = () =>
-      stores.runnerCalls.takeBlob(incarnation, checkpoint.id, (blob) => stores.checkpoints.putBlob(checkpoint, blob));
+    let plan: StorePlan | null = null;
     try {
-      await stores.storage.within(checkpoint.size, this.#replacedBytes, isListed(checkpoint), put);
+      plan = stores.checkpoints.plan(checkpoint, pieces);
+      const { wanted, store, keep } = plan;
+      await stores.storage.within(checkpoint.size, this.#replacedBytes, isListed(checkpoint), async () => {
+        if (wanted.length > 0) await stores.runnerCalls.takePieces(incarnation, checkpoint.id, wanted, store);
+        keep();
+      });
       return true;
     } catch (error) {
       if (error instanceof ProblemError) throw error;
       logLine("warn", "a checkpoint could not be stored", { error });
       return false;
+    } finally {
+      plan?.release();
+      stores.inBackground(stores.checkpoints.collect());
     }
   }
 

@@ -1,8 +1,10 @@
-/** Owns the stored checkpoints of a client: their rows, and their blobs in R2. */
+/** Owns the stored checkpoints of a client: their rows, and the signatures of their contents. `piece-store.ts` has the contents. */
 import { notFound } from "../../problem.ts";
 import type { CheckpointId, SessionName } from "../../protocol/identity.ts";
+import type { BlobPiece } from "../../protocol/link.ts";
 import type { Checkpoint, Missing } from "../../protocol/server-message.ts";
 import { CheckpointSigner, type Owner, type SignedFields } from "./checkpoint-signature.ts";
+import { type BlobContent, PieceStore, type StorePlan } from "./piece-store.ts";
 
 /**
  * `asked`: a client asked for it · `automatic`: the edge made it to restore the session; it is not listed ·
@@ -55,40 +57,32 @@ export interface CheckpointStoreOptions {
 export class CheckpointStore {
   readonly #options: CheckpointStoreOptions;
   readonly #signer: CheckpointSigner;
+  readonly #pieces: PieceStore;
 
   constructor(options: CheckpointStoreOptions) {
     this.#options = options;
     this.#signer = new CheckpointSigner(options.secret);
+    this.#pieces = new PieceStore(options);
   }
 
-  /**
-   * Stores a blob as it streams in. R2 refuses content that does not match `sha256`.
-   *
-   * @throws if R2 does not take it.
-   */
-  async putBlob(record: CheckpointRecord, blob: ReadableStream<Uint8Array>): Promise<void> {
-    const { readable, writable } = new FixedLengthStream(record.size);
-    const piped = blob.pipeTo(writable);
-    const stored = this.#options.bucket.put(this.#blobKey(record.session, record.id), readable, {
-      sha256: record.sha256,
-      customMetadata: { signature: record.signature },
-    });
-    await Promise.all([stored, piped]);
+  /** Plans to store the content of a checkpoint. @throws Error if the pieces are not as long as the content. */
+  plan(record: CheckpointRecord, pieces: readonly BlobPiece[]): StorePlan {
+    // A runner of an earlier version does not cut its blobs.
+    const cut = pieces.length > 0 ? pieces : [{ sha256: record.sha256, size: record.size }];
+    const size = cut.reduce((sum, piece) => sum + piece.size, 0);
+    if (size !== record.size) throw new Error("the pieces of a checkpoint are not as long as the checkpoint");
+    return this.#pieces.plan(record.id, record.session, cut);
   }
 
-  /** The stored blob, after its signature was checked; null if it is gone, forged or of another client. */
-  async getBlob(owner: Owner, record: CheckpointRecord): Promise<ReadableStream | null> {
+  /** The stored content, after its signature was checked; null if it is gone, forged or of another client. */
+  async getBlob(owner: Owner, record: CheckpointRecord): Promise<BlobContent | null> {
     if (!(await this.#signer.isAuthentic(owner, record))) return null;
-    const stored = await this.#options.bucket.get(this.#blobKey(record.session, record.id));
-    if (stored === null) return null;
-    const isTheOne = stored.size === record.size && stored.customMetadata?.signature === record.signature;
-    if (isTheOne) return stored.body;
-    await stored.body.cancel();
-    return null;
+    const content = await this.#pieces.read(record.id);
+    return content === undefined ? this.#getWhole(record) : content;
   }
 
   /**
-   * Stores the checkpoint once more, unlisted, for another session of the same client.
+   * Stores the checkpoint once more, unlisted, for another session of the same client. Both share their content.
    *
    * @returns null if its content is gone, forged or was never stored.
    */
@@ -96,13 +90,17 @@ export class CheckpointStore {
     const { size, sha256, skipped } = record;
     const unsigned = { id: newCheckpointId(), session, size, sha256 };
     const signature = await this.sign(owner, unsigned);
-    const body = record.durable ? await this.getBlob(owner, record) : null;
-    if (body === null) return null;
+    if (!record.durable || !(await this.#signer.isAuthentic(owner, record))) return null;
+    if (!this.#pieces.copy(record.id, unsigned.id, session)) return null;
     const rest = { name: null, createdAt: Date.now() / 1000, durable: true, skipped, incarnation: "" };
     const copy: CheckpointRecord = { ...unsigned, ...rest, kind: "automatic", signature };
-    await this.putBlob(copy, body);
     this.save(copy);
     return copy;
+  }
+
+  /** Deletes stored content that no checkpoint needs any more. */
+  collect(): Promise<void> {
+    return this.#pieces.collect();
   }
 
   sign(owner: Owner, record: SignedFields): Promise<string> {
@@ -172,25 +170,47 @@ export class CheckpointStore {
       .one().n;
   }
 
-  /** Forgets a checkpoint; its row goes first, so that a blob that is left behind can never be restored. */
+  /** Forgets a checkpoint; its row goes first, so that content that is left behind can never be restored. */
   async delete(record: CheckpointRecord): Promise<void> {
     this.#options.sql.exec("DELETE FROM checkpoint WHERE checkpoint_id = ?", record.id);
-    await this.#options.bucket.delete(this.#blobKey(record.session, record.id));
+    this.#pieces.forget(record.id);
+    await this.#pieces.collect();
+    await this.#options.bucket.delete(this.#wholeKey(record.session, record.id));
   }
 
   /** Forgets every checkpoint of one session, or of all. */
   async clear(session?: SessionName): Promise<void> {
-    if (session === undefined) this.#options.sql.exec("DELETE FROM checkpoint");
-    else this.#options.sql.exec("DELETE FROM checkpoint WHERE session = ?", session);
+    const { sql, bucket } = this.#options;
+    if (session === undefined) {
+      sql.exec("DELETE FROM checkpoint");
+      this.#pieces.clear();
+    } else {
+      const ids = sql.exec<{ id: CheckpointId }>(
+        "DELETE FROM checkpoint WHERE session = ? RETURNING checkpoint_id AS id",
+        session,
+      );
+      for (const { id } of ids.toArray()) this.#pieces.forget(id);
+      await this.#pieces.collect();
+    }
     const prefix = `checkpoints/${this.#options.prefix}/${session === undefined ? "" : `${session}/`}`;
     for (;;) {
-      const { objects, truncated } = await this.#options.bucket.list({ prefix });
-      if (objects.length > 0) await this.#options.bucket.delete(objects.map((object) => object.key));
+      const { objects, truncated } = await bucket.list({ prefix });
+      if (objects.length > 0) await bucket.delete(objects.map((object) => object.key));
       if (!truncated) return;
     }
   }
 
-  #blobKey(session: SessionName, id: CheckpointId): string {
+  /** A blob as earlier versions stored it: whole. */
+  async #getWhole(record: CheckpointRecord): Promise<BlobContent | null> {
+    const stored = await this.#options.bucket.get(this.#wholeKey(record.session, record.id));
+    if (stored === null) return null;
+    const isTheOne = stored.size === record.size && stored.customMetadata?.signature === record.signature;
+    if (isTheOne) return stored.body;
+    await stored.body.cancel();
+    return null;
+  }
+
+  #wholeKey(session: SessionName, id: CheckpointId): string {
     return `checkpoints/${this.#options.prefix}/${session}/${id}`;
   }
 }

@@ -59,6 +59,23 @@ CREATE TABLE IF NOT EXISTS checkpoint (
 CREATE TABLE IF NOT EXISTS scrub (
   zeros BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS pack (
+  pack_id TEXT PRIMARY KEY,
+  size INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS pack_use (
+  pack_id TEXT NOT NULL,
+  checkpoint_id TEXT NOT NULL,
+  PRIMARY KEY (pack_id, checkpoint_id)
+);
+CREATE INDEX IF NOT EXISTS pack_use_by_checkpoint ON pack_use (checkpoint_id);
+CREATE TABLE IF NOT EXISTS checkpoint_content (
+  checkpoint_id TEXT PRIMARY KEY,
+  session TEXT NOT NULL,
+  ordinal INTEGER NOT NULL,
+  pieces TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS checkpoint_content_by_session ON checkpoint_content (session, ordinal);
 CREATE TABLE IF NOT EXISTS session_tools (
   session TEXT PRIMARY KEY,
   tools TEXT NOT NULL

@@ -88,7 +88,18 @@ function answer(hosted: HostedSession, request: SessionRequest, reply: Reply): P
         const { size, sha256, skipped, pause } = taken;
         const checkpoint_id = taken.checkpointId;
         const packages = [...taken.packages];
-        reply({ type: "checkpoint_taken", ref: request.ref, checkpoint_id, size, sha256, skipped, packages, pause });
+        const pieces = taken.pieces.map(({ sha256: hash, size: bytes }): [string, number] => [hash, bytes]);
+        reply({
+          type: "checkpoint_taken",
+          ref: request.ref,
+          checkpoint_id,
+          size,
+          sha256,
+          skipped,
+          packages,
+          pieces,
+          pause,
+        });
       });
     case "restore":
       return restore(hosted, request, reply);

@@ -1,12 +1,15 @@
-/** Owns writing a blob into a new file: its length is limited, its SHA-256 is computed on the way, and a failed one is removed. */
+/** Owns writing a blob into a new file: its length is limited, its SHA-256 and its pieces are found on the way, and a failed one is removed. */
 import { createHash } from "node:crypto";
 import { type FileHandle, open, rm } from "node:fs/promises";
+import type { BlobPiece } from "../../../src/protocol/link.ts";
+import { PieceCutter } from "./piece-cutter.ts";
 
 /** A complete blob file. */
 export interface BlobFile {
   path: string;
   size: number;
   sha256: string;
+  pieces: BlobPiece[];
 }
 
 export class BlobTooLarge extends Error {
@@ -18,6 +21,7 @@ export class BlobWriter {
   readonly #file: FileHandle;
   readonly #maxBytes: number;
   readonly #digest = createHash("sha256");
+  readonly #cutter = new PieceCutter();
   #size = 0;
 
   private constructor(path: string, file: FileHandle, maxBytes: number) {
@@ -36,13 +40,14 @@ export class BlobWriter {
     this.#size += piece.byteLength;
     if (this.#size > this.#maxBytes) throw new BlobTooLarge(`the blob has more than ${this.#maxBytes} bytes`);
     this.#digest.update(piece);
+    this.#cutter.write(piece);
     await this.#file.writeFile(piece);
   }
 
   /** Closes the file. No more pieces may follow. */
   async finish(): Promise<BlobFile> {
     await this.#file.close();
-    return { path: this.#path, size: this.#size, sha256: this.#digest.digest("hex") };
+    return { path: this.#path, size: this.#size, sha256: this.#digest.digest("hex"), pieces: this.#cutter.finish() };
   }
 
   /** Removes what was written. */

@@ -136,12 +136,12 @@ export class Checkpoints {
     } finally {
       this.#snapshots.unpin(snapshot);
     }
-    const { path, size, sha256 } = file;
+    const { path, size, sha256, pieces } = file;
     const blob = new Blob(path);
     this.#keepBlob(checkpointId, blob);
     this.#recovery.setBase(place, { checkpointId, blob });
     metrics.checkpointTaken?.(size, pause, (performance.now() - startedAt) / 1000);
-    return { checkpointId, blobPath: path, size, sha256, skipped, packages, pause };
+    return { checkpointId, blobPath: path, size, sha256, pieces, skipped, packages, pause };
   }
 
   async #goBackTo(checkpointId: CheckpointId, snapshot: Snapshot): Promise<boolean> {

@@ -48,6 +48,7 @@ it("hands out the blob of a checkpoint until it is forgotten", async () => {
     sha256: sha256(blob),
     skipped: [{ name: "f", type: "file", reason: "open" }],
     packages: ["six==1.17.0"],
+    pieces: [{ sha256: sha256(blob), size: blob.length }],
     pause: 0.001,
   });
   edge.send({ type: "checkpoint", ref: "a", checkpoint_id: id });
@@ -73,6 +74,7 @@ it("has no blob any more where its file is gone", async () => {
     sha256: sha256(blob),
     skipped: [],
     packages: [],
+    pieces: [],
     pause: 0,
   });
   edge.send({ type: "checkpoint", ref: "a", checkpoint_id: checkpointId });

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MAGIC = b"PYREPL3-CHECKPOINT\n"
 FORMAT_VERSION = 1
 CHUNK_BYTES = 262144
+MAX_CHUNK_BYTES = 1 << 30
 MAX_META_BYTES = 1 << 28
 
 _VALID, _VOID = 0, 0xFFFFFFFF
@@ -87,10 +88,18 @@ class BlobWriter:
 
     def put_chunk(self, chunk: Any) -> None:
         """Write one chunk of a section; BlobFull if it does not fit."""
-        if len(chunk) + 8 > self.left:
-            raise BlobFull
-        self._put(_U32.pack(len(chunk)))
+        self.begin_chunk(len(chunk))
         self._put(chunk)
+
+    def begin_chunk(self, size: int) -> None:
+        """Announce a chunk, whose bytes follow by `put_part`; BlobFull if it does not fit."""
+        if size + 8 > self.left:
+            raise BlobFull
+        self._put(_U32.pack(size))
+
+    def put_part(self, part: Any) -> None:
+        """Write some bytes of the chunk that was announced."""
+        self._put(part)
 
     def put_section_end(self, *, is_valid: bool) -> None:
         """End a section, or mark it as invalid."""
@@ -126,30 +135,57 @@ class SectionWriter:
     def __init__(self, blob: BlobWriter) -> None:
         self._blob = blob
         self._pending = bytearray()
+        self._announced = 0
+        self._is_announced = False
+
+    def announce(self, size: int) -> None:
+        """Write the content, of which there are `size` bytes, in one chunk; BlobFull if it does not fit.
+
+        A length between the bytes would stand elsewhere whenever bytes are inserted before it, and then the edge would store all
+        pieces of the section again.
+        """
+        if not 0 < size <= MAX_CHUNK_BYTES:
+            return
+        self._blob.begin_chunk(size)
+        self._announced, self._is_announced = size, True
+
+    @property
+    def is_whole(self) -> bool:
+        """Say whether all bytes that were announced have come."""
+        return self._announced == 0
 
     def write(self, data: Any) -> int:
-        """Write bytes; BlobFull if the blob's limit is reached."""
+        """Write bytes; BlobFull if the blob's limit is reached, or more bytes come than were announced."""
         view = memoryview(data).cast("B") if not isinstance(data, (bytes, bytearray)) else data
         size = len(view)
-        if size < CHUNK_BYTES:
+        if self._is_announced:
+            if size > self._announced:
+                raise BlobFull
+            self._announced -= size
+            self._blob.put_part(view)
+        elif size < CHUNK_BYTES:
             self._pending += view
             if len(self._pending) >= CHUNK_BYTES:
                 self._flush()
-            return size
-        self._flush()
-        view = memoryview(view)
-        for start in range(0, size, CHUNK_BYTES):
-            self._blob.put_chunk(view[start : start + CHUNK_BYTES])
+        else:
+            self._flush()
+            view = memoryview(view)
+            for start in range(0, size, MAX_CHUNK_BYTES):
+                self._blob.put_chunk(view[start : start + MAX_CHUNK_BYTES])
         return size
 
     def close(self) -> None:
-        """End the section."""
+        """End the section, which must be whole."""
         self._flush()
         self._blob.put_section_end(is_valid=True)
 
     def make_void(self) -> None:
         """Mark the section as invalid, so that readers ignore it."""
         self._pending.clear()
+        while self._announced:
+            size = min(self._announced, CHUNK_BYTES)
+            self._blob.put_part(bytes(size))
+            self._announced -= size
         self._blob.put_section_end(is_valid=False)
 
     def _flush(self) -> None:
@@ -233,7 +269,7 @@ class BlobReader:
 
 
 class ChunkReader:
-    """A file for the unpickler that reads chunks one after another."""
+    """A file for the unpickler that reads chunks one after another. With `peek`, the unpickler reads far ahead at a time."""
 
     def __init__(self, chunks: list[Any]) -> None:
         self._chunks = chunks
@@ -244,6 +280,12 @@ class ChunkReader:
         """Return up to `size` bytes."""
         target = bytearray(size)
         return bytes(target[: self.readinto(target)])
+
+    def peek(self, size: int) -> bytes:
+        """Return up to `size` of the next bytes without taking them."""
+        if self._index == len(self._chunks):
+            return b""
+        return bytes(self._chunks[self._index][self._offset : self._offset + size])
 
     def readinto(self, target: Any) -> int:
         """Fill `target`; returns how many bytes there were."""

@@ -7,6 +7,7 @@ import io
 from ..values import type_name
 from .blob import BlobFull, BlobWriter
 from .pickling import Picklers
+from .unframed import Unframed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def write_group(blob: BlobWriter, picklers: Picklers, values: dict[str, Any], na
         if failure is None:
             if probe.held is not None:
                 blob.write_section(b"P", {"names": good}, probe.held.getvalue())
-            elif not _stream(blob, picklers, values, good):
+            elif not _stream(blob, picklers, values, good, probe.size):
                 skipped.extend(skipped_entry(name, values[name], RuntimeError("it changed meanwhile")) for name in good)
             return skipped
         bad = _find_bad(blob, picklers, values, good)
@@ -76,8 +77,10 @@ def write_group(blob: BlobWriter, picklers: Picklers, values: dict[str, Any], na
 def _dump(picklers: Picklers, file: Any, values: dict[str, Any], names: list[str]) -> BaseException | None:
     """Pickle the names one after another with one memo; returns the errors."""
     try:
-        pickler = picklers.make(file)
+        unframed = Unframed(file.write)
+        pickler = picklers.make(unframed)
         for name in names:
+            unframed.begin()
             pickler.dump(values[name])
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         return error
@@ -97,14 +100,14 @@ def _find_bad(
     return bad
 
 
-def _stream(blob: BlobWriter, picklers: Picklers, values: dict[str, Any], names: list[str]) -> bool:
+def _stream(blob: BlobWriter, picklers: Picklers, values: dict[str, Any], names: list[str], size: int) -> bool:
     section = blob.open_section(b"P", {"names": names})
-    failure = _dump(picklers, section, values, names)
-    if failure is None:
-        try:
+    try:
+        section.announce(size)
+        if _dump(picklers, section, values, names) is None and section.is_whole:
             section.close()
             return True
-        except BlobFull:
-            pass
+    except BlobFull:
+        pass
     section.make_void()
     return False

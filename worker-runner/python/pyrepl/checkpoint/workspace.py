@@ -98,15 +98,16 @@ def _write_one(blob: BlobWriter, workspace: str, path: str, details: os.stat_res
         if details.st_size + 4096 > blob.left:
             raise BlobFull
         section = blob.open_section(b"F", meta)
-        size = 0
-        while size < details.st_size:
-            piece = os.read(descriptor, min(_READ_BYTES, details.st_size - size))
-            if not piece:
-                break
+        section.announce(details.st_size)
+        left = details.st_size
+        while left and (piece := os.read(descriptor, min(_READ_BYTES, left))):
             section.write(piece)
-            size += len(piece)
+            left -= len(piece)
+        if left:
+            section.make_void()
+            raise OSError("it was shortened while it was saved")
         section.close()
-        return size
+        return details.st_size
     finally:
         os.close(descriptor)
 
