@@ -10,6 +10,8 @@ import type { SandboxMemory } from "./sandbox-contract.ts";
 /** The kernel lets go of a group some moments after its last process is gone. */
 const REMOVE_ATTEMPTS = 50;
 const REMOVE_PAUSE_MS = 10;
+/** Buffers of all TCP sockets of one session, if they do not count as its memory. */
+const TCP_BYTES = 16 * 1024 * 1024;
 
 export class SessionGroup {
   readonly #groups: ControlGroups;
@@ -69,6 +71,9 @@ export class SessionGroup {
       set("memory.limit_in_bytes", bytes);
       // Memory and swap together; absent where the kernel does not account for swap.
       if (existsSync(join(this.#memory, "memory.memsw.limit_in_bytes"))) set("memory.memsw.limit_in_bytes", bytes);
+      // Version 1 counts the buffers of TCP apart from other memory, and only once they have a limit.
+      const tcpLimit = "memory.kmem.tcp.limit_in_bytes";
+      if (existsSync(join(this.#memory, tcpLimit))) set(tcpLimit, Math.min(bytes, TCP_BYTES));
     } else {
       set("memory.max", bytes);
       if (existsSync(join(this.#memory, "memory.swap.max"))) set("memory.swap.max", 0);

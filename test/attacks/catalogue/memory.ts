@@ -8,7 +8,37 @@ import { TRY_EACH } from "./attempt.ts";
 /** Without a control group each process has a limit of its own, and what processes hold together has none. */
 const isMemoryCounted = findControlGroups() !== null;
 
+/** What the buffers of a session's TCP sockets can hold: version 1 gives them a limit of their own, version 2 counts them as memory. */
+const tcpMaxMib = findControlGroups()?.mechanism === "cgroup-v1" ? 48 : 512;
+
 const countedMemoryAttacks: readonly Attack[] = [
+  {
+    name: "memory hoarded in TCP connections to itself is bounded",
+    code: `
+import socket
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+listener.listen(100)
+pairs, total = [], 0
+for _ in range(60):
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+    one.connect(listener.getsockname())
+    other, _ = listener.accept()
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 6 << 20)
+    one.setblocking(False)
+    pairs.append((one, other))
+    try:
+        while True: total += one.send(bytes(65536))
+    except OSError:
+        pass
+total >> 20`,
+    timeout: 30,
+    contained([outcome]) {
+      if (outcome?.end.type === "error") return;
+      assert.ok(Number(resultOf(outcome)) < tcpMaxMib, `${resultOf(outcome)} MiB`);
+    },
+  },
   {
     name: "memory shared among processes counts as well",
     code: `
