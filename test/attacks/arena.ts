@@ -3,14 +3,13 @@ import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
-import { startSandbox as startSandboxByItself } from "../../worker-runner/sandbox/bubblewrap.ts";
 import { findControlGroups } from "../../worker-runner/sandbox/cgroup-parents.ts";
 import { childrenOf } from "../../worker-runner/sandbox/process-tree.ts";
-import type { StartSandbox } from "../../worker-runner/sandbox/sandbox-contract.ts";
 import { Zygotes } from "../../worker-runner/sandbox/zygotes.ts";
 import { Session } from "../../worker-runner/session/session.ts";
 import type { SessionOptions } from "../../worker-runner/session/session-options.ts";
 import type { Attack } from "./catalogue/attack.ts";
+import type { Grade } from "./grade.ts";
 import { type Outcome, resultOf, run } from "./outcome.ts";
 
 /** Usually 5 ms and 100 ms. A busy machine makes answers late as well, and an attack that starves its neighbour holds it up for its whole time. */
@@ -26,16 +25,15 @@ export interface Figures {
 
 /** Sessions of one test run: their files in a directory of its own, so that what is left behind can be told. */
 export class Arena {
+  readonly grade: Grade;
   readonly #options: SessionOptions;
   readonly #directory: string;
   readonly #zygotes = new Zygotes();
   #neighbour: Session | null = null;
 
-  constructor(options: SessionOptions = {}) {
-    // An interpreter with a network is never forked; any other must be, so that the attacks meet what users get.
-    const startSandbox: StartSandbox = (sandbox) =>
-      sandbox.network === "on" ? startSandboxByItself(sandbox) : this.#zygotes.into("bwrap").startForked(sandbox);
-    this.#options = { startSandbox, ...options };
+  constructor(grade: Grade, options: SessionOptions = {}) {
+    this.grade = grade;
+    this.#options = { startSandbox: grade.start(this.#zygotes), ...options };
     this.#directory = mkdtempSync("/tmp/pyrepl3-arena-");
     process.env.TMPDIR = this.#directory;
   }
@@ -50,14 +48,19 @@ export class Arena {
     this.#neighbour ??= await this.start();
     const before = this.#traces();
     const session = await this.start(attack.session);
+    const here = await this.#placesOf(session);
+    const { code, contained, mayLoseState } = {
+      ...attack,
+      ...attack.lesser?.find(({ applies }) => applies(this.grade)),
+    };
     const watch = new NeighbourWatch(this.#neighbour);
     let figures: Figures;
     try {
       await run(session, "canary = 40");
       const outcomes = [];
-      for (const code of [attack.code].flat()) outcomes.push(await run(session, code, attack.timeout));
-      await attack.contained(outcomes, session);
-      await assertRight(session, attack.mayLoseState || outcomes.some(hasLostState));
+      for (const each of [code].flat()) outcomes.push(await run(session, here(each), attack.timeout));
+      await contained(outcomes, session, here);
+      await assertRight(session, mayLoseState || outcomes.some(hasLostState));
     } finally {
       await session.shutdown();
       figures = await watch.stop();
@@ -70,6 +73,14 @@ export class Arena {
     await this.#neighbour?.shutdown();
     await this.#zygotes.close();
     rmSync(this.#directory, { recursive: true });
+  }
+
+  /** A function that names the keeper and the workspace in code as they are in a session. */
+  async #placesOf(session: Session): Promise<(text: string) => string> {
+    if (this.grade.kind === "bwrap") return (text) => text.replaceAll("KEEPER", "1");
+    const asked = await run(session, "import os; [os.getppid(), os.getcwd()]");
+    const [keeper, workspace] = resultOf(asked) as [number, string];
+    return (text) => text.replaceAll("KEEPER", `${keeper}`).replaceAll("/workspace", workspace);
   }
 
   /** What a session may not leave: processes, files, control groups, mounts. */

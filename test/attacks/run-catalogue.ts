@@ -8,6 +8,7 @@ import { processAttacks } from "./catalogue/processes.ts";
 import { fileAttacks } from "./catalogue/space.ts";
 import { checkpointAttacks, workspaceAttacks } from "./catalogue/state.ts";
 import { zygoteAttacks } from "./catalogue/zygote.ts";
+import { findGrades } from "./grade.ts";
 
 export interface Report {
   name: string;
@@ -29,12 +30,14 @@ const attacks: readonly Attack[] = [
 ];
 
 process.env.RUNNER_TOKEN = SECRET;
-const arena = new Arena(process.env.PYTHON ? { python: process.env.PYTHON } : {});
-for (const attack of attacks) {
-  const failure = await arena.run(attack).then(
-    () => null,
-    (error: Error) => error.stack ?? error.message,
-  );
-  console.log(JSON.stringify({ name: attack.name, failure } satisfies Report));
+for (const grade of await findGrades()) {
+  const arena = new Arena(grade, process.env.PYTHON ? { python: process.env.PYTHON } : {});
+  for (const attack of attacks) {
+    const failure = await arena.run(attack).then(
+      () => null,
+      (error: Error) => error.stack ?? error.message,
+    );
+    console.log(JSON.stringify({ name: `${grade.kind}: ${attack.name}`, failure } satisfies Report));
+  }
+  await arena.close();
 }
-await arena.close();

@@ -39,15 +39,18 @@ describe("the Kubernetes manifests", () => {
     expect(() => new Service({ ...service, spec: { ports: [{ port: "many" }] } } as never).validate()).toThrow();
   });
 
-  it("give runners what bubblewrap needs, an address of their own, and longer to stop than they take", () => {
+  it("give runners no rights beyond an ordinary user, an address of their own, and longer to stop than they take", () => {
     const text = readFileSync("deploy/kubernetes/runner.yaml", "utf8");
     const runner = parseAllDocuments(text).map((one) => one.toJS())[1];
     const { spec } = runner.spec.template;
     const [container] = spec.containers;
     const env = Object.fromEntries(container.env.map((one: { name: string; value?: string }) => [one.name, one.value]));
     expect(container.securityContext).toEqual({
-      capabilities: { add: ["SYS_ADMIN"] },
-      seccompProfile: { type: "Unconfined" },
+      runAsNonRoot: true,
+      runAsUser: 1000,
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ["ALL"] },
+      seccompProfile: { type: "RuntimeDefault" },
     });
     expect(spec.terminationGracePeriodSeconds).toBeGreaterThan(Number(env.SHUTDOWN_GRACE_SECONDS));
     const ownNames = ["POD_NAME", "POD_NAMESPACE"];

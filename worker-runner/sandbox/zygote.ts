@@ -62,10 +62,12 @@ export interface WardEntry {
     folders: readonly string[];
     covers: Readonly<Record<string, string>>;
     binds: Readonly<Record<string, string>>;
+    opened: Readonly<Record<string, readonly string[]>>;
   } | null;
   folder: string | null;
   max_bytes: number;
   max_files: number;
+  max_processes: number;
   readable: readonly string[];
   data: readonly string[];
   devices: readonly string[];

@@ -65,7 +65,7 @@ async function landlockLimits({ limits, python }: CapabilityFacts["sandbox"]): P
   const mechanism = canMount ? "tmpfs" : "measured";
   return {
     ...sandboxLimits(limits),
-    processes: runsAsRoot() ? enforced(limits.processes, "rlimit") : missing(limits.processes, "rlimit-per-user"),
+    processes: runsAsRoot() ? enforced(limits.processes, "rlimit") : enforced(limits.processes, "counted"),
     workspace_bytes: enforced(limits.workspaceBytes, mechanism),
     workspace_files: enforced(limits.workspaceFiles, mechanism),
   };

@@ -1,6 +1,7 @@
 /** Owns the attempts to reach what is not the session's: other processes, the kernel, the machine. */
 import assert from "node:assert/strict";
 import { ABSENT, REFUSED } from "../../../worker-runner/sandbox/seccomp/seccomp-table.ts";
+import { sharesUser, underLandlock } from "../grade.ts";
 import { assertFailed, printedBy, resultOf } from "../outcome.ts";
 import type { Attack } from "./attack.ts";
 import { TRY_EACH } from "./attempt.ts";
@@ -16,14 +17,34 @@ print(max(pids) < 1000, words)`,
     contained([outcome]) {
       assert.match(printedBy(outcome), /^True \{'python[\d.]*'\}\n$/);
     },
+    lesser: [
+      {
+        applies: underLandlock,
+        because: "other processes and their command lines can be seen; their environment, memory and files cannot",
+        code: `${TRY_EACH}
+import os
+def parent_of(pid):
+    try: return int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[1])
+    except OSError: return 0
+def is_own(pid):
+    while pid > 1 and pid != KEEPER: pid = parent_of(pid)
+    return pid == KEEPER
+print({attempt(lambda: open(f"/proc/{pid}/{name}", "rb").read(1)) for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+    if not is_own(pid) for name in ("environ", "mem", "maps", "fd/0", "auxv")} - {"PermissionError", "FileNotFoundError", "ProcessLookupError"})`,
+        contained([outcome]) {
+          // Kernel threads have none of this, which reads as empty.
+          assert.match(printedBy(outcome), /^(set\(\)|\{"done: b''"\})\n$/);
+        },
+      },
+    ],
   },
   {
     name: "the keeper's environment, memory and descriptors are closed to user code",
     code: `${TRY_EACH}
 import os
 for name in ("environ", "mem", "maps", "fd/3", "cwd", "root", "exe", "stack", "syscall", "auxv"):
-    print(attempt(lambda: open(f"/proc/1/{name}", "rb").read(1)))
-print(attempt(os.listdir, "/proc/1/fd"), attempt(os.readlink, "/proc/1/exe"))`,
+    print(attempt(lambda: open(f"/proc/KEEPER/{name}", "rb").read(1)))
+print(attempt(os.listdir, "/proc/KEEPER/fd"), attempt(os.readlink, "/proc/KEEPER/exe"))`,
     contained([outcome]) {
       assert.doesNotMatch(printedBy(outcome), /done/);
     },
@@ -47,7 +68,7 @@ import os, signal
 print(attempt(os.kill, -1, signal.SIGKILL))
 for number in range(1, 65):
     if number not in (signal.SIGCHLD,):
-        attempt(os.kill, 1, number)
+        attempt(os.kill, KEEPER, number)
 print("alive")`,
     contained([outcome]) {
       assert.equal(printedBy(outcome), "PermissionError\nalive\n");
@@ -73,13 +94,13 @@ os.kill(0, signal.SIGKILL)`,
     name: "the keeper's limits, priority and group are not user code's to set",
     code: `${TRY_EACH}
 import os, resource
-print(attempt(resource.prlimit, 1, resource.RLIMIT_CPU, (1, 1)))
-print(attempt(resource.prlimit, 1, resource.RLIMIT_NOFILE, (0, 0)))
-print(attempt(os.setpriority, os.PRIO_PROCESS, 1, 19))
+print(attempt(resource.prlimit, KEEPER, resource.RLIMIT_CPU, (1, 1)))
+print(attempt(resource.prlimit, KEEPER, resource.RLIMIT_NOFILE, (0, 0)))
+print(attempt(os.setpriority, os.PRIO_PROCESS, KEEPER, 19))
 print(attempt(os.setpriority, os.PRIO_USER, 0, 19))
-print(attempt(os.sched_setaffinity, 1, {0}))
-print(attempt(os.sched_setscheduler, 1, os.SCHED_IDLE, os.sched_param(0)))
-print(attempt(os.setpgid, 1, 0))`,
+print(attempt(os.sched_setaffinity, KEEPER, {0}))
+print(attempt(os.sched_setscheduler, KEEPER, os.SCHED_IDLE, os.sched_param(0)))
+print(attempt(os.setpgid, KEEPER, 0))`,
     contained([outcome]) {
       assert.doesNotMatch(printedBy(outcome), /done/);
     },
@@ -183,6 +204,24 @@ print(subprocess.run(["su", "-c", "id"], capture_output=True).returncode != 0)`,
       assert.equal(lines[2], error);
       assert.equal(lines[3], "True");
     },
+    lesser: [
+      {
+        applies: (grade) => underLandlock(grade) && sharesUser(grade),
+        because: "an ordinary user cannot empty the bounding set, which gives nothing without new privileges",
+        code: `${TRY_EACH}
+import os, subprocess
+status = dict(line.rstrip("\\n").split(":\\t", 1) for line in open("/proc/self/status") if ":\\t" in line)
+print({status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")}, status["NoNewPrivs"], status["Seccomp"])
+print(attempt(os.setuid, 0), attempt(os.setgid, 0), attempt(os.setgroups, [0]), attempt(os.chroot, "/"))
+print(subprocess.run(["su", "-c", "id"], capture_output=True).returncode != 0)`,
+        contained([outcome]) {
+          const lines = printedBy(outcome).split("\n");
+          assert.equal(lines[0], "{'0000000000000000'} 1 2");
+          assert.doesNotMatch(lines[1] ?? "", /done/);
+          assert.equal(lines[2], "True");
+        },
+      },
+    ],
   },
   {
     name: "the kernel's settings are read-only, and its log, devices and terminals out of reach",
@@ -200,6 +239,25 @@ print(attempt(os.openpty), attempt(open, "/dev/tty"), attempt(open, "/dev/kmsg")
       const devices = ["fd", "full", "null", "random", "shm", "stderr", "stdin", "stdout", "urandom", "zero"];
       assert.equal(lines[1], `[${devices.map((name) => `'${name}'`).join(", ")}] False`);
     },
+    lesser: [
+      {
+        applies: underLandlock,
+        because: "the host's devices have names, but only five can be opened",
+        code: `${TRY_EACH}
+import os
+print([attempt(open, path, "w") for path in (
+    "/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/sys/user/max_user_namespaces",
+    "/proc/self/uid_map", "/proc/self/setgroups", "/proc/self/attr/current", "/proc/sys/net/ipv4/ip_forward",
+)], attempt(os.listdir, "/dev"), attempt(os.listdir, "/sys"), attempt(os.listdir, "/run"))
+print(attempt(os.openpty), attempt(open, "/dev/tty"), attempt(open, "/dev/kmsg"), attempt(open, "/proc/kcore", "rb"), attempt(open, "/dev/fuse", "rb"))
+print(attempt(open, "/dev/null", "w")[:4], attempt(open, "/dev/urandom", "rb")[:4])`,
+        contained([outcome]) {
+          const lines = printedBy(outcome).split("\n");
+          assert.doesNotMatch(`${lines[0]}${lines[1]}`, /done/);
+          assert.equal(lines[2], "done done");
+        },
+      },
+    ],
   },
 ];
 
@@ -231,6 +289,18 @@ print({answer for name in names if os.path.exists(f"/proc/{name}") for answer in
     contained([outcome]) {
       assert.equal(printedBy(outcome), "set()\n");
     },
+    lesser: [
+      {
+        applies: underLandlock,
+        because: "/proc is the host's: what it tells every user about the machine can be read",
+        code: `${TRY_EACH}
+print({attempt(lambda: open(path, "rb").read(1)) for path in ("/proc/kcore", "/proc/kmsg", "/proc/kpagecount", "/proc/slabinfo", "/proc/vmallocinfo")})
+print({line.split()[0] for line in open("/proc/kallsyms")} if __import__("os").path.exists("/proc/kallsyms") else {"0"})`,
+        contained([outcome]) {
+          assert.doesNotMatch(outcome?.stdout ?? "", /done/);
+        },
+      },
+    ],
   },
   {
     name: "flushing the machine's disks, logging its calls and idling its processors is refused or does nothing",

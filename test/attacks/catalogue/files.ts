@@ -121,15 +121,18 @@ swapping.start()`,
     code: `
 import os, socket
 os.mkfifo('fifo')
-listener = socket.socket(socket.AF_UNIX)
-listener.bind('socket')
+try:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind('socket')
+except PermissionError: os.mkfifo('socket')
 os.mkdir('folder')
 os.mkfifo('folder/fifo')
 try: os.mknod('device', 0o600 | 0o020000, os.makedev(1, 5))
 except OSError as error: refused = error.errno
 refused`,
     contained: async ([outcome], session) => {
-      assert.equal(resultOf(outcome as NonNullable<typeof outcome>), 1);
+      // EPERM by the missing capability, EACCES by Landlock.
+      assert.ok([1, 13].includes(Number(resultOf(outcome))));
       for (const path of ["fifo", "socket", "folder", "folder/fifo", "fifo/x"]) {
         assert.equal(await read(session, path), "invalid_path", path);
       }

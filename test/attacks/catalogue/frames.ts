@@ -1,5 +1,6 @@
 /** Owns the attempts to speak in the channel's own tongue: forged, torn and endless frames, on any descriptor. */
 import assert from "node:assert/strict";
+import { underLandlock } from "../grade.ts";
 import { assertFailed, type Outcome, resultOf } from "../outcome.ts";
 import type { Attack } from "./attack.ts";
 
@@ -34,13 +35,41 @@ def result(execution_id, value="1"):
     return message(type="result", execution_id=execution_id, value=value, repr="forged", execution_time=0.1)
 `;
 
+/** Gets a connection to the runner as a session's own processes do that may not make sockets. */
+const CALL_THE_WARDEN = `
+def call_the_warden():
+    mine, theirs = socket.socketpair()
+    shared = socket.socket(fileno=3)
+    try: shared.sendmsg([b"c"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, theirs.fileno().to_bytes(4, "little"))])
+    finally: shared.detach()
+    theirs.close()
+    mine.settimeout(5)
+    return socket.socket(fileno=socket.recv_fds(mine, 8, 4)[1][0])
+`;
+
 /** Such code may end in whatever way, so long as it is one; what counts is the next execution. */
 function endsSomehow([outcome]: readonly Outcome[]): void {
   assert.ok(outcome);
 }
 
-function forged(name: string, code: string, contained: Attack["contained"] = endsSomehow, timeout = 5): Attack {
-  return { name, code: `${FORGERY}\n${code}`, contained, timeout };
+function strangersKeepNobodyOut([, first, , second]: readonly Outcome[]): void {
+  assert.equal(resultOf(first), 2);
+  assert.equal(resultOf(second), 2);
+}
+
+/** @param underLandlockToo the code for a session without sockets, which calls its warden instead. */
+function forged(
+  name: string,
+  code: string,
+  contained: Attack["contained"] = endsSomehow,
+  underLandlockToo: string | null = null,
+): Attack {
+  const because = "there are no sockets: strangers come through the warden";
+  const lesser =
+    underLandlockToo === null
+      ? []
+      : [{ applies: underLandlock, because, code: `${FORGERY}\n${underLandlockToo}`, contained }];
+  return { name, code: `${FORGERY}\n${code}`, contained, timeout: 5, lesser };
 }
 
 /**
@@ -180,6 +209,21 @@ for number in range(300):
     strangers.append(stranger)
 len(strangers)`,
     ([outcome]) => assert.equal(resultOf(outcome), 300),
+    `
+${CALL_THE_WARDEN}
+strangers = []
+for number in range(300):
+    stranger = call_the_warden()
+    try: stranger.send(message(type="hello", role="live", token=f"{number:032x}", pid=2) if number % 2 else b"\\x10")
+    except OSError: pass
+    strangers.append(stranger)
+# What is no request is thrown away, whatever comes with it.
+shared = socket.socket(fileno=3)
+for request, descriptors in ((b"", [0]), (b"x" * 100, []), (b"c", []), (b"c", [0, 0]), (b"c", [0]), (b"c", [3])):
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, b"".join(fd.to_bytes(4, "little") for fd in descriptors))]
+    shared.sendmsg([request], rights if descriptors else [])
+shared.detach()
+len(strangers)`,
   ),
   {
     name: "strangers that wait at the door do not keep out who is expected",
@@ -201,10 +245,28 @@ if os.fork() == 0:
       "1 + 1",
     ],
     mayLoseState: true,
-    contained([, first, , second]) {
-      assert.equal(resultOf(first), 2);
-      assert.equal(resultOf(second), 2);
-    },
+    contained: strangersKeepNobodyOut,
+    lesser: [
+      {
+        applies: underLandlock,
+        because: "there are no sockets: strangers come through the warden",
+        code: [
+          `
+import os, socket, time
+${CALL_THE_WARDEN}
+if os.fork() == 0:
+    held = []
+    while True:
+        try: held.append(call_the_warden())
+        except OSError: held.clear()
+        time.sleep(0.001)`,
+          "1 + 1",
+          "import os; os._exit(1)",
+          "1 + 1",
+        ],
+        contained: strangersKeepNobodyOut,
+      },
+    ],
   },
   {
     name: "frames written to every descriptor reach nobody as frames",

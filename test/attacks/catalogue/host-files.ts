@@ -1,5 +1,6 @@
 /** Owns the attempts to reach the host's files and secrets. */
 import assert from "node:assert/strict";
+import { sharesUser, underLandlock } from "../grade.ts";
 import { printedBy } from "../outcome.ts";
 import type { Attack } from "./attack.ts";
 import { TRY_EACH } from "./attempt.ts";
@@ -24,6 +25,27 @@ print(attempt(os.rename, "/opt/pyrepl", "/opt/mine"), attempt(os.unlink, "/run/p
       assert.match(printedBy(outcome), /^True /);
       assert.doesNotMatch(printedBy(outcome), /done/);
     },
+    lesser: [
+      {
+        applies: (grade) => underLandlock(grade) && sharesUser(grade),
+        because: "changes of a file's mode, owner and times seem to succeed and do nothing",
+        code: `${TRY_EACH}
+import os, sys, site
+places = [*sys.path, *site.getsitepackages(), sys.prefix, "/etc", "/usr", "/usr/bin", "/usr/lib", "/bin", "/run", "/", "/dev", "/proc", "/home", "/tmp"]
+found = [place for place in places if place and os.path.isdir(place) and not place.startswith((os.getcwd(), os.environ["HOME"]))]
+print(len(found) > 10, {attempt(open, os.path.join(place, "planted.py"), "w") for place in found})
+print({attempt(open, path, "r+b") for path in (sys.executable, "/etc/passwd")})
+def modes(): return [(s.st_mode, s.st_uid, s.st_mtime) for s in map(os.stat, (sys.executable, "/etc/passwd", "/", os.path.expanduser("~")))]
+before = modes()
+for path in (sys.executable, "/etc/passwd", "/", os.path.expanduser("~")):
+    attempt(os.chmod, path, 0o777), attempt(os.chown, path, 0, 0), attempt(os.utime, path, (0, 0)), attempt(os.setxattr, path, "user.planted", b"1")
+print(before == modes())`,
+        contained([outcome]) {
+          assert.match(printedBy(outcome), /^True [\s\S]*\nTrue\n$/);
+          assert.doesNotMatch(printedBy(outcome), /done/);
+        },
+      },
+    ],
   },
   {
     name: "nothing of the host is there but the system that Python needs",
@@ -59,6 +81,21 @@ print(os.uname().nodename, open("/etc/hosts").read().count("\\n"))`,
       assert.equal(missing, `[${Array(7).fill("False").join(", ")}]`);
       assert.equal(name, "sandbox 2");
     },
+    lesser: [
+      {
+        applies: underLandlock,
+        because:
+          "names, sizes and owners of the host's files can be looked up by path; no folder of them can be listed, no file opened",
+        code: `${TRY_EACH}
+import os
+print({attempt(os.listdir, path) for path in ("/", "/home", "/etc", "/run", "/root", "/var", "/srv", "/boot", "/sys", "/var/lib", "/var/log", "/dev/shm/..")})
+print({attempt(lambda: open(path, "rb").read(1)) for path in ("/etc/shadow", "/etc/passwd", "/etc/hosts", "/etc/hostname", "/root/.bashrc", "/var/log/dpkg.log", "/etc/machine-id")})
+print({attempt(os.mkdir, os.path.join(place, "planted")) for place in ("/", "/var/tmp", "/home", "/run", "/dev", "/proc", "/etc")})`,
+        contained([outcome]) {
+          assert.doesNotMatch(printedBy(outcome), /done/);
+        },
+      },
+    ],
   },
   {
     name: "no secret of the runner's is in any environment",

@@ -1,6 +1,7 @@
 /** Owns the attacks on memory, whoever holds it and however. */
 import assert from "node:assert/strict";
 import { findControlGroups } from "../../../worker-runner/sandbox/cgroup-parents.ts";
+import { isMeasured, underLandlock } from "../grade.ts";
 import { assertFailed, printedBy, resultOf } from "../outcome.ts";
 import type { Attack } from "./attack.ts";
 import { TRY_EACH } from "./attempt.ts";
@@ -126,6 +127,29 @@ for place in ("/tmp", "/dev/shm", "/workspace", os.environ["HOME"]):
       assertFailed(bomb, "out_of_memory");
       assert.equal(resultOf(afterwards), 1e8);
     },
+    lesser: [
+      {
+        applies: isMeasured,
+        because: "files are on disk: a session that fills more than its room is ended",
+        code: [
+          `
+import os, time
+for number in range(20):
+    with open(f"hoard-{number}", "wb", buffering=0) as file:
+        try:
+            for _ in range(100): file.write(bytes(1 << 20))
+        except OSError as error:
+            print(error.errno)
+time.sleep(15)`,
+          "len(bytearray(10**8))",
+        ],
+        contained([fill, afterwards]) {
+          assert.equal(fill?.end.type, "error");
+          assert.equal(resultOf(afterwards), 1e8);
+        },
+        mayLoseState: true,
+      },
+    ],
   },
   {
     name: "memory that outlives its process is not to be had",
@@ -155,6 +179,20 @@ for family in (socket.AF_UNIX, socket.AF_INET):
       assert.equal(printedBy(outcome), "PermissionError\n".repeat(8));
       assert.equal(outcome?.end.type, "result");
     },
+    lesser: [
+      {
+        applies: underLandlock,
+        because: "there are no sockets but pairs",
+        code: `${TRY_EACH}
+import socket
+print({attempt(socket.socket, family, kind) for family in range(50) for kind in (1, 2, 3, 5)}, {attempt(socket.socketpair, 1, kind) for kind in (2, 3, 5)})
+victim = socket.socketpair()[0]
+print([attempt(victim.setsockopt, socket.SOL_SOCKET, option, 0) for option in (26, 50, 51, 52)], attempt(victim.bind, "named"), attempt(victim.connect, "/run/x"))`,
+        contained([outcome]) {
+          assert.doesNotMatch(printedBy(outcome), /done/);
+        },
+      },
+    ],
   },
   {
     name: "endless recursion is an error of Python's",

@@ -1,12 +1,26 @@
 /** Owns the attacks on processes and the processor. */
 import assert from "node:assert/strict";
+import { sharesUser, underLandlock } from "../grade.ts";
 import { assertFailed, resultOf } from "../outcome.ts";
-import type { Attack } from "./attack.ts";
+import type { Attack, Lesser } from "./attack.ts";
+
+/** Under Landlock without a user of its own, the warden counts the processes of a session, and ends a session that has too many. */
+const counted: readonly Lesser[] = [
+  {
+    applies: (grade) => underLandlock(grade) && sharesUser(grade),
+    because: "processes are counted by the warden: a session that has too many is ended",
+    contained(outcomes) {
+      assert.equal(outcomes[0]?.end.type, "error");
+    },
+    mayLoseState: true,
+  },
+];
 
 export const processAttacks: readonly Attack[] = [
   {
     name: "a fork bomb ends at the limit on processes",
     code: "import os\nwhile True:\n    os.fork()",
+    lesser: counted,
     contained([outcome]) {
       assertFailed(outcome, "exception", "BlockingIOError");
     },
@@ -22,6 +36,7 @@ while True:
         pass`,
     timeout: 1,
     mayLoseState: true,
+    lesser: counted,
     contained([outcome]) {
       assertFailed(outcome, "timeout");
     },
@@ -58,6 +73,7 @@ except BlockingIOError:
       "1 + 1",
       "import os; os._exit(1)",
     ],
+    lesser: counted,
     contained([, sum, end]) {
       assert.equal(resultOf(sum), 2);
       assert.match(assertFailed(end, "process_died").state, /^(recovered|restored)$/);
@@ -75,6 +91,7 @@ try:
         started += 1
 finally:
     stop.set()`,
+    lesser: counted,
     contained([outcome]) {
       assertFailed(outcome, "exception", "RuntimeError");
     },

@@ -1,5 +1,6 @@
 /** Owns the attacks on the room for files, and on descriptors. */
 import assert from "node:assert/strict";
+import { isMeasured, underLandlock } from "../grade.ts";
 import { assertFailed, printedBy, resultOf } from "../outcome.ts";
 import type { Attack } from "./attack.ts";
 
@@ -50,6 +51,23 @@ except OSError as error:
     contained([outcome]) {
       assert.match(printedBy(outcome), /^28 65\d{3}\n$/);
     },
+    lesser: [
+      {
+        applies: isMeasured,
+        because: "files are on disk: a session that makes more than it may is ended",
+        code: [
+          `
+import os, time
+for number in range(10**6): os.close(os.open(str(number), os.O_CREAT | os.O_WRONLY))
+time.sleep(15)`,
+          "1",
+        ],
+        contained([outcome]) {
+          assert.equal(outcome?.end.type, "error");
+        },
+        mayLoseState: true,
+      },
+    ],
   },
   {
     name: "folders nested past any path end at the limit on files, and go with the session",
@@ -66,6 +84,36 @@ os.chdir("/workspace")`,
     contained([outcome]) {
       assert.equal(printedBy(outcome), "28\n");
     },
+    lesser: [
+      {
+        applies: (grade) => underLandlock(grade) && !isMeasured(grade),
+        because: "Landlock looks at every folder above a file, so that the time of the execution ends first",
+        code: `
+import os
+for depth in range(5_000):
+    os.mkdir("d")
+    os.chdir("d")
+os.chdir("/workspace")`,
+        contained([outcome]) {
+          assert.equal(outcome?.end.type, "result");
+        },
+      },
+      {
+        applies: isMeasured,
+        because:
+          "files are on disk: a session that makes more folders than it may, or deeper ones than can be counted, is ended",
+        code: `
+import os, time
+for depth in range(10**5):
+    os.mkdir("d")
+    os.chdir("d")
+time.sleep(15)`,
+        contained([outcome]) {
+          assert.equal(outcome?.end.type, "error");
+        },
+        mayLoseState: true,
+      },
+    ],
   },
   {
     name: "all file descriptors of a process are its own loss, and only for a while",

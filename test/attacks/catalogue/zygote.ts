@@ -1,5 +1,6 @@
 /** Owns the attempts to reach the zygote that the session was forked from, or another session of it. */
 import assert from "node:assert/strict";
+import { underLandlock } from "../grade.ts";
 import { printedBy, resultOf } from "../outcome.ts";
 import type { Attack } from "./attack.ts";
 import { TRY_EACH } from "./attempt.ts";
@@ -24,6 +25,38 @@ print([os.getsid(1), os.getpgid(1), open("/proc/1/stat").read().split()[3]])`,
       // The keeper leads its own session, and its parent is not there.
       assert.equal(printedBy(outcome), "set()\n[1, 1, '0']\n");
     },
+    lesser: [
+      {
+        applies: underLandlock,
+        because:
+          "the ids of other processes can be seen, but no signal reaches them, and no group of theirs can be joined",
+        code: `
+import os, signal
+inside = {os.getpid()} | set(map(int, os.listdir("/proc/self/task")))
+def reached(pid):
+    def by_descriptor():
+        fd = os.pidfd_open(pid)
+        try: signal.pidfd_send_signal(fd, 0)
+        finally: os.close(fd)
+    for look in (lambda: os.kill(pid, 0), lambda: os.kill(-pid, 0), by_descriptor, lambda: os.setpgid(0, pid)):
+        try: look()
+        except OSError: continue
+        return True
+    return False
+def parent_of(pid):
+    try: return int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[1])
+    except OSError: return 0
+def is_own(pid):
+    while pid > 1 and pid != KEEPER: pid = parent_of(pid)
+    return pid == KEEPER
+found = [pid for pid in range(1, 70_000) if pid not in inside and reached(pid)]
+print({pid for pid in found if os.path.exists(f"/proc/{pid}") and not is_own(pid)}, len(found) < 5)`,
+        contained([outcome]) {
+          // The session's own snapshots are the only other processes that it may reach.
+          assert.equal(printedBy(outcome), "set() True\n");
+        },
+      },
+    ],
   },
   {
     name: "no descriptor of the zygote or of another session is inherited",
@@ -35,7 +68,7 @@ for fd in range(4096):
     except OSError: continue
     target = os.readlink(f"/proc/self/fd/{fd}")
     kinds.add(target if target.startswith("/") else target.split(":")[0] + (target[10:] if target.startswith("anon") else ""))
-print(sorted(kinds), attempt(os.listdir, "/proc/1/fd"))`,
+print(sorted(kinds), attempt(os.listdir, "/proc/KEEPER/fd"))`,
     contained([outcome]) {
       assert.equal(
         printedBy(outcome),
@@ -64,6 +97,15 @@ print(os.getppid())`,
     contained([outcome]) {
       assert.equal(printedBy(outcome), "{'ProcessLookupError'}\n1\n");
     },
+    lesser: [
+      {
+        applies: underLandlock,
+        because: "other processes have ids here, so that nobody may become the owner of a file's signals",
+        contained([outcome], _session, here) {
+          assert.equal(printedBy(outcome), here("{'PermissionError'}\nKEEPER\n"));
+        },
+      },
+    ],
   },
   {
     name: "what one session writes into modules and memory that all inherit, no other one sees",
@@ -90,8 +132,8 @@ ctypes.memmove(id(101) + 24, (1).to_bytes(4, "little"), 4)`,
 import os
 words = open("/proc/self/cmdline").read().split("\\0") + open("/proc/self/environ").read().split("\\0")
 print([word for word in words if "TOKEN" in word or "SECRET" in word or "KEY" in word], os.readlink("/proc/self/root"), os.getcwd())`,
-    contained([outcome]) {
-      assert.equal(printedBy(outcome), "[] / /workspace\n");
+    contained([outcome], _session, here) {
+      assert.equal(printedBy(outcome), here("[] / /workspace\n"));
     },
   },
 ];

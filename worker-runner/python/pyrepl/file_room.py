@@ -6,6 +6,7 @@ Nothing here follows a link or opens a file; user code may change everything whi
 from __future__ import annotations
 
 import os
+import sys
 
 from . import processes
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from .landlock_entry import WardEntry
 
 _BLOCK_BYTES = 512
-_MAX_DEPTH = 256
+_MAX_DEPTH = 800
 _MAX_HIDDEN_MAPPINGS = 16
 """Files that are deleted, closed and only mapped: their size cannot be asked for, so that only a few are allowed."""
 
@@ -44,6 +45,8 @@ def is_within(entry: WardEntry, keeper: int) -> bool:
     if entry["folder"] is None:
         return True
     total = _Sum(entry["max_bytes"], entry["max_files"])
+    # One call for each level of folders, and some for the rest.
+    sys.setrecursionlimit(_MAX_DEPTH + 200)
     try:
         top = os.open(entry["folder"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:

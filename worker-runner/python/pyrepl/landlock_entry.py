@@ -7,6 +7,7 @@ folder that the runner made, and the warden measures them.
 from __future__ import annotations
 
 import os
+import stat
 
 from . import landlock
 from .confinement import (
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     class Tmpfs(TypedDict):
         """The tmpfs of a session: its mount point, its options, and its folders.
 
-        `covers` says which places of the host they cover, `binds` which folders of the host are mounted there.
+        `covers` says which places of the host they cover, `binds` which folders of the host are mounted there. The keys of
+        `opened` are folders that only root may pass; the session gets to the paths below them that it needs.
         """
 
         point: str
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
         folders: list[str]
         covers: dict[str, str]
         binds: dict[str, str]
+        opened: dict[str, list[str]]
 
     class WardEntry(TypedDict):
         """What a session may do, and where; the runner sends it."""
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
         folder: str | None
         max_bytes: int
         max_files: int
+        max_processes: int
         readable: list[str]
         data: list[str]
         devices: list[str]
@@ -118,5 +122,20 @@ def _mount_files(tmpfs: Tmpfs, user: int) -> None:
     for name, source in tmpfs["binds"].items():
         os.mkdir(f"{point}/{name}")
         mount(source, f"{point}/{name}", None, MS_BIND)
+    for closed, paths in tmpfs["opened"].items():
+        _open_below(closed, paths)
     for place, name in tmpfs["covers"].items():
         mount(f"{point}/{name}", place, None, MS_BIND)
+
+
+def _open_below(closed: str, paths: list[str]) -> None:
+    """Put a folder in the place of one that only root may pass, with nothing in it but `paths`."""
+    sources = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in paths]
+    mount("pyrepl", closed, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,nr_inodes=1k,mode=0755")
+    for path, source in sources:
+        is_folder = stat.S_ISDIR(os.fstat(source).st_mode)
+        os.makedirs(path if is_folder else os.path.dirname(path), 0o755, exist_ok=True)
+        if not is_folder:
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+        mount(f"/proc/self/fd/{source}", path, None, MS_BIND)
+        os.close(source)

@@ -11,7 +11,7 @@ import os
 import select
 import signal
 
-from . import file_room, linux, processes
+from . import file_room, linux, process_room, processes
 from .landlock_entry import confine
 from .rendezvous import DOOR_FD, take_callers
 
@@ -28,8 +28,8 @@ _HELD_BACK = frozenset((signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD))
 _CONNECT_SECONDS = 2.0
 _FAILED = 70
 """Exit code of a keeper that could not be confined."""
-_FILES_FULL = 73
-"""Exit code of a warden that ended its session because the files took more than they may."""
+_TOO_MUCH = 73
+"""Exit code of a warden that ended its session because it took more than it may."""
 
 
 def guard(entry: WardEntry, seccomp_filter: bytes, serve: Callable[[], NoReturn]) -> NoReturn:
@@ -116,9 +116,18 @@ class _Warden:
             self._finish(128 + _SIGKILL)
         if signal.SIGCHLD in signals:
             self._reap()
-        if _MEASURE in signals and not file_room.is_within(self._entry, self._keeper):
-            os.write(2, b"the files of the session take more than they may, so it was ended\n")
-            self._finish(_FILES_FULL)
+        if _MEASURE in signals:
+            self._measure()
+
+    def _measure(self) -> None:
+        if not process_room.has_room(self._entry, self._keeper):
+            self._refuse(b"the session has more processes than it may, so it was ended\n")
+        if not file_room.is_within(self._entry, self._keeper):
+            self._refuse(b"the files of the session take more than they may, so it was ended\n")
+
+    def _refuse(self, reason: bytes) -> NoReturn:
+        os.write(2, reason)
+        self._finish(_TOO_MUCH)
 
     def _reap(self) -> None:
         while True:

@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { chmodSync } from "node:fs";
 import { arch } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { ETC_OF_THE_SYSTEM, userEnvironment } from "../bwrap-arguments.ts";
 import { SessionGroup } from "../cgroup.ts";
@@ -15,11 +15,10 @@ import { CHANNEL_SOCKET_NAME, type Sandbox, type SandboxOptions, type StartSandb
 import { bareRules } from "../seccomp/bare-rules.ts";
 import { hasSeccompTable, seccompProgram } from "../seccomp/seccomp-filter.ts";
 import { freeSessionUid, runsAsRoot, takeSessionUid } from "../session-uid.ts";
-import { canAnyonePass } from "../stage.ts";
 import type { WardEntry, Zygote } from "../zygote.ts";
-import { watchFileRoom } from "./file-room-watch.ts";
 import { findLandlock } from "./landlock-support.ts";
-import { filesInFolder, filesOnTmpfs, type SessionFiles } from "./session-files.ts";
+import { closedFolderAbove, filesInFolder, filesOnTmpfs, type SessionFiles } from "./session-files.ts";
+import { watchUse } from "./use-watch.ts";
 import { WardedKeeper } from "./warded-keeper.ts";
 import { forkWarden, spawnWarden, type WardenProcess } from "./warden-process.ts";
 
@@ -34,8 +33,10 @@ const DISTRIBUTION = [
   "alpine-release",
 ];
 const DEVICES = ["null", "zero", "full", "random", "urandom"].map((name) => `/dev/${name}`);
-/** The kernel counts an ordinary user's processes on the whole machine, so that this bounds all sessions of the runner together. */
-const SHARED_PROCESSES = 64;
+/** The kernel counts an ordinary user's processes on the whole machine. The warden counts those of a session, a moment later. */
+const SHARED_PROCESSES = 16;
+/** One file may fill all the room; the folders around it take some too. */
+const SLACK_BYTES = 1024 * 1024;
 
 /** Starts a keeper by itself. @throws Error with the step that the kernel refuses. */
 export const startLandlocked: StartSandbox = async (options) =>
@@ -71,7 +72,7 @@ async function launch(
   const groups = findControlGroups();
   const uid = runsAsRoot() ? takeSessionUid() : null;
   const needed = [...python.roots, ...(options.workspaceDirectory === null ? [] : [options.workspaceDirectory])];
-  if (uid !== null) refuseClosedPython(python);
+  if (uid !== null && !canMount) refuseClosedPython(python);
   // Nobody but the runner and the wardens gets through to the sockets.
   chmodSync(options.channelDirectory, 0o700);
   const files = uid !== null && canMount ? filesOnTmpfs(options, needed) : filesInFolder(options, uid);
@@ -87,8 +88,9 @@ async function launch(
     user: uid,
     tmpfs: files.tmpfs,
     folder: files.folder,
-    max_bytes: limits.workspaceBytes,
+    max_bytes: limits.workspaceBytes + SLACK_BYTES,
     max_files: limits.workspaceFiles,
+    max_processes: limits.processes,
     readable: [...SYSTEM, ...python.roots, files.program],
     data: ["/proc", ...[...ETC_OF_THE_SYSTEM, ...DISTRIBUTION].map((name) => `/etc/${name}`)],
     devices: DEVICES,
@@ -110,7 +112,7 @@ async function launch(
     const warden = await start(entry, python);
     const keeper = new WardedKeeper({ warden, group, memoryBytes: limits.memoryBytes, uid, tidy });
     if (files.folder !== null) {
-      unwatch = watchFileRoom(files.folder, () => sendSignal(warden.pid, "SIGUSR1"));
+      unwatch = watchUse(files.folder, () => sendSignal(warden.pid, "SIGUSR1"));
       void keeper.exited.then(unwatch);
     }
     return keeper;
@@ -134,7 +136,7 @@ function environmentOf(options: SandboxOptions, python: PythonHome, files: Sessi
 
 /** Without mounts of its own, a session's user gets only to what every user gets to. */
 function refuseClosedPython(python: PythonHome): void {
-  const closed = python.roots.find((root) => !canAnyonePass(dirname(root)));
+  const closed = python.roots.find((root) => closedFolderAbove(root) !== null);
   if (closed === undefined) return;
   throw new Error(
     `The sandbox does not start: the session's user may not pass to ${closed}; use a Python that all may read`,

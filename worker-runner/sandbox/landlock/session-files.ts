@@ -23,6 +23,7 @@ export interface SessionFiles {
     folders: readonly string[];
     covers: Record<string, string>;
     binds: Record<string, string>;
+    opened: Record<string, string[]>;
   } | null;
   /** Our own program, where the session's user gets to it. */
   program: string;
@@ -50,6 +51,7 @@ export function filesOnTmpfs({ limits, workspaceDirectory }: SandboxOptions, nee
       folders: FOLDERS,
       covers: Object.fromEntries(covers),
       binds: { [PROGRAM]: KEEPER_PACKAGE },
+      opened: groupByClosedFolder(needed),
     },
     program: at(PROGRAM),
     folder: null,
@@ -97,4 +99,22 @@ function openProgram(): string {
     copy = join(folder, PROGRAM);
   }
   return copy;
+}
+
+/** The paths below folders that only root may pass, by the topmost such folder. */
+function groupByClosedFolder(paths: readonly string[]): Record<string, string[]> {
+  const groups: Record<string, string[]> = {};
+  for (const path of paths) {
+    const closed = closedFolderAbove(path);
+    if (closed === null) continue;
+    groups[closed] = [...(groups[closed] ?? []), path];
+  }
+  return groups;
+}
+
+/** The topmost folder on the way to a path that not every user may pass; null if there is none. */
+export function closedFolderAbove(path: string): string | null {
+  const folder = dirname(path);
+  if (canAnyonePass(folder)) return null;
+  return canAnyonePass(dirname(folder)) ? folder : closedFolderAbove(folder);
 }
