@@ -6,6 +6,7 @@ import type { Baselines } from "./baselines.ts";
 import { BenchClient } from "./bench-client.ts";
 import { percentile } from "./measure.ts";
 import type { Figure } from "./report.ts";
+import { countSystemCalls } from "./system-calls.ts";
 
 /** Pauses between two executions in milliseconds, and how many executions are counted. */
 const RHYTHMS = [
@@ -14,6 +15,8 @@ const RHYTHMS = [
   [50, 40],
 ] as const;
 const NEW_SESSIONS = 10;
+/** Executions while system calls are traced, which slows each of them down. */
+const TRACED = 100;
 const BURST = 30;
 const FRESH_BYTES = 256 * 1024 * 1024;
 const PAGE_BYTES = 4096;
@@ -57,8 +60,30 @@ async function executionCosts(product: Product): Promise<Figure[]> {
     figures.push({ what: `${what}, p50`, value: percentile(waits, 0.5), unit: "ms" });
     figures.push(...costFigures(what, before, readCounters(product.pid), count));
   }
+  figures.push(...(await systemCalls(product, client)));
   await client.close();
   return figures;
+}
+
+async function systemCalls(product: Product, client: BenchClient): Promise<Figure[]> {
+  const calls = await countSystemCalls(product.pid, async () => {
+    for (let n = 0; n < TRACED; n += 1) {
+      await client.must("1");
+      await sleep(5);
+    }
+  });
+  if (calls === null) return [];
+  const each = (part: Part) => calls[part] / TRACED;
+  return [
+    {
+      what: "execution, 5 ms pause, system calls",
+      value: each("edge") + each("runner") + each("interpreter"),
+      unit: "calls",
+      note:
+        `edge ${each("edge").toFixed(1)}, runner ${each("runner").toFixed(1)}, interpreter ${each("interpreter").toFixed(1)}; ` +
+        "with the copy after each, and waits that were interrupted",
+    },
+  ];
 }
 
 async function sessionCosts(product: Product): Promise<Figure[]> {

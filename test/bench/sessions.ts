@@ -6,7 +6,9 @@ import { percentile } from "./measure.ts";
 import type { Figure } from "./report.ts";
 import { sandboxMemory } from "./session-memory.ts";
 
-const settleMs = 1500;
+/** Longer than it takes until a session counts as at rest. */
+const settleMs = 9_000;
+const manySessions = 200;
 const settle = () => new Promise((resolve) => setTimeout(resolve, settleMs));
 
 /** Milliseconds from opening the socket of a new client to its first answer; the pool gets time to fill in between. */
@@ -57,6 +59,14 @@ export async function measureSessions(product: Product): Promise<Figure[]> {
   await firstAnswers(product, 3, 200);
   const pooled = await firstAnswers(product, 30, 200);
   const memory = await idleMemory(product, 20);
+  const manyProduct = await startProduct({
+    PYTHON: testPython(),
+    POOL_MIN_IDLE: "0",
+    POOL_MAX_SESSIONS: String(manySessions),
+    LOG_LEVEL: "warn",
+  });
+  const many = await idleMemory(manyProduct, manySessions);
+  await manyProduct.stop();
   const coldProduct = await startProduct({ PYTHON: testPython(), POOL_MIN_IDLE: "0", LOG_LEVEL: "warn" });
   const cold = await firstAnswers(coldProduct, 15, 50);
   await coldProduct.stop();
@@ -81,6 +91,13 @@ export async function measureSessions(product: Product): Promise<Figure[]> {
       unit: "MB",
       target: { atMost: 6 },
       note: `${memory.processes.toFixed(1)} processes each, over 20 sessions`,
+    },
+    {
+      what: `memory of an idle session (PSS), ${manySessions} of them`,
+      value: many.bytes / 1e6,
+      unit: "MB",
+      target: { atMost: 3 },
+      note: `${many.processes.toFixed(1)} processes each, ${((many.bytes * manySessions) / 1e6).toFixed(0)} MB in all`,
     },
   ];
 }

@@ -21,7 +21,7 @@ export type Counters = Readonly<Record<Part, Counts>>;
 
 const nothing: Counts = { faults: 0, readsAndWrites: 0, writtenBytes: 0, cpuMs: 0 };
 
-function partOf(pid: number): Part | null {
+export function partOf(pid: number): Part | null {
   const command = commandOf(pid);
   if (command.includes("worker-runner/main.ts")) return "runner";
   if (command.includes("start.ts")) return null;

@@ -1,9 +1,6 @@
 /** Owns the copy that a session at rest gets: nothing runs after it, so it shares nearly all memory with the live process. */
 import type { Snapshot } from "../../interpreter/snapshot.ts";
 
-/** A process that takes longer to copy is so large that the memory saved is a small part of it. */
-const MAX_PAUSE_SECONDS = 0.05;
-
 export interface RestingState {
   /** The copy of the present state, or null if there is none, or the session is busy. */
   findCopy(): Snapshot | null;
@@ -39,7 +36,7 @@ export class RestCopy {
   async #rest(): Promise<void> {
     const before = this.#state.findCopy();
     // Threads of user code may have changed the state since, so the copy stays as it is.
-    if (before === null || before.threads.length > 0 || before.pause > MAX_PAUSE_SECONDS) return;
+    if (before === null || before.threads.length > 0) return;
     if (this.#state.isInUse(before)) {
       this.begin();
       return;
