@@ -16,7 +16,9 @@ async function put(clientId: string, path: string, body: BodyInit) {
   return { status: answer.status, headers: answer.headers, body: await answer.json() };
 }
 
-it("passes content through both ways, with headers that keep a browser from rendering it", async () => {
+it("passes content through both ways, with headers that keep a browser from rendering it", {
+  timeout: 60_000,
+}, async () => {
   const clientId = crypto.randomUUID();
   const written = await put(clientId, "a%20b/n%C3%A4me%22.html", "<b>x</b>");
   expect([written.status, written.body, written.headers.get("etag")]).toEqual([
@@ -51,29 +53,31 @@ it("answers with the runner's problems, and refuses what is no request", async (
   expect((await call("GET", "/api/v1/files", {})).body.code).toBe("client_id_required");
 });
 
-it("keeps the session with its interpreter while content flows, and stores the change afterwards", async () => {
+it("keeps the session with its interpreter while content flows, and stores the change afterwards", {
+  timeout: 60_000,
+}, async () => {
   const clientId = crypto.randomUUID();
-  await put(clientId, "a", "0123456789");
+  await put(clientId, "a.txt", "0123456789");
   const [{ key }] = await control("sessions", clientId);
   await control("hold-files", clientId);
-  const download = await open("GET", `${CONTENT}?path=a`, { clientId });
+  const download = await open("GET", `${CONTENT}?path=a.txt`, { clientId });
   // The session would be suspended after four idle seconds, and the link closed after one.
   await new Promise((resolve) => setTimeout(resolve, 6000));
   expect(await control("sessions", clientId)).toMatchObject([{ key }]);
   await control("release-files", clientId);
   expect(await download.text()).toBe("0123456789");
-  await expect.poll(async () => (await control("sessions", clientId)).length, { timeout: 10_000 }).toBe(0);
+  await expect.poll(async () => (await control("sessions", clientId)).length, { timeout: 30_000 }).toBe(0);
   const overview = (await call("GET", "/api/v1/session", { clientId })).body;
   expect([overview.state, overview.saved?.is_current]).toEqual(["suspended", true]);
 });
 
 it("breaks the answer off if the runner does", async () => {
   const clientId = crypto.randomUUID();
-  await put(clientId, "a", "0123456789");
+  await put(clientId, "a.txt", "0123456789");
   await control("hold-files", clientId);
   const headers = { range: "broken" };
-  const download = await open("GET", `${CONTENT}?path=a`, { clientId, headers });
+  const download = await open("GET", `${CONTENT}?path=a.txt`, { clientId, headers });
   await control("release-files", clientId);
   await expect(download.text()).rejects.toThrow();
-  expect((await call("GET", `${CONTENT}?path=a`, { clientId })).body).toBe("0123456789");
+  expect((await call("GET", `${CONTENT}?path=a.txt`, { clientId })).body).toBe("0123456789");
 });
