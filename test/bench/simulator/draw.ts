@@ -11,6 +11,7 @@ function frame(title: string, body: string[]): string {
   const style = "font-family:sans-serif;font-size:12px;fill:#333";
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" style="${style};background:#fff">`,
+    `<title>${title}</title>`,
     `<text x="${LEFT}" y="18" font-weight="bold">${title}</text>`,
     ...body,
     "</svg>\n",
