@@ -1,9 +1,9 @@
 /** Owns the files of a session's workspace as the contract has them (protocol, section 11). */
 import { z } from "zod";
-import { SessionName, Timestamp } from "./identity.ts";
+import { hasWholeCharacters, SessionName, Timestamp } from "./identity.ts";
 
 /** Relative to the workspace. Whether it stays inside is judged where the files are. */
-export const FilePath = z.string().min(1).max(4096);
+export const FilePath = z.string().min(1).max(4096).refine(hasWholeCharacters, "must not have half a character");
 
 export const FileEntry = z.object({
   path: z.string(),

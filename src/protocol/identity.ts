@@ -25,7 +25,7 @@ export type SessionName = z.infer<typeof SessionName>;
 export const DEFAULT_SESSION = "default" as SessionName;
 
 /** Half of a character cannot stand in a URL or a header, which carry UTF-8. */
-const hasWholeCharacters = (text: string) => !/\p{Surrogate}/u.test(text);
+export const hasWholeCharacters = (text: string) => !/\p{Surrogate}/u.test(text);
 const idText = z.string().min(1).max(128).refine(hasWholeCharacters, "must not have half a character");
 
 /** Chosen by the client for one message, or made by the server; the id of an `execute` becomes its execution id. */
