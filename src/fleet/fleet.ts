@@ -78,7 +78,8 @@ export class Fleet extends createDurable({ autoPersist: false }) {
       return { runner: null, isFull: runners.some((runner) => !runner.draining && offers(runner, wish)) };
     }
     chosen.sessions += 1;
-    if (chosen.free !== undefined) chosen.free -= 1;
+    // A full runner makes room for another session, and has no place less for it.
+    if (chosen.free !== undefined) chosen.free = Math.max(0, chosen.free - 1);
     return { runner: { id: chosen.id, url: chosen.url }, isFull: false };
   }
 

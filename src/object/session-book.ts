@@ -24,7 +24,10 @@ export class SessionBook {
       sessions: this.#namesOf((session) => session.context.isInUse),
       executions: this.#namesOf((session) => session.context.unfinishedCount > 0),
     }));
-    for (const record of stores.table.load()) this.#sessions.set(record.name, new NamedSession(stores, record));
+    for (const record of stores.table.load()) {
+      stores.executions.skipTo(record.recoveryOrdinal);
+      this.#sessions.set(record.name, new NamedSession(stores, record));
+    }
     for (const ws of stores.ctx.getWebSockets()) {
       const socket = ClientSocket.wake(ws);
       const session = this.open(socket.state.session);

@@ -227,6 +227,8 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
   const sessions = new Map<string, ScriptedSession>();
   const refusals = new Set<string>();
   const singleRefusals = new Set<string>();
+  /** Objects whose next interpreter is gone when its state comes, while its link is still open. */
+  const deaths = new Set<string>();
   const server: Server = createServer((request, response) => {
     answer(request, response).catch((error: unknown) => response.writeHead(500).end(String(error)));
   });
@@ -429,6 +431,8 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
       const blob = session.blobs.get(id);
       if (blob === undefined) response.writeHead(404).end();
       else response.writeHead(200, { "content-length": blob.length }).end(blob);
+    } else if (request.method === "PUT" && deaths.delete(session.object)) {
+      response.writeHead(404).end();
     } else if (request.method === "PUT") {
       const isRight = createHash("sha256").update(body).digest("hex") === request.headers["x-content-sha256"];
       if (isRight) session.blobs.set(id, body);
@@ -522,6 +526,9 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
         return null;
       case "forget-snapshots":
         for (const session of meant) session.snapshots.clear();
+        return null;
+      case "die-before-state":
+        deaths.add(body);
         return null;
       case "refuse-once":
         singleRefusals.add(body);

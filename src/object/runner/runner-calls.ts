@@ -67,7 +67,10 @@ export class RunnerCalls {
       async (response) => {
         await drain(response);
         await piped;
-        if (response.status >= 500) throw new Error(`the runner answered ${response.status} to a blob`);
+        // 404: the runner has ended the session. The content is not at fault.
+        if (response.status >= 500 || response.status === 404) {
+          throw new Error(`the runner answered ${response.status} to a blob`);
+        }
         return response.ok;
       },
       request,

@@ -249,6 +249,7 @@ export class Incarnations {
     const former = record.phase;
     const refusedBy: string[] = [];
     let refusal: LinkError | null = null;
+    let unprepared: { error: unknown } | null = null;
     let hasRetried = false;
     for (let placement = 0; placement < MAX_PLACEMENTS; placement += 1) {
       const placed = await this.#chooseRunner(refusedBy);
@@ -284,14 +285,18 @@ export class Incarnations {
       try {
         await this.#handlers.prepare(link, incarnation);
       } catch (error) {
+        // The runner died, or ended the interpreter, before it had the session's state. The state is still stored.
         this.#end(former, link);
-        throw error;
+        unprepared = { error };
+        refusedBy.pop();
+        continue;
       }
       record.phase = "live";
       this.#context.save();
       this.#becomeReady(link, true);
       return link;
     }
+    if (unprepared !== null) throw unprepared.error;
     throw refusal ?? new ProblemError({ code: "no_runner", detail: "No runner is available.", retryAfter: 5 });
   }
 

@@ -1,8 +1,9 @@
 /** Owns what happens when an interpreter is lost with work unfinished, and how the next one gets the session's state. */
+import { ProblemError } from "../../problem.ts";
 import type { CheckpointId, ExecutionId } from "../../protocol/identity.ts";
 import type { Missing } from "../../protocol/restored.ts";
 import { type EdgeEnding, endingEvent, toolDoneEvent } from "../clients/edge-frames.ts";
-import type { RunnerLink } from "../runner/runner-link.ts";
+import { RequestFailed, type RunnerLink } from "../runner/runner-link.ts";
 import type { Incarnation } from "../store/session-table.ts";
 import type { Checkpointing } from "./checkpointing.ts";
 import { logFailure } from "./client-stores.ts";
@@ -12,6 +13,8 @@ import type { SessionContext } from "./session-context.ts";
 import type { Submissions } from "./submissions.ts";
 
 const MAX_LOST_LISTED = 1000;
+/** Attempts to restore one state, each on a new interpreter, before the session continues without it. */
+const MAX_FAILED_RESTORES = 3;
 
 interface Collaborators {
   intake: EventIntake;
@@ -24,6 +27,8 @@ export class Loss {
   readonly #intake: EventIntake;
   readonly #submissions: Submissions;
   readonly #checkpointing: Checkpointing;
+  /** In a row. */
+  #failedRestores = 0;
 
   constructor(context: SessionContext, { intake, submissions, checkpointing }: Collaborators) {
     this.#context = context;
@@ -94,6 +99,7 @@ export class Loss {
     context.announce({ state: "starting", reason: told.reason });
     try {
       const recovered = await this.#checkpointing.recover(link, incarnation);
+      this.#failedRestores = 0;
       if (returning !== null) this.#noteRestored(told, recovered);
       if (recovered !== null) {
         context.announce({ ...told, state: "restored", checkpointId: recovered.id, missing: recovered.missing });
@@ -101,14 +107,25 @@ export class Loss {
         context.announce({ ...told, state: returning?.reason === "runner_lost" ? "reset" : "ready" });
       }
     } catch (error) {
-      // If the link is still open, the checkpoint is at fault. The session continues without it and says so.
-      if (!link.isOpen) throw error;
+      if (!link.isOpen || !this.#isCheckpointAtFault(error)) throw error;
+      // The session continues without the checkpoint and says so.
       logFailure(error);
       await this.#checkpointing.forgetRecovery(false);
       this.#noteRestored({ ...told, reason: "checkpoint_unavailable" }, null);
       context.announce({ ...told, state: "reset", reason: "checkpoint_unavailable" });
     }
     record.returning = null;
+  }
+
+  /**
+   * Whether another attempt would fail as well. A runner that is dying ends the interpreter, or breaks the transfer, before the edge
+   * notices that the link is closed; a state that kills each interpreter looks the same, so the attempts are counted.
+   */
+  #isCheckpointAtFault(error: unknown): boolean {
+    const code = error instanceof ProblemError ? error.init.code : error instanceof RequestFailed ? error.code : null;
+    if (code === "checkpoint_unavailable") return true;
+    this.#failedRestores += 1;
+    return this.#failedRestores >= MAX_FAILED_RESTORES;
   }
 
   /** Keeps what clients of REST are told: they get no `session` message. */

@@ -46,6 +46,14 @@ export class ExecutionTable {
     return this.#nextOrdinal - 1;
   }
 
+  /**
+   * Gives no execution an ordinal up to `ordinal`. A session's record can name an ordinal whose row is not there: the object ended
+   * before the row was written, or the row was deleted. A new execution of that ordinal would count as part of the stored state.
+   */
+  skipTo(ordinal: number): void {
+    this.#nextOrdinal = Math.max(this.#nextOrdinal, ordinal + 1);
+  }
+
   /** In memory, without asking SQLite. */
   held(id: ExecutionId): ExecutionRecord | undefined {
     return this.#held.get(id);

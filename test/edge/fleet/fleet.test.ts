@@ -69,6 +69,13 @@ describe("the Fleet", () => {
     expect(await placeRunner(env, "c4")).toMatchObject({ id: "r1" });
   });
 
+  it("still lists a full runner that makes room for more sessions", async () => {
+    await recordHeartbeat(env, heartbeat("r1", { capacity: 3, sessions: 3, free: 0, gives_way: true }));
+    expect(await placeRunner(env, "c1")).toMatchObject({ id: "r1" });
+    expect(await placeRunner(env, "c2")).toMatchObject({ id: "r1" });
+    expect(await fleetStatus(env)).toMatchObject([{ id: "r1", sessions: 5, free: 0 }]);
+  });
+
   it("does not place on a draining runner, and forgets one that is silent", async () => {
     await recordHeartbeat(env, heartbeat("r1"));
     await recordHeartbeat(env, heartbeat("r2", { draining: true }));

@@ -132,3 +132,16 @@ describe("a restore", () => {
       expect(await codeOf(session.checkpointing.restore(link, "ck_none" as CheckpointId, true))).toBe("not_found");
     }));
 });
+
+describe("a new interpreter", () => {
+  it("that is gone before it has the state costs no state: the next one gets it", () =>
+    run(async ({ session, link }) => {
+      const { id } = await session.checkpointing.take(link, "automatic", null);
+      await control("kill", clientId);
+      await control("die-before-state", clientId);
+      expect((await session.incarnations.ensure()).isOpen).toBe(true);
+      const { record } = session.context;
+      expect([record.phase, record.recoveryId, record.returning]).toEqual(["live", id, null]);
+      expect(record.restored?.note).toMatchObject({ reason: "runner_lost", checkpoint_id: id });
+    }));
+});

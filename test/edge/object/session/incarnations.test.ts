@@ -136,6 +136,17 @@ describe("incarnations", () => {
       expect(context.isInUse).toBe(false);
     }));
 
+  it("try another interpreter if the first one ends before it has the session's state", () =>
+    run(async (stores) => {
+      let left = 2;
+      const { context, incarnations, calls } = setUp(stores, async () => {
+        left -= 1;
+        if (left > 0) throw new Error("the interpreter is gone");
+      });
+      expect((await incarnations.ensure()).isOpen).toBe(true);
+      expect([calls, context.record.phase]).toEqual([["prepare", "prepare", "new"], "live"]);
+    }));
+
   it("do not trust an interpreter that was being prepared when the object was evicted", () =>
     run(async (stores) => {
       const { context, incarnations, calls } = setUp(stores);

@@ -42,6 +42,14 @@ describe("executions", () => {
       expect(record).toMatchObject({ status: "succeeded", firstSeq: 3, lastSeq: 4, startedAt: record.submittedAt + 1 });
     }));
 
+  it("get no ordinal that a session's record names already, though its row is gone", () =>
+    withStores((stores) => {
+      const table = tableOf(stores);
+      table.skipTo(7);
+      table.skipTo(3);
+      expect([table.lastOrdinal, add(table, "a").ordinal]).toEqual([7, 8]);
+    }));
+
   it("that run are held by a later object, in order, and counted for their session", () =>
     withStores((stores) => {
       const table = tableOf(stores);
