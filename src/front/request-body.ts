@@ -31,14 +31,17 @@ async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array
     if (retryAfter > 0) throw tooMany(retryAfter);
     if (whole.byteLength <= maxBytes) return whole;
   } else if (request.body !== null && declared <= maxBytes + READ_OUT_BYTES) {
-    // Leaving the loop early cancels the stream.
+    // Chunks can be small, so their bytes are counted together. Leaving the loop early cancels the stream.
+    let uncounted = 0;
     for await (const chunk of request.body) {
       size += chunk.byteLength;
       if (size <= maxBytes) chunks.push(chunk);
       else chunks.length = 0;
       if (size > maxBytes + READ_OUT_BYTES) break;
-      if (takeBody(request, size > SMALL_BODY_BYTES ? Math.max(chunk.byteLength, SMALL_BODY_BYTES) : 0) > 0)
-        throw tooMany(1);
+      uncounted += chunk.byteLength;
+      if (uncounted < SMALL_BODY_BYTES) continue;
+      if (takeBody(request, uncounted) > 0) throw tooMany(1);
+      uncounted = 0;
     }
   }
   if (Math.max(size, declared) > maxBytes) {

@@ -16,6 +16,9 @@ const HOSTILE: Record<string, string> = {
   "nothing at all": "",
 };
 
+/** A longer path is refused by workerd itself. */
+const MAX_PATH_CHARACTERS = 100_000;
+
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 let product: Product;
@@ -143,6 +146,10 @@ it.each(Object.entries(HOSTILE))(
         method: method.toUpperCase(),
         headers: { "client-id": `c-${calls % 3}`, ...headers },
         ...(body === undefined || method === "get" ? {} : { body: JSON.stringify(body) }),
+      }).catch((error: unknown) => {
+        // workerd refuses a path of a mebibyte with 431 and closes the connection; the reset can overtake the answer.
+        if (path.length > MAX_PATH_CHARACTERS) return new Response(null, { status: 431 });
+        throw new Error(`${what}: no answer`, { cause: error });
       });
       const text = await answer.text();
       // No runner and a full queue are answers about the moment; an interpreter that needs longer is none of the strings' doing.
