@@ -52,7 +52,12 @@ export function isAlive(pid: number): boolean {
 
 /** Those of the product's processes whose command line has `needle`. */
 export function findProcesses(root: number, needle: string): number[] {
-  return familyOf(root).filter((pid) => commandOf(pid).includes(needle));
+  const parentOf = parents();
+  return familyOf(root).filter((pid) => {
+    const command = commandOf(pid);
+    // A child between fork and exec still has the command line of its parent.
+    return command.includes(needle) && command !== commandOf(parentOf.get(pid) ?? 0);
+  });
 }
 
 /** Watches resident memory of each given process; `peakGrowth` is the largest growth of any one since the start. */
