@@ -1,6 +1,8 @@
 /** Owns passing the body of an HTTP request to a process that works on files: one piece at a time, and not before the process takes it. */
+
 import { withDeadline } from "../../deadline.ts";
 import type { FileProcess } from "../../interpreter/file-process.ts";
+import { notePassed } from "./collect-buffers.ts";
 
 /** A sender that sends nothing for this long has gone away. */
 const SENDER_SILENCE_MS = 120_000;
@@ -26,6 +28,7 @@ export async function sendBody(process: FileProcess, body: AsyncIterable<Uint8Ar
   for await (const piece of body) {
     if (process.hasSpoken) return;
     await process.sendContent(piece);
+    notePassed(piece.byteLength);
   }
   await process.endContent();
 }
@@ -36,6 +39,7 @@ export async function readOut(body: AsyncIterable<Uint8Array>): Promise<void> {
   try {
     for await (const piece of piecesOf(body)) {
       left -= piece.byteLength;
+      notePassed(piece.byteLength);
       if (left < 0) return;
     }
   } catch {

@@ -1,5 +1,7 @@
 /** Owns sending a file's content as an HTTP body: one piece at a time, and not before the reader takes it. */
+
 import type { FileProcess } from "../../interpreter/file-process.ts";
+import { notePassed } from "./collect-buffers.ts";
 
 /** A reader that takes nothing for this long has gone away. */
 const READER_SILENCE_MS = 120_000;
@@ -24,6 +26,7 @@ export function streamContent(process: FileProcess, length: number): ReadableStr
           const piece = await process.nextPiece();
           if (piece !== null) {
             left -= piece.length;
+            notePassed(piece.length);
             controller.enqueue(piece);
             patience = setTimeout(() => {
               end();
