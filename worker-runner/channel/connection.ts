@@ -18,6 +18,8 @@ export class Connection {
   #isEnded = false;
   #isPaused = false;
   #throttle: NodeJS.Timeout | null = null;
+  /** Runs once the connection is to end by itself; each chunk starts it anew. */
+  #silence: NodeJS.Timeout | null = null;
 
   constructor(socket: Socket, maxJsonBytes: number, onFrame: FrameListener, onEnd: (cause: Error | null) => void) {
     this.#socket = socket;
@@ -81,6 +83,17 @@ export class Connection {
     if (!this.#throttle) this.#socket.resume();
   }
 
+  /** Ends the connection once nothing more has come for `silenceMs`. */
+  endWhenSilent(silenceMs: number): void {
+    if (this.#isEnded || this.#silence) return;
+    const silence = setTimeout(() => {
+      // While the socket waits its turn, what has come is not read.
+      if (this.#throttle) silence.refresh();
+      else this.destroy();
+    }, silenceMs);
+    this.#silence = silence;
+  }
+
   /** Ends the connection at once. Frames that were not delivered are discarded. */
   destroy(cause: Error | null = null): void {
     this.#cause ??= cause;
@@ -90,6 +103,7 @@ export class Connection {
 
   #take(chunk: Buffer): void {
     const startedAt = performance.now();
+    this.#silence?.refresh();
     try {
       this.#parser.push(chunk);
     } catch (error) {
@@ -112,6 +126,7 @@ export class Connection {
     if (this.#isEnded) return;
     this.#isEnded = true;
     if (this.#throttle) clearTimeout(this.#throttle);
+    if (this.#silence) clearTimeout(this.#silence);
     this.#onEnd(this.#cause);
   }
 }

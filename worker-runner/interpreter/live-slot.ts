@@ -155,6 +155,7 @@ export class LiveSlot {
       answerDeadlineMs,
     );
     this.#needsSweep = false;
+    if ("live" in this.#slot) this.#slot.live.noteSwept();
   }
 
   /** One of the two signs of the process's end has arrived. If the other one does not arrive within `delayMs`, the process is ended. */

@@ -17,6 +17,9 @@ import type { ProcessExit } from "./keeper.ts";
 import { OutputCursor, type OutputPiece, readOutputFrame, type StreamName } from "./output-cursor.ts";
 import { PendingAnswers } from "./pending-answers.ts";
 
+/** What an ended process has sent arrives well within this time. */
+const SILENCE_AFTER_EXIT_MS = 250;
+
 /** A message that belongs to an execution. */
 export type ExecutionMessage = Extract<LiveMessage, { execution_id: string }>;
 
@@ -219,6 +222,14 @@ export class Live {
     this.#exit = { ...exit, isSandboxGone, leftovers };
     this.allow(Number.POSITIVE_INFINITY);
     this.#settle();
+  }
+
+  /**
+   * Only copies are left beside this process. If it has ended and its connection has not, a copy that hangs in its fork holds the
+   * connection: what was sent is read, then the connection is ended.
+   */
+  noteSwept(): void {
+    if (this.#exit) this.#connection.endWhenSilent(SILENCE_AFTER_EXIT_MS);
   }
 
   #ask<T extends LiveAnswer["type"]>(

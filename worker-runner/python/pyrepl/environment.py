@@ -56,6 +56,7 @@ def set_up(state: SessionState, own_imports: frozenset[str]) -> None:
     show_by_ipython = make_ipython_step(display, update_display, clear_output)
     _install_import_steps(state, clear_output, {MODULE: show_by_ipython, OLD_MODULE: show_by_ipython})
     state.hidden.install()
+    state.fork_hooks.install()
     os.register_at_fork(after_in_child=state.detach_after_user_fork)
 
 
@@ -91,7 +92,8 @@ def activate(state: SessionState, workspace: str) -> None:
     # A module that is edited twice within a second with the same size would be taken from the file of the first compilation.
     sys.dont_write_bytecode = True
     os.chdir(workspace)
-    make_ready(packages_folder())
+    state.fork_hooks.packages_folder = packages_folder()
+    make_ready(state.fork_hooks.packages_folder)
     state.baseline = Baseline(workspace)
     sys.path.insert(0, "")
     sys.argv[:] = [""]

@@ -131,6 +131,10 @@ class Library:
         """Say whether a spec is that of a module in the library's folders."""
         return isinstance(spec.origin, str) and spec.origin.startswith(self._folders)
 
+    def has_file(self, file: str) -> bool:
+        """Say whether a file of code, as `co_filename` shows it, is in the library's folders."""
+        return file.startswith(("<frozen ", *self._folders))
+
     @interruptible
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -184,7 +188,7 @@ class Library:
             if file.startswith(OWN_PREFIX):
                 if file not in _FINDER_FILES:
                     return True
-            elif not file.startswith(("<frozen ", *self._folders)):
+            elif not self.has_file(file):
                 return False
             frame = frame.f_back
         return False

@@ -10,6 +10,7 @@ from .answers import Answers
 from .checkpoint.surroundings import Baseline
 from .children import HiddenChildren
 from .execution import Executor
+from .fork_hooks import ForkHooks
 from .guard import Guard, repeat_soon
 from .output import Output
 from .package_calls import PackageCalls
@@ -44,6 +45,7 @@ class SessionState:
         self.keeper_pid = 0
         self.ring = ring
         self.forker = forker
+        self.fork_hooks = ForkHooks(forker)
         self.guard = Guard(ring.note_interrupts)
         self.output = Output(ring)
         self.guard.is_in_line = self.output.is_in_line
