@@ -86,6 +86,15 @@ export class BenchClient {
     return run;
   }
 
+  /** Answers each tool call of every execution with null, as soon as it comes. @returns how to stop. */
+  answerTools(): () => void {
+    const listener = (frame: Frame) => {
+      if (frame.type === "tool_call") this.#send({ type: "tool_result", call_id: frame.data.call_id, value: null });
+    };
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
   /** Sends a message and waits for its answer, of type `answer`. */
   async ask(message: Record<string, unknown>, answer: string): Promise<Frame> {
     const id = randomUUID();

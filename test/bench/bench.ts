@@ -1,6 +1,6 @@
 // `npm run bench`: figures of the whole service beside bare counterparts in the same run. `--json` prints JSON;
 // `--compare FILE` says what got worse since a run that was saved as JSON; names (costs, latency, output, sessions, checkpoints, endings,
-// sizes, replay, floods, house, clients, neighbours) choose what to measure.
+// sizes, replay, floods, house, clients, neighbours, tools) choose what to measure.
 import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
@@ -21,6 +21,7 @@ import { measureReplay } from "./replay.ts";
 import { type Figure, type Judged, judge, renderTable } from "./report.ts";
 import { measureSessions } from "./sessions.ts";
 import { measureSizes } from "./sizes.ts";
+import { measureTools } from "./tools.ts";
 
 const parts: Record<string, (product: Product, baselines: Baselines) => Promise<Figure[]>> = {
   costs: measureCosts,
@@ -35,6 +36,7 @@ const parts: Record<string, (product: Product, baselines: Baselines) => Promise<
   house: measureFullHouse,
   clients: measureClients,
   neighbours: measureNeighbours,
+  tools: measureTools,
 };
 
 const { values, positionals } = parseArgs({

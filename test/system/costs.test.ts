@@ -28,6 +28,28 @@ it("takes few reads, writes and page faults for each of many executions in a row
   await client.close();
 });
 
+it("takes few reads and writes and hardly a page fault for each of many tool calls in a loop", async () => {
+  const client = await SocketClient.open(product.socketUrl, { clientId: "tools" });
+  await client.value("import tools");
+  client.send({ type: "execute", id: "e", code: "for n in range(600): tools.echo(n=n)", tools: [{ name: "echo" }] });
+  const answer = async (count: number) => {
+    for (let n = 0; n < count; n += 1) {
+      const { data } = await client.until(({ type }) => type === "tool_call");
+      client.send({ type: "tool_result", call_id: data.call_id, value: n });
+    }
+  };
+  await answer(300);
+  const before = readCounters(product.pid);
+  await answer(300);
+  await client.until(({ type }) => type === "result");
+  const { edge, runner, interpreter } = costEach(before, readCounters(product.pid), 300);
+  expect(edge.readsAndWrites).toBeLessThan(40);
+  expect(runner.readsAndWrites).toBeLessThan(10);
+  expect(runner.faults).toBeLessThan(100);
+  expect(interpreter.faults).toBeLessThan(50);
+  await client.close();
+});
+
 it("writes no output to disk that nobody keeps", async () => {
   const client = await SocketClient.open(product.socketUrl, { clientId: "flood", checked: false });
   await client.value("1");
