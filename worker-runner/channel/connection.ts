@@ -1,7 +1,7 @@
 /** Owns the connection to one process: frames, messages and backpressure in both directions. Invalid framing ends it. */
 import type { Socket } from "node:net";
 import { ChannelViolation, encodeHeader, encodeMessage, FrameKind, FrameParser, MAX_JSON_BYTES } from "./framing.ts";
-import type { RunnerMessage } from "./message.ts";
+import type { RunnerMessage } from "./runner-message.ts";
 
 export type FrameListener = (kind: number, payload: Buffer) => void;
 

@@ -4,7 +4,8 @@ import { chmod } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { Connection } from "./connection.ts";
 import { ChannelViolation, FrameKind } from "./framing.ts";
-import { Hello, parseMessage } from "./message.ts";
+import { Hello } from "./message.ts";
+import { parseMessage } from "./parse-message.ts";
 
 const HELLO_DEADLINE_MS = 2_000;
 /** Connections that have not sent a valid hello yet. */

@@ -1,12 +1,8 @@
-/** Owns the messages of the channel (docs/channel.md): schemas for those from the sandbox, types for those to it. */
+/** Owns the schemas of the messages that processes of the sandbox send to the runner (docs/channel.md). */
 import { z } from "zod";
 import { MimeBundle, StreamName } from "../../src/protocol/event.ts";
-import { FileChange, FileEntry } from "../../src/protocol/file.ts";
 import { Completeness, Completions, Missing } from "../../src/protocol/server-message.ts";
 import { VariableList } from "../../src/protocol/session-resource.ts";
-import type { OfferedTool, ToolFailure } from "../../src/protocol/tool.ts";
-import { ChannelViolation } from "./framing.ts";
-import { assertCheapJson } from "./json-cost.ts";
 
 const pid = z.int().positive();
 const id = z.string().max(64);
@@ -51,7 +47,7 @@ const UnencodableOutput = z.object({
 });
 
 /** The process does not know a message that the runner sent; it exits. */
-const Unsupported = z.object({ type: z.literal("unsupported"), message_type: z.string().max(100) });
+export const Unsupported = z.object({ type: z.literal("unsupported"), message_type: z.string().max(100) });
 
 export const KeeperMessage = z.discriminatedUnion("type", [
   z.object({
@@ -197,135 +193,3 @@ export const InstallerMessage = z.discriminatedUnion("type", [
 ]);
 export type InstallerMessage = z.infer<typeof InstallerMessage>;
 export type MessageOfInstaller<T extends InstallerMessage["type"]> = Extract<InstallerMessage, { type: T }>;
-
-/** What an installer reads from its standard input. */
-export interface InstallerOrder {
-  token: string;
-  arguments: readonly string[];
-  cwd: string;
-  is_quiet: boolean;
-  index_url: string;
-  hosts: readonly string[];
-}
-
-const filePath = z.string().max(4_096);
-const etag = z.string().min(2).max(128);
-const fileSize = z.int().nonnegative();
-
-/** What a process that works on files says. */
-export const FilesMessage = z.discriminatedUnion("type", [
-  z.object({
-    type: z.literal("listed"),
-    path: filePath,
-    entries: z.array(FileEntry).max(10_000),
-    truncated: z.boolean(),
-  }),
-  z.object({ type: z.literal("opened"), path: filePath, size: fileSize, etag, modified_at: z.number() }),
-  z.object({ type: z.literal("staged"), size: fileSize }),
-  z.object({
-    type: z.literal("written"),
-    files: z.array(z.object({ path: filePath, size: fileSize, etag, is_new: z.boolean() })),
-  }),
-  z.object({ type: z.literal("deleted") }),
-  z.object({ type: z.literal("entry"), entry: FileEntry, is_new: z.boolean() }),
-  z.object({ type: z.literal("watching") }),
-  z.object({ type: z.literal("changed"), files: z.array(FileChange).max(200), truncated: z.boolean() }),
-  z.object({
-    type: z.literal("file_refused"),
-    code: z.enum([
-      "invalid_path",
-      "invalid_request",
-      "not_found",
-      "not_empty",
-      "precondition_failed",
-      "workspace_full",
-      "runner_error",
-    ]),
-    detail: z.string().max(500),
-  }),
-  Unsupported,
-]);
-export type FilesMessage = z.infer<typeof FilesMessage>;
-export type FilesMessageOf<T extends FilesMessage["type"]> = Extract<FilesMessage, { type: T }>;
-
-/** What must be true of a file that is replaced: its etag is one of these, or it exists (`*`); or the opposite. */
-export interface FileCondition {
-  if_match?: string[] | "*";
-  if_none_match?: string[] | "*";
-}
-
-/** What the runner asks of a process that works on files. */
-export type FilesRequest =
-  | { type: "list_files"; path: string; recursive: boolean }
-  | { type: "read_file"; path: string }
-  | { type: "send"; start: number; end: number }
-  | ({ type: "write_file"; path: string; folder: string | null; size?: number } & FileCondition)
-  | ({ type: "commit_files"; folder: string | null } & FileCondition)
-  | { type: "delete_file"; path: string; recursive: boolean }
-  | { type: "move_file"; from: string; to: string }
-  | { type: "make_folder"; path: string }
-  | { type: "watch_files" }
-  | { type: "report_files" };
-
-/** Environment variables that the client keeps for the session; null removes one. */
-export type SessionEnv = Readonly<Record<string, string | null>>;
-
-/** The tools that an execution may call. */
-export interface OfferedTools {
-  tools: readonly OfferedTool[];
-  max_tool_calls: number;
-  max_parallel_tool_calls: number;
-}
-
-/** What became of a tool call. */
-export type ToolAnswer = { type: "tool_answer"; call_id: string } & (
-  | { status: "ok"; value: unknown }
-  | { status: "error"; error: ToolFailure }
-  | { status: "timed_out" | "cancelled" }
-);
-
-/** A message from the runner to a process. */
-export type RunnerMessage =
-  | { type: "spawn"; token: string; snapshot_token?: string }
-  | { type: "spawn_files"; id: string; token: string }
-  | FilesRequest
-  | { type: "signal"; id: string; pid: number; signal: number }
-  | { type: "sweep"; id: string; keep: number[] }
-  | { type: "interrupts"; id: string }
-  | ({ type: "execute"; execution_id: string; code: string; env?: SessionEnv } & Partial<OfferedTools>)
-  | { type: "input_response"; input_id: string; value: string | null }
-  | ToolAnswer
-  | {
-      type: "snapshot";
-      id: string;
-      token: string;
-      drop: number[];
-      max_resident_bytes?: number;
-      is_resting?: boolean;
-    }
-  | { type: "reap"; id: string; drop: number[] }
-  | { type: "complete"; id: string; code: string; cursor: number }
-  | { type: "is_complete"; id: string; code: string }
-  | { type: "variables"; id: string }
-  | { type: "load"; id: string; clear_existing: boolean }
-  | { type: "serialize"; id: string; token: string; max_blob_bytes: number; max_workspace_bytes: number }
-  | { type: "install"; id: string; request: InstallerOrder }
-  | { type: "install_answer"; install_id: string; status: InstallStatus; detail: string }
-  | { type: "response"; status: number; headers: Readonly<Record<string, string>>; problem?: string }
-  | { type: "broken"; problem: string }
-  | { type: "exit" };
-
-/** @throws ChannelViolation if the payload is not JSON of that shape. */
-export function parseMessage<Schema extends z.ZodType>(schema: Schema, payload: Buffer): z.infer<Schema> {
-  assertCheapJson(payload);
-  let value: unknown;
-  try {
-    value = JSON.parse(payload.toString("latin1"));
-  } catch (cause) {
-    throw new ChannelViolation("a message is not JSON", { cause });
-  }
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new ChannelViolation(`a message has the wrong shape at ${issue?.path.join(".") || "its type"}`);
-}

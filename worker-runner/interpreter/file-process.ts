@@ -1,8 +1,9 @@
 /** Owns the runner's end of one process that works on the files of a workspace: requests, answers, and content in both directions. */
 import type { Connection } from "../channel/connection.ts";
 import type { Peer } from "../channel/door.ts";
+import { FilesMessage, type FilesMessageOf, type FilesRequest } from "../channel/file-message.ts";
 import { ChannelViolation, FrameKind, MAX_PIECE_BYTES } from "../channel/framing.ts";
-import { FilesMessage, type FilesMessageOf, type FilesRequest, parseMessage } from "../channel/message.ts";
+import { parseMessage } from "../channel/parse-message.ts";
 import { withDeadline } from "../deadline.ts";
 import { Unanswered } from "./pending-answers.ts";
 

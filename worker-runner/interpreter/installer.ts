@@ -2,7 +2,8 @@
 import type { Connection } from "../channel/connection.ts";
 import type { Peer } from "../channel/door.ts";
 import { ChannelViolation, FrameKind, MAX_PIECE_BYTES } from "../channel/framing.ts";
-import { InstallerMessage, type InstallStatus, type MessageOfInstaller, parseMessage } from "../channel/message.ts";
+import { InstallerMessage, type InstallStatus, type MessageOfInstaller } from "../channel/message.ts";
+import { parseMessage } from "../channel/parse-message.ts";
 import type { PackageIndex } from "./package-index.ts";
 import { Unanswered } from "./pending-answers.ts";
 

@@ -2,7 +2,9 @@
 import type { Connection } from "../channel/connection.ts";
 import type { Peer } from "../channel/door.ts";
 import { ChannelViolation, FrameKind } from "../channel/framing.ts";
-import { type InstallerOrder, KeeperMessage, type PythonVersion, parseMessage } from "../channel/message.ts";
+import { KeeperMessage, type PythonVersion } from "../channel/message.ts";
+import { parseMessage } from "../channel/parse-message.ts";
+import type { InstallerOrder } from "../channel/runner-message.ts";
 import { type OutputPiece, readOutputFrame } from "./output-cursor.ts";
 import { PendingAnswers, Unanswered } from "./pending-answers.ts";
 

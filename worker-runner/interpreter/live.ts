@@ -3,15 +3,9 @@ import { createReadStream } from "node:fs";
 import type { Connection } from "../channel/connection.ts";
 import type { Peer } from "../channel/door.ts";
 import { ChannelViolation, FrameKind, MAX_PIECE_BYTES } from "../channel/framing.ts";
-import {
-  type LiveAnswer,
-  LiveMessage,
-  type MessageOf,
-  type OfferedTools,
-  parseMessage,
-  type SessionEnv,
-  type ToolAnswer,
-} from "../channel/message.ts";
+import { type LiveAnswer, LiveMessage, type MessageOf } from "../channel/message.ts";
+import { parseMessage } from "../channel/parse-message.ts";
+import type { OfferedTools, SessionEnv, ToolAnswer } from "../channel/runner-message.ts";
 import type { InstallOutcome } from "./installer.ts";
 import type { ProcessExit } from "./keeper.ts";
 import { OutputCursor, type OutputPiece, readOutputFrame, type StreamName } from "./output-cursor.ts";

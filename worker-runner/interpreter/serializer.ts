@@ -2,7 +2,8 @@
 import type { Connection } from "../channel/connection.ts";
 import type { Peer } from "../channel/door.ts";
 import { ChannelViolation, FrameKind } from "../channel/framing.ts";
-import { parseMessage, SerializerMessage } from "../channel/message.ts";
+import { SerializerMessage } from "../channel/message.ts";
+import { parseMessage } from "../channel/parse-message.ts";
 import { Unanswered } from "./pending-answers.ts";
 
 /** Takes one piece of a blob. The next piece is read after it resolves. */

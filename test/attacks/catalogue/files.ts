@@ -1,6 +1,6 @@
 /** Owns the attacks on a client's calls on files: names, links and files that should lead the call out of the workspace, or make it wait. */
 import assert from "node:assert/strict";
-import type { FilesRequest } from "../../../worker-runner/channel/message.ts";
+import type { FilesRequest } from "../../../worker-runner/channel/file-message.ts";
 import { type FileProcess, FileRefused } from "../../../worker-runner/interpreter/file-process.ts";
 import type { Session } from "../../../worker-runner/session/session.ts";
 import { resultOf, run } from "../outcome.ts";

@@ -3,7 +3,7 @@ import { hash } from "node:crypto";
 import type { ExecutionId } from "../../../src/protocol/identity.ts";
 import { DEFAULT_LIMITS } from "../../../src/protocol/limits.ts";
 import type { EndedToolCall } from "../../../src/protocol/tool.ts";
-import type { OfferedTools, SessionEnv } from "../../channel/message.ts";
+import type { OfferedTools, SessionEnv } from "../../channel/runner-message.ts";
 import type { EventSink } from "../events/event-sink.ts";
 import type { Submission } from "../session-contract.ts";
 

@@ -1,6 +1,6 @@
 /** Owns a session's executions from the request to the terminal event: which are known, which wait, which one runs. */
 import type { ExecutionId } from "../../../src/protocol/identity.ts";
-import type { SessionEnv } from "../../channel/message.ts";
+import type { SessionEnv } from "../../channel/runner-message.ts";
 import { EventSink } from "../events/event-sink.ts";
 import type { OutputGate } from "../events/output-gate.ts";
 import type { SessionEvents } from "../events/session-events.ts";

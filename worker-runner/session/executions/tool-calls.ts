@@ -2,7 +2,8 @@
 import type { PendingToolCall } from "../../../src/protocol/session-state.ts";
 import type { EndedToolCall, OfferedTool, ToolResult, ToolStatus } from "../../../src/protocol/tool.ts";
 import { ChannelViolation } from "../../channel/framing.ts";
-import type { MessageOf, ToolAnswer } from "../../channel/message.ts";
+import type { MessageOf } from "../../channel/message.ts";
+import type { ToolAnswer } from "../../channel/runner-message.ts";
 import { toolCallFrame, toolDoneFrame } from "../events/event-frame.ts";
 import type { Execution } from "./execution.ts";
 
