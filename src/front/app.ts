@@ -13,6 +13,8 @@ import { type FrontApp, newFrontApp } from "./route.ts";
 import { addBranchRoutes } from "./routes/branches.ts";
 import { addCheckpointRoutes } from "./routes/checkpoints.ts";
 import { addExecutionRoutes } from "./routes/executions.ts";
+import { addFileContentRoutes } from "./routes/file-content.ts";
+import { addFileTreeRoutes } from "./routes/file-tree.ts";
 import { addFileRoutes } from "./routes/files.ts";
 import { addInternalRoutes } from "./routes/internal.ts";
 import { addMetricsRoute } from "./routes/metrics.ts";
@@ -113,6 +115,8 @@ export function buildApp(): FrontApp {
   addCheckpointRoutes(app);
   addBranchRoutes(app);
   addFileRoutes(app);
+  addFileContentRoutes(app);
+  addFileTreeRoutes(app);
   addPackageRoutes(app);
   addToolRoutes(app);
   addSessionResourceRoutes(app);
