@@ -8,7 +8,7 @@ import random
 import unittest
 from typing import Any
 
-from pyrepl.checkpoint.blob import ChunkReader
+from pyrepl.checkpoint.blob_reader import ChunkReader
 from pyrepl.checkpoint.unframed import Unframed
 
 

@@ -59,7 +59,7 @@ def main() -> None:
     elif sys.argv[1:] == ["probe"]:
         from pyrepl.ward import probe as run
     else:
-        from pyrepl.keeper import main as run
+        from pyrepl.keeper_start import main as run
     sys.meta_path.remove(_OwnFinder)  # type: ignore[arg-type]
     run(_AT_START)
 

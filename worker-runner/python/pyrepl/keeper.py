@@ -10,15 +10,12 @@ import sys
 
 from . import environment, linux, processes
 from .files.service import serve as serve_files
-from .fork import Forker
-from .live import make_live, prepare_process
+from .import_ahead import import_ahead
+from .leftover_output import empty_pipes, send_leftover_output
+from .live import prepare_process
 from .messages import UnknownMessage, refuse_unknown, unsupported
-from .pipes import Pipes
-from .python_facts import python_facts
 from .rendezvous import passed_on
-from .ring import CAPACITY, Ring
-from .session_state import SessionState
-from .wire import KIND_OUTPUT, ConnectionEnded, connect, output_message, output_payload, to_json
+from .wire import ConnectionEnded, connect, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,11 +23,9 @@ if TYPE_CHECKING:
 
     from .live import Live
     from .messages import Install, KeeperRequest, Sweep
-
-    MadeSession = tuple[SessionState, Live, dict[str, Any]]
+    from .session_state import SessionState
 
 _waitpid = os.waitpid
-_REMAINDER_BYTES = 1 << 20
 _MOMENT_MS = 2
 
 
@@ -197,7 +192,7 @@ class Keeper:
         """Report our processes that have ended; the unsent output of a live process goes first."""
         for pid, status in _ended_children():
             if pid == self._ring.live_pid():
-                self._hand_over_output()
+                send_leftover_output(self._connection, self._ring, self._pipes)
             self._report(pid, status)
 
     def _report(self, pid: int, status: int) -> None:
@@ -237,9 +232,9 @@ class Keeper:
         killed = processes.end_others(keep, wait_for_end)
         collect()
         if any(pid == self._ring.live_pid() for pid, _ in ended):
-            self._hand_over_output()
+            send_leftover_output(self._connection, self._ring, self._pipes)
         else:
-            self._take_pipes()
+            empty_pipes(self._pipes)
         for pid, status in ended:
             self._report(pid, status)
         self._connection.send_message({"type": "swept", "id": message["id"], "killed": killed})
@@ -253,63 +248,6 @@ class Keeper:
         poll.register(self._child_read, select.POLLIN)
         if poll.poll(_MOMENT_MS):
             _drain(self._child_read)
-
-    def _hand_over_output(self) -> None:
-        """Send the output that the dead live process had written and not sent."""
-        rest = self._ring.unsent()
-        if rest is None:
-            return
-        offset, stream, data = rest
-        offset = self._send_output(offset, stream, data)
-        for pipe_stream, rest_of_pipe in self._take_pipes():
-            offset = self._send_output(offset, pipe_stream, rest_of_pipe)
-
-    def _take_pipes(self) -> list[tuple[int, bytes]]:
-        taken: list[tuple[int, bytes]] = []
-        for reading, stream in self._pipes.ends:
-            data = b""
-            while len(data) < _REMAINDER_BYTES:
-                piece = self._pipes.read(reading)
-                if not piece:
-                    break
-                data += piece
-            taken.append((stream, data))
-        return taken
-
-    def _send_output(self, offset: int, stream: int, data: bytes) -> int:
-        """Send bytes as text; returns the offset behind them."""
-        if not data:
-            return offset
-        text, is_plain = _decode(data)
-        for start in range(0, len(text), CAPACITY // 4):
-            piece = text[start : start + CAPACITY // 4]
-            encoded = piece.encode("utf-8", "surrogatepass")
-            if is_plain:
-                self._connection.send(KIND_OUTPUT, output_payload(offset, stream, encoded))
-            else:
-                self._connection.send_message(output_message(offset, stream, piece))
-            offset += len(encoded)
-        return offset
-
-
-def import_ahead(name: str, log: int) -> None:
-    """Import a module; a failure goes to the descriptor `log` and to nobody else."""
-    try:
-        __import__(name)
-    except Exception as error:
-        os.write(log, f"PRELOAD: {name} cannot be imported: {error!r}\n".encode("utf-8", "replace"))
-
-
-def _decode(data: bytes) -> tuple[str, bool]:
-    """Return the text of output bytes, and whether UTF-8 can encode it."""
-    try:
-        return data.decode("utf-8"), True
-    except UnicodeDecodeError:
-        pass
-    try:
-        return data.decode("utf-8", "surrogatepass"), False
-    except UnicodeDecodeError:
-        return data.decode("utf-8", "surrogateescape"), False
 
 
 def _ended_children() -> list[tuple[int, int]]:
@@ -334,53 +272,3 @@ def _drain(descriptor: int) -> None:
 
 def _on_child(_signum: int, _frame: Any) -> None:
     """Exist, so that SIGCHLD reaches the wakeup descriptor."""
-
-
-def _read_token() -> str:
-    line = b""
-    while not line.endswith(b"\n") and len(line) < 256:
-        piece = os.read(0, 1)
-        if not piece:
-            break
-        line += piece
-    return line.decode("ascii").strip()
-
-
-def main(at_start: frozenset[str]) -> NoReturn:
-    """Run the keeper as docs/channel.md describes; never returns. `at_start` names the modules that a bare Python imports."""
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # Descriptors inherited from the runner are not for user code.
-    made = make_session(environment.prepare(at_start))
-    names = ("CHANNEL", "PRELOAD", "PROGRAM", "RUNNER", "WORKSPACE")
-    variables = {name: os.environ.pop(f"PYREPL_{name}", "") for name in names}
-    preload = [name for name in variables["PRELOAD"].split(",") if name]
-    serve(made, preload, variables["CHANNEL"], variables["PROGRAM"], os.path.realpath(variables["WORKSPACE"]))
-
-
-def make_session(own_imports: frozenset[str]) -> MadeSession:
-    """Return a session, complete but for what its keeper makes."""
-    state = SessionState(Ring(), Pipes(), Forker())
-    environment.set_up(state, own_imports)
-    return state, make_live(state), python_facts()
-
-
-def serve_warm(made: MadeSession, channel_path: str, program: str, workspace: str) -> NoReturn:
-    """Run the keeper in a process forked from the zygote, which has made the session and imported the modules already."""
-    serve(made, [], channel_path, program, workspace)
-
-
-def serve(made: MadeSession, preload: list[str], channel_path: str, program: str, workspace: str) -> NoReturn:
-    """Run the keeper in this process, which has one thread; `preload` are modules to import first."""
-    state, live, facts = made
-    linux.set_dumpable(False)
-    linux.forbid_core_dumps()
-    linux.adopt_orphans()
-    if os.getpid() != 1:
-        linux.die_with_parent(signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    token = _read_token()
-    null = os.open("/dev/null", os.O_RDWR)
-    os.dup2(null, 0, inheritable=True)
-    os.close(null)
-    linux.unbuffer_c_stdio()
-    gc.disable()
-    Keeper(state, live, channel_path, program).run(token, facts, preload, workspace)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from . import environment, keeper, linux
+from . import environment, keeper_start, linux
 from .confinement import NEW_IPC, NEW_MOUNTS, make_mounts_private, mount, unshare
 from .landlock import abi
 from .rendezvous import CHANNEL
@@ -26,11 +26,11 @@ def main(at_start: frozenset[str]) -> NoReturn:
     linux.forbid_core_dumps()
     request = _read_request()
     os.closerange(_REQUEST_FD, os.sysconf("SC_OPEN_MAX"))
-    made = keeper.make_session(environment.prepare(at_start))
+    made = keeper_start.make_session(environment.prepare(at_start))
     entry: WardEntry = request["entry"]
 
     def serve() -> NoReturn:
-        keeper.serve(made, entry["preload"], CHANNEL, entry["program"], entry["workspace"])
+        keeper_start.serve(made, entry["preload"], CHANNEL, entry["program"], entry["workspace"])
 
     guard(entry, bytes.fromhex(request["filter"]), serve)
 

@@ -12,8 +12,9 @@ import select
 import signal
 import sys
 
-from . import environment, keeper, linux
+from . import environment, keeper_start, linux
 from .filled_memory import fill_holes
+from .import_ahead import import_ahead
 from .python_facts import serializer_file
 from .rendezvous import CHANNEL
 from .reseed import reseed
@@ -25,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    from .keeper import MadeSession
+    from .keeper_start import MadeSession
     from .landlock_entry import WardEntry
     from .sandbox_entry import Entry
 
@@ -61,7 +62,7 @@ def main(at_start: frozenset[str]) -> NoReturn:
     # Compiled files would appear in folders of the operator's, with this user's rights.
     sys.dont_write_bytecode = True
     for name in settings["preload"]:
-        keeper.import_ahead(name, 2)
+        import_ahead(name, 2)
     sys.dont_write_bytecode = False
     threads = _count_threads()
     if threads != 1:
@@ -74,7 +75,7 @@ def main(at_start: frozenset[str]) -> NoReturn:
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     seccomp_filter = bytes.fromhex(settings["filter"])
     gc.disable()
-    session = keeper.make_session(own_imports)
+    session = keeper_start.make_session(own_imports)
     gc.collect()
     fill_holes()
     gc.freeze()
@@ -130,7 +131,7 @@ def _enter(reports: _Reports, seccomp_filter: bytes, session: MadeSession) -> No
     except BaseException as error:
         os.write(log, f"{type(error).__name__}: {error}\n".encode("utf-8", "replace"))
         os._exit(70)
-    keeper.serve_warm(session, entry["channel"], entry["program"], entry["workspace"])
+    keeper_start.serve_warm(session, entry["channel"], entry["program"], entry["workspace"])
 
 
 def _enter_by_warden(reports: _Reports, seccomp_filter: bytes, session: MadeSession, entry: WardEntry) -> NoReturn:
@@ -138,7 +139,7 @@ def _enter_by_warden(reports: _Reports, seccomp_filter: bytes, session: MadeSess
 
     def serve() -> NoReturn:
         reseed()
-        keeper.serve_warm(session, CHANNEL, entry["program"], entry["workspace"])
+        keeper_start.serve_warm(session, CHANNEL, entry["program"], entry["workspace"])
 
     pid = os.fork()
     if pid:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 from ..values import type_name
-from .blob import BlobFull, BlobWriter
+from .blob_writer import BlobFull, BlobWriter
 from .pickling import Picklers
 from .unframed import Unframed
 

@@ -8,7 +8,8 @@ from ..library import LIBRARY
 from ..package_calls import bring_back
 from ..packages import list_requirements
 from ..wire import KIND_BLOB, ConnectionEnded, from_json
-from .blob import BlobError, BlobReader, ChunkReader, Meta
+from .blob_format import Meta
+from .blob_reader import BlobError, BlobReader, ChunkReader
 from .groups import MAX_NAME_CHARS, skipped_entry
 from .helpers import make_helpers
 from .names import LAST_VALUE, OWN_NAMES

@@ -11,7 +11,7 @@ import types
 from ..library import LIBRARY
 from ..packages import list_requirements
 from ..wire import KIND_BLOB, connect, to_json
-from .blob import BlobWriter
+from .blob_writer import BlobWriter
 from .graph import group_names
 from .groups import Skipped, write_group
 from .names import LAST_VALUE, OWN_NAMES

@@ -7,7 +7,7 @@ import sys
 
 from ..library import LIBRARY
 from ..packages import packages_folder
-from .blob import Meta
+from .blob_format import Meta
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
-from .blob import BlobFull, BlobWriter, Meta
+from .blob_format import Meta
+from .blob_writer import BlobFull, BlobWriter
 from .groups import Skipped
 
 TYPE_CHECKING = False
