@@ -1,3 +1,4 @@
+/** Owns the REST calls that move a file and make a folder (protocol, section 11). */
 import { DirectoryBody, FileEntry, MoveFileBody } from "../../protocol/file.ts";
 import type { FrontContext } from "../context.ts";
 import { callFiles, FILE_PROBLEMS, jsonOf, FILE_TAGS as tags } from "../file-call.ts";
