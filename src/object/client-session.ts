@@ -37,20 +37,20 @@ import type { ExecutionRecord } from "./store/execution-record.ts";
 /** Close codes that only the platform may use. */
 const UNSENDABLE_CLOSE_CODES = [1005, 1006, 1015];
 const CLOSE_NORMAL = 1000;
+/** How long an open socket of a client that has nothing else is left alone. */
+const SOCKET_UNUSED_MS = 600_000;
 /** What a frame or body has beside a tool's value. */
 const TOOL_FRAME_EXTRA_BYTES = 64 * 1024;
 
 export class ClientSession extends DurableObject<Bindings> implements SessionCalls {
-  #stores: ClientStores;
-  #book: SessionBook;
+  /** Null once everything was deleted, until the next call: the tables are made with it. */
+  #made: { stores: ClientStores; book: SessionBook } | null = null;
   readonly #rates: RateLimits;
   readonly #messages: SocketMessages;
   #isAwake = false;
 
   constructor(ctx: DurableObjectState, env: Bindings) {
     super(ctx, env);
-    this.#stores = new ClientStores(ctx, env);
-    this.#book = new SessionBook(this.#stores);
     const { settings } = this.#stores;
     this.#rates = new RateLimits(new RateLimit(settings.RATE_LIMIT_PER_SECOND, settings.RATE_LIMIT_BURST, Date.now()));
     this.#messages = new SocketMessages({
@@ -126,7 +126,24 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     await this.#stores.tenant.settleNow().catch((error: unknown) => logFailure(error));
     const nextMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, nextExpiryMs(sockets) ?? Number.POSITIVE_INFINITY);
     if (nextMs < Number.POSITIVE_INFINITY) this.#stores.wantAlarm(nextMs);
+    else if (sockets.length > 0) this.#stores.wantAlarm(Date.now() + SOCKET_UNUSED_MS);
     else await this.#deleteEverything();
+  }
+
+  get #stores(): ClientStores {
+    return this.#open().stores;
+  }
+
+  get #book(): SessionBook {
+    return this.#open().book;
+  }
+
+  #open(): { stores: ClientStores; book: SessionBook } {
+    if (this.#made === null) {
+      const stores = new ClientStores(this.ctx, this.env);
+      this.#made = { stores, book: new SessionBook(stores) };
+    }
+    return this.#made;
   }
 
   async execute(caller: Caller, body: Parameters<SessionCalls["execute"]>[1]) {
@@ -416,8 +433,8 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
   async #deleteEverything(): Promise<void> {
     await this.#stores.checkpoints.clear();
     await this.#stores.storage.settle().catch(logFailure);
+    await this.#stores.forgetClient();
     await this.ctx.storage.deleteAll();
-    this.#stores = new ClientStores(this.ctx, this.env);
-    this.#book = new SessionBook(this.#stores);
+    this.#made = null;
   }
 }
