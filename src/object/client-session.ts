@@ -22,7 +22,7 @@ import { openEventStream } from "./clients/http-stream.ts";
 import { closeIfExpired, nextExpiryMs } from "./clients/token-expiry.ts";
 import { outcomeOf } from "./outcome.ts";
 import * as actions from "./session/actions.ts";
-import { ClientStores, logFailure } from "./session/client-stores.ts";
+import { ClientStores, logFailure, UNUSED_MS } from "./session/client-stores.ts";
 import { pageOf } from "./session/execution-page.ts";
 import { answerOf } from "./session/execution-text.ts";
 import { callFiles } from "./session/file-calls.ts";
@@ -37,8 +37,6 @@ import type { ExecutionRecord } from "./store/execution-record.ts";
 /** Close codes that only the platform may use. */
 const UNSENDABLE_CLOSE_CODES = [1005, 1006, 1015];
 const CLOSE_NORMAL = 1000;
-/** How long an open socket of a client that has nothing else is left alone. */
-const SOCKET_UNUSED_MS = 600_000;
 /** What a frame or body has beside a tool's value. */
 const TOOL_FRAME_EXTRA_BYTES = 64 * 1024;
 
@@ -126,7 +124,7 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     await this.#stores.tenant.settleNow().catch((error: unknown) => logFailure(error));
     const nextMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, nextExpiryMs(sockets) ?? Number.POSITIVE_INFINITY);
     if (nextMs < Number.POSITIVE_INFINITY) this.#stores.wantAlarm(nextMs);
-    else if (sockets.length > 0) this.#stores.wantAlarm(Date.now() + SOCKET_UNUSED_MS);
+    else if (sockets.length > 0) this.#stores.wantAlarm(Date.now() + UNUSED_MS);
     else await this.#deleteEverything();
   }
 

@@ -24,7 +24,7 @@ import { TenantShare } from "./tenant-share.ts";
 const CODE_SHARE = 4;
 
 /** After this time an object that was only looked at is deleted. The front remembers an admitted client for less. */
-const UNUSED_MS = 60_000;
+export const UNUSED_MS = 600_000;
 
 /** A request of a client, as logs and traces name it. */
 export interface Cause {
