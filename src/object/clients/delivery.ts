@@ -1,11 +1,12 @@
 /** Owns which consumer of a session gets which event when: sockets at their own pace, budgets, HTTP streams, and the credit for the runner. */
 
-import { type EventType, isTerminal } from "../../protocol/event.ts";
+import { isTerminal } from "../../protocol/event.ts";
 import type { ExecutionId, MessageId } from "../../protocol/identity.ts";
 import type { Journal } from "../store/journal.ts";
 import { bytesOf, type JournalEntry, type JournalEvent, sizeOf } from "../store/journal-row.ts";
-import { type Budget, type ClientSocket, newBudget, type ReplayJob } from "./client-socket.ts";
-import { droppedBytesOf, gapFrame, TRUNCATED_UNACKNOWLEDGED, textBytesOf, truncatedFrame } from "./edge-frames.ts";
+import { type ClientSocket, newBudget, type ReplayJob } from "./client-socket.ts";
+import { gapFrame } from "./edge-frames.ts";
+import { OutputBudgets } from "./output-budgets.ts";
 
 const KIB = 1024;
 /** Characters read from the journal at a time. */
@@ -41,12 +42,11 @@ export interface DeliveryOptions {
   onProgress(): void;
 }
 
-const isOutput = (type: EventType) => type === "output" || type === "display" || type === "clear_output";
-
 export class Delivery {
   readonly #options: DeliveryOptions;
   readonly sockets = new Set<ClientSocket>();
   readonly #streams = new Set<StreamConsumer>();
+  readonly #budgets: OutputBudgets;
   #stalledSinceMs: number | null = null;
   /** Sockets whose replay waits for its next turn. */
   readonly #pacing = new Set<ClientSocket>();
@@ -55,6 +55,7 @@ export class Delivery {
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
+    this.#budgets = new OutputBudgets(options.unackedOutputBytes, options.journalMaxBytes);
   }
 
   /** Adds a socket that was open before the object hibernated. */
@@ -247,7 +248,8 @@ export class Delivery {
   #resend(socket: ClientSocket, event: JournalEvent, job: ReplayJob): boolean {
     if (!socket.hasRoomFor(bytesOf(event))) return false;
     const isBudgeted = socket.state.window === null;
-    if (!isBudgeted || this.#fits(socket, event, job.budget)) socket.sendEvent(event.seq, event.frame, bytesOf(event));
+    if (!isBudgeted || this.#budgets.allows(socket, event, job.budget))
+      socket.sendEvent(event.seq, event.frame, bytesOf(event));
     return true;
   }
 
@@ -264,47 +266,13 @@ export class Delivery {
     if (event.seq <= state.cursor) return true;
     if (socket.wants(event.executionId)) {
       if (!socket.hasRoomFor(bytesOf(event))) return false;
-      if (state.window !== null || this.#fitsBudget(socket, event)) {
+      if (state.window !== null || this.#budgets.allowsLive(socket, event)) {
         socket.sendEvent(event.seq, event.frame, bytesOf(event));
       }
     }
     state.cursor = event.seq;
     if (isTerminal(event.type)) socket.disown(event.executionId);
     socket.save();
-    return true;
-  }
-
-  /** Counts output against the budget of a client that does not acknowledge. */
-  #fitsBudget(socket: ClientSocket, event: JournalEvent): boolean {
-    const { budgets } = socket.state;
-    const budget = budgets[event.executionId] ?? newBudget();
-    if (isOutput(event.type) || event.type === "output_truncated") budgets[event.executionId] = budget;
-    else if (isTerminal(event.type)) delete budgets[event.executionId];
-    return this.#fits(socket, event, budget);
-  }
-
-  /** Whether the budget allows the event. Before an ending, tells the client how much was withheld. */
-  #fits(socket: ClientSocket, event: JournalEvent, budget: Budget): boolean {
-    if (isOutput(event.type)) {
-      budget.used += textBytesOf(event);
-      // After the first withheld event everything is withheld: a cut is clearer than a hole in the middle.
-      if (budget.dropped === 0 && budget.used <= this.#options.unackedOutputBytes) return true;
-      budget.dropped += textBytesOf(event);
-      budget.droppedSeq = event.seq;
-      return false;
-    }
-    if (
-      event.type === "output_truncated" &&
-      budget.used + this.#options.journalMaxBytes > this.#options.unackedOutputBytes
-    ) {
-      // The runner left out the middle. Of the end that follows this socket gets nothing either, so one notice tells of both.
-      budget.dropped += droppedBytesOf(event);
-      budget.droppedSeq = event.seq;
-      return false;
-    }
-    if (isTerminal(event.type) && budget.dropped > 0) {
-      socket.send(truncatedFrame(budget.droppedSeq, event.executionId, budget.dropped, TRUNCATED_UNACKNOWLEDGED));
-    }
     return true;
   }
 }
