@@ -1,25 +1,21 @@
-/** Owns which runner holds a session's interpreter: chooses it, opens the link, notices its loss, ends it. */
+/** Owns a session's link to its interpreter: starts the interpreter, opens the link, notices its loss, ends both. */
 import { sleep } from "../../deadline.ts";
-import { placeRunner, reportUnreachable } from "../../fleet/fleet-calls.ts";
+import { reportUnreachable } from "../../fleet/fleet-calls.ts";
 import { edgeMetrics } from "../../metrics.ts";
-import { ProblemError } from "../../problem.ts";
 import type { SessionKey } from "../../protocol/link.ts";
 import { DEFAULT_ENVIRONMENT } from "../../protocol/session-resource.ts";
 import { exportSpans, startSpan } from "../../trace.ts";
 import { LinkError, type LinkListener, RunnerLink } from "../runner/runner-link.ts";
 import { type Incarnation, RESERVE_STRIDE, type SessionPhase } from "../store/session-table.ts";
+import { LostRunner, RunnerSearch } from "./runner-search.ts";
 import type { SessionContext } from "./session-context.ts";
 
 /** Pauses between attempts to reach a runner that held the session a moment ago. */
 const RETRY_PAUSES_MS = [0, 100, 250, 500, 1000, 1500];
 const RESUME_DEADLINE_MS = 10_000;
-/** How long a session whose runner was lost waits for any runner, and how often it asks. */
-const RETURN_WAIT_MS = 10_000;
-const RETURN_POLL_MS = 250;
 const ATTEMPT_DEADLINE_MS = 4000;
 /** A runner under load may have to start an interpreter first. */
 const START_DEADLINE_MS = 40_000;
-const MAX_PLACEMENTS = 4;
 
 export interface SessionLinkListener extends LinkListener {
   /** The credit with which a link opens. */
@@ -49,9 +45,9 @@ type State =
 const DOWN: State = { kind: "down" };
 
 export class Incarnations {
-  #waitForRunnerUntilMs = 0;
   readonly #context: SessionContext;
   readonly #handlers: IncarnationHandlers;
+  readonly #lostRunner = new LostRunner();
   #state: State = DOWN;
 
   constructor(context: SessionContext, handlers: IncarnationHandlers) {
@@ -217,7 +213,7 @@ export class Incarnations {
    */
   #giveUp(incarnation: Incarnation): void {
     const { stores } = this.#context;
-    this.#waitForRunnerUntilMs = Date.now() + RETURN_WAIT_MS;
+    this.#lostRunner.note();
     stores.inBackground(reportUnreachable(stores.env, incarnation.runnerId));
     stores.ctx.waitUntil(stores.runnerCalls.endSession(incarnation));
   }
@@ -247,21 +243,9 @@ export class Incarnations {
   async #place(traceparent: string | undefined): Promise<RunnerLink> {
     const { record } = this.#context;
     const former = record.phase;
-    const refusedBy: string[] = [];
-    let refusal: LinkError | null = null;
+    const search = new RunnerSearch(this.#context, this.#lostRunner);
     let unprepared: { error: unknown } | null = null;
-    let hasRetried = false;
-    for (let placement = 0; placement < MAX_PLACEMENTS; placement += 1) {
-      const placed = await this.#chooseRunner(refusedBy);
-      if (typeof placed === "string") {
-        if (placed === "full") refusal ??= new LinkError("pool_exhausted", "Every runner is full.");
-        if (hasRetried || refusedBy.length === 0 || refusal?.fault !== "pool_exhausted") break;
-        // Many sessions that start at once can take longer than a runner lets one wait, though it has room for all of them.
-        hasRetried = true;
-        refusedBy.length = 0;
-        continue;
-      }
-      refusedBy.push(placed.id);
+    for (let placed = await search.next(); placed !== null; placed = await search.next()) {
       const incarnation: Incarnation = {
         key: newKey(),
         runnerId: placed.id,
@@ -279,7 +263,7 @@ export class Incarnations {
         this.#context.save();
         if (!(error instanceof LinkError)) throw error;
         if (error.fault === "late" || error.fault === "unreachable") this.#giveUp(incarnation);
-        refusal = error;
+        search.noteRefusal(error);
         continue;
       }
       try {
@@ -288,7 +272,7 @@ export class Incarnations {
         // The runner died, or ended the interpreter, before it had the session's state. The state is still stored.
         this.#end(former, link);
         unprepared = { error };
-        refusedBy.pop();
+        search.forgive();
         continue;
       }
       record.phase = "live";
@@ -297,20 +281,7 @@ export class Incarnations {
       return link;
     }
     if (unprepared !== null) throw unprepared.error;
-    throw refusal ?? new ProblemError({ code: "no_runner", detail: "No runner is available.", retryAfter: 5 });
-  }
-
-  /** Asks the Fleet for a runner. After the loss of a runner it waits a moment for one, since a runner that died is started again. */
-  async #chooseRunner(refusedBy: string[]): Promise<Awaited<ReturnType<typeof placeRunner>>> {
-    const { record, stores } = this.#context;
-    for (;;) {
-      const placed = await placeRunner(stores.env, `${stores.ctx.id}:${record.name}`, refusedBy, {
-        environment: record.environment,
-        region: record.region,
-      });
-      if (placed !== "none" || Date.now() >= this.#waitForRunnerUntilMs) return placed;
-      await sleep(RETURN_POLL_MS);
-    }
+    throw search.failure;
   }
 
   #becomeReady(link: RunnerLink, isNew: boolean): void {
