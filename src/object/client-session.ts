@@ -1,38 +1,27 @@
 /** Owns the Durable Object of one client: takes sockets, calls and alarms, finds the session, and delegates to it. */
 import { DurableObject } from "cloudflare:workers";
 import type { Bindings } from "../env.ts";
-import { FULL_GRANT, type Grant } from "../grant.ts";
-import { edgeMetrics } from "../metrics.ts";
+import type { Grant } from "../grant.ts";
 import { notFound, ProblemError, type ProblemInit } from "../problem.ts";
-import type { CheckpointId, ClientId, ExecutionId, SessionName } from "../protocol/identity.ts";
+import type { CheckpointId, ExecutionId, SessionName } from "../protocol/identity.ts";
 import { DEFAULT_SESSION } from "../protocol/identity.ts";
 import { DEFAULT_LIMITS } from "../protocol/limits.ts";
 import type { SessionBody } from "../protocol/session-resource.ts";
 import type { ToolDefinition, ToolResult } from "../protocol/tool.ts";
 import { RateLimit, RateLimits } from "../rate-limit.ts";
-import {
-  type Caller,
-  type EventStreamFormat,
-  type FileCall,
-  type SessionCalls,
-  SOCKET_HEADERS,
-} from "../session-calls.ts";
-import { ClientSocket } from "./clients/client-socket.ts";
-import { openEventStream } from "./clients/http-stream.ts";
+import type { Caller, EventStreamFormat, FileCall, SessionCalls } from "../session-calls.ts";
+import { acceptSocket, readSocketCaller, switchToSocket } from "./clients/accept-socket.ts";
 import { closeIfExpired, nextExpiryMs } from "./clients/token-expiry.ts";
+import { ExecutionCalls } from "./execution-calls.ts";
 import { outcomeOf } from "./outcome.ts";
 import * as actions from "./session/actions.ts";
-import { ClientStores, logFailure, UNUSED_MS } from "./session/client-stores.ts";
-import { pageOf } from "./session/execution-page.ts";
-import { answerOf } from "./session/execution-text.ts";
+import { ClientStores, logFailure } from "./session/client-stores.ts";
 import { callFiles } from "./session/file-calls.ts";
-import type { NamedSession } from "./session/named-session.ts";
 import { overviewOf, overviewOfUnused } from "./session/overview.ts";
 import { exists, putSession } from "./session/session-resource.ts";
 import { SessionBook } from "./session-book.ts";
 import { SocketMessages } from "./socket-messages.ts";
 import { checkpointOf, isListed } from "./store/checkpoint-store.ts";
-import type { ExecutionRecord } from "./store/execution-record.ts";
 
 /** Close codes that only the platform may use. */
 const UNSENDABLE_CLOSE_CODES = [1005, 1006, 1015];
@@ -41,14 +30,18 @@ const CLOSE_NORMAL = 1000;
 const TOOL_FRAME_EXTRA_BYTES = 64 * 1024;
 
 export class ClientSession extends DurableObject<Bindings> implements SessionCalls {
-  /** Null once everything was deleted, until the next call: the tables are made with it. */
-  #made: { stores: ClientStores; book: SessionBook } | null = null;
+  #stores: ClientStores;
+  #book: SessionBook;
+  #executions: ExecutionCalls;
   readonly #rates: RateLimits;
   readonly #messages: SocketMessages;
   #isAwake = false;
 
   constructor(ctx: DurableObjectState, env: Bindings) {
     super(ctx, env);
+    this.#stores = new ClientStores(ctx, env);
+    this.#book = new SessionBook(this.#stores);
+    this.#executions = new ExecutionCalls(this.#stores, this.#book);
     const { settings } = this.#stores;
     this.#rates = new RateLimits(new RateLimit(settings.RATE_LIMIT_PER_SECOND, settings.RATE_LIMIT_BURST, Date.now()));
     this.#messages = new SocketMessages({
@@ -70,32 +63,18 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
 
   /** Accepts a client's WebSocket; the front has said who it is. */
   override async fetch(request: Request): Promise<Response> {
-    const header = (name: keyof typeof SOCKET_HEADERS) => request.headers.get(SOCKET_HEADERS[name]) ?? "";
-    const clientId = header("clientId") as ClientId;
-    const session = this.#book.open((header("session") || DEFAULT_SESSION) as SessionName);
-    const tenant = decodeURIComponent(header("tenant"));
+    const caller = readSocketCaller(request);
+    const { tenant, clientId, grant } = caller;
+    const session = this.#book.open(caller.session);
     this.#stores.noteOwner({ tenant, clientId });
     this.#awaken();
-    const grant = header("grant") === "" ? FULL_GRANT : (JSON.parse(header("grant")) as Grant);
     const refusal = this.#refusalOfSocket(grant);
     if (refusal !== null) return Response.json(refusal, { status: 429 });
-    const { 0: client, 1: server } = new WebSocketPair();
-    this.ctx.acceptWebSocket(server);
-    const { newestSeenSeq: cursor, record } = session.context;
-    const requestId = header("requestId");
-    const traceparent = header("traceparent") || undefined;
-    const who = { tenant, clientId, session: record.name, requestId, traceparent, grant, cursor };
-    const socket = ClientSocket.accept(server, who);
-    edgeMetrics.sockets.add();
+    const { client, socket } = acceptSocket(this.ctx, caller, session.context.newestSeenSeq);
     if (grant.expiresAt !== null) this.#stores.wantAlarm(grant.expiresAt * 1000);
     this.#book.bind(session, socket);
     session.welcome(socket);
-    const subprotocol = header("subprotocol");
-    return new Response(null, {
-      status: 101,
-      webSocket: client,
-      headers: { "client-id": clientId, ...(subprotocol === "" ? {} : { "sec-websocket-protocol": subprotocol }) },
-    });
+    return switchToSocket(client, caller);
   }
 
   override webSocketMessage(ws: WebSocket, frame: string | ArrayBuffer): void {
@@ -124,102 +103,39 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     await this.#stores.tenant.settleNow().catch((error: unknown) => logFailure(error));
     const nextMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, nextExpiryMs(sockets) ?? Number.POSITIVE_INFINITY);
     if (nextMs < Number.POSITIVE_INFINITY) this.#stores.wantAlarm(nextMs);
-    else if (sockets.length > 0) this.#stores.wantAlarm(Date.now() + UNUSED_MS);
     else await this.#deleteEverything();
   }
 
-  get #stores(): ClientStores {
-    return this.#open().stores;
-  }
-
-  get #book(): SessionBook {
-    return this.#open().book;
-  }
-
-  #open(): { stores: ClientStores; book: SessionBook } {
-    if (this.#made === null) {
-      const stores = new ClientStores(this.ctx, this.env);
-      this.#made = { stores, book: new SessionBook(stores) };
-    }
-    return this.#made;
-  }
-
   async execute(caller: Caller, body: Parameters<SessionCalls["execute"]>[1]) {
-    return this.#call(caller, async () => {
-      const session = this.#book.use(body.session ?? DEFAULT_SESSION, caller.grant);
-      const submitted = actions.execute(
-        session,
-        actions.requestOf(body, this.#stores.settings.MAX_TIMEOUT_SECONDS),
-        () => undefined,
-      );
-      if (!submitted.known) await submitted.sent;
-      // Written before the answer goes out, so that the client finds the execution whatever happens.
-      session.intake.flush();
-      const { executionId } = submitted.record;
-      return { execution_id: executionId, status: "running" as const, session: session.context.record.name };
-    });
+    return this.#call(caller, () => this.#executions.start(body, caller.grant));
   }
 
   async waitForExecution(caller: Caller, executionId: ExecutionId, seconds: number) {
-    return this.#call(caller, async () => {
-      const { session } = await this.#find(executionId);
-      await this.#waitFor(session, executionId, seconds);
-      const { record } = await this.#find(executionId);
-      const hasStopped = record.status !== "running" || session.context.isWaiting(executionId);
-      return hasStopped ? answerOf(record, session) : null;
-    });
+    return this.#call(caller, () => this.#executions.wait(executionId, seconds));
   }
 
   async getExecution(caller: Caller, executionId: ExecutionId) {
-    return this.#call(caller, async () => {
-      const { record, session } = await this.#find(executionId);
-      return answerOf(record, session);
-    });
+    return this.#call(caller, () => this.#executions.get(executionId));
   }
 
   async listExecutions(caller: Caller, query: Parameters<SessionCalls["listExecutions"]>[1]) {
-    return this.#call(caller, async () => {
-      for (const session of this.#book.all()) session.intake.flush();
-      return pageOf(this.#stores.executions, query, (name) => this.#book.open(name));
-    });
+    return this.#call(caller, () => this.#executions.list(query));
   }
 
   async streamEvents(caller: Caller, executionId: ExecutionId, after: number, format: EventStreamFormat) {
-    return this.#call(caller, async () => {
-      const { session } = await this.#find(executionId);
-      const now = () => this.#stores.executions.find(executionId);
-      const isOver = () => now()?.status !== "running";
-      const range = () => ({ first: now()?.firstSeq ?? null, last: now()?.lastSeq ?? null });
-      const { journal, delivery } = session.context;
-      const onClosed = this.#stores.waitingCalls.take();
-      const pace = (bytes: number, isAgain: boolean) => this.#stores.pace(bytes, isAgain);
-      return openEventStream({ journal, delivery, executionId, after, range, format, isOver, pace, onClosed });
-    });
+    return this.#call(caller, () => this.#executions.stream(executionId, after, format));
   }
 
   async cancel(caller: Caller, executionId: ExecutionId) {
-    return this.#call(caller, async () => {
-      const { record, session } = await this.#find(executionId);
-      if (record.status === "running") await actions.cancel(session, executionId);
-      return answerOf((await this.#find(executionId)).record, session);
-    });
+    return this.#call(caller, () => this.#executions.cancel(executionId));
   }
 
   async answerInput(caller: Caller, executionId: ExecutionId, inputId: string, value: string | null) {
-    return this.#call(caller, async () => {
-      const { session } = await this.#find(executionId);
-      await actions.answerInput(session, inputId, value, executionId);
-      return null;
-    });
+    return this.#call(caller, () => this.#executions.answerInput(executionId, inputId, value));
   }
 
   async answerTools(caller: Caller, executionId: ExecutionId, results: readonly ToolResult[], waitSeconds: number) {
-    return this.#call(caller, async () => {
-      const { session } = await this.#find(executionId);
-      await session.tools.answerAll(results, executionId);
-      if (waitSeconds > 0) await this.#waitFor(session, executionId, waitSeconds);
-      return answerOf((await this.#find(executionId)).record, session);
-    });
+    return this.#call(caller, () => this.#executions.answerTools(executionId, results, waitSeconds));
   }
 
   async getTools(caller: Caller, name: SessionName) {
@@ -390,25 +306,6 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     }, caller.requestId);
   }
 
-  /** @throws ProblemError `rate_limited` if too many calls of this client wait. */
-  async #waitFor(session: NamedSession, executionId: ExecutionId, seconds: number): Promise<void> {
-    const giveBack = this.#stores.waitingCalls.take();
-    try {
-      await session.submissions.waitFor(executionId, seconds);
-    } finally {
-      giveBack();
-    }
-  }
-
-  /** @throws ProblemError `not_found`. */
-  async #find(id: ExecutionId): Promise<{ record: ExecutionRecord; session: NamedSession }> {
-    const known = this.#stores.executions.find(id);
-    if (known === undefined) throw notFound("execution");
-    const session = this.#book.open(known.session);
-    if (known.status === "running") await session.catchUp();
-    return { record: this.#stores.executions.find(id) ?? known, session };
-  }
-
   /** The session as it is now. Nothing is written for a name that was never used. */
   #overviewOf(name: SessionName) {
     const session = this.#book.find(name);
@@ -431,8 +328,9 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
   async #deleteEverything(): Promise<void> {
     await this.#stores.checkpoints.clear();
     await this.#stores.storage.settle().catch(logFailure);
-    await this.#stores.forgetClient();
     await this.ctx.storage.deleteAll();
-    this.#made = null;
+    this.#stores = new ClientStores(this.ctx, this.env);
+    this.#book = new SessionBook(this.#stores);
+    this.#executions = new ExecutionCalls(this.#stores, this.#book);
   }
 }
