@@ -56,7 +56,7 @@ interface Call {
 async function answer(c: Context, options: FileRoutesOptions, work: (call: Call) => Promise<Response>) {
   const hosted = options.find(c);
   if (hosted === undefined) return problem(c, "no_runner", "The runner does not have this session.");
-  const endUse = hosted.beginUse();
+  const endUse = hosted.use.begin();
   let process: FileProcess | undefined;
   let isKept = false;
   try {

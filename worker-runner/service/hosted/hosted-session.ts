@@ -11,6 +11,8 @@ import { BlobShelf } from "./blob-shelf.ts";
 import { Doorbell } from "./doorbell.ts";
 import { EventRing } from "./event-ring.ts";
 import { ExecutionTraces } from "./execution-traces.ts";
+import { OrphanWatch } from "./orphan-watch.ts";
+import { SessionUse } from "./session-use.ts";
 
 /** The edge's first message on a link. It names the session. */
 export type OpenRequest = Extract<LinkRequest, { type: "open" }>;
@@ -53,8 +55,8 @@ export interface HostedSessionOptions {
 /** After a link has ended while the runner stops, the edge has this long to send the session's DELETE. */
 const DRAINED_RING_MS = 1000;
 
-/** If the edge has not stored a session within this time, another one is asked to give way. */
-const GIVE_WAY_DEADLINE_MS = 10_000;
+/** How long the edge may take to say whether it still needs the session. */
+const ASK_EDGE_MS = 10_000;
 
 /** `live` → `ending` (on request) → `ended` (no interpreter; the last events wait for the edge) → `removed`. */
 type Phase = "live" | "ending" | "ended" | "removed";
@@ -67,21 +69,15 @@ export class HostedSession {
   readonly ring: EventRing;
   readonly blobs: BlobShelf;
   readonly traces: ExecutionTraces;
+  readonly use: SessionUse;
   readonly #options: HostedSessionOptions;
   readonly #doorbell: Doorbell;
+  readonly #orphanWatch: OrphanWatch;
   readonly #unsubscribe: () => void;
   #link: LinkPort | null = null;
   #phase: Phase = "live";
   #isPaused = false;
   #isDraining = false;
-  #isBusy = false;
-  /** Calls that use the session and are no executions. */
-  #uses = 0;
-  #usedAt = performance.now();
-  /** Runs while the edge is asked to store the session to make room. */
-  #givingWay: NodeJS.Timeout | null = null;
-  #wantedAt = performance.now();
-  #orphanTimer: NodeJS.Timeout | null = null;
 
   constructor(options: HostedSessionOptions) {
     this.#options = options;
@@ -91,14 +87,23 @@ export class HostedSession {
     this.ring = new EventRing(options.ringMaxBytes);
     this.blobs = new BlobShelf(options.session, options.spoolDir);
     this.traces = new ExecutionTraces(options.tracing, options.log);
+    this.use = new SessionUse(options.onIdle);
     this.#doorbell = new Doorbell({
       call: (signal) => this.#ringEdge(signal),
       isNeeded: () => this.#needsLink,
       onAnswer: (answer) => this.#noteAnswer(answer),
     });
+    this.#orphanWatch = new OrphanWatch({
+      orphanMs: options.orphanMs,
+      session: options.session,
+      hasLink: () => this.hasLink,
+      askEdge: async () => this.#noteAnswer(await this.#ringEdge(AbortSignal.timeout(ASK_EDGE_MS))),
+      onOrphaned: () => this.#abandon(),
+      log: options.log,
+    });
     this.#unsubscribe = options.session.subscribe({
       event: (event) => this.#take(event),
-      busy: (isBusy) => this.#noteBusy(isBusy),
+      busy: (isBusy) => this.use.noteBusy(isBusy),
       started: (executionId, startedAt) =>
         this.#link?.tell({ type: "started", execution_id: executionId, started_at: startedAt }),
       state: (state, reason) => {
@@ -106,18 +111,15 @@ export class HostedSession {
         if (state === "ended") this.#end(reason);
       },
     });
-    this.#watchForOrphan();
   }
 
   /** Milliseconds since the session was last used; null while it is in use or about to leave. */
   get idleMs(): number | null {
-    const isInUse = this.#isBusy || this.#uses > 0;
-    if (this.#phase !== "live" || isInUse || this.#isDraining || this.#givingWay !== null) return null;
-    return performance.now() - this.#usedAt;
+    return this.#phase === "live" && !this.#isDraining ? this.use.idleMs : null;
   }
 
   get isGivingWay(): boolean {
-    return this.#givingWay !== null;
+    return this.use.isGivingWay;
   }
 
   get hasLink(): boolean {
@@ -132,61 +134,28 @@ export class HostedSession {
     }
     const former = this.#link;
     this.#link = link;
-    this.#wantedAt = performance.now();
+    this.#orphanWatch.noteWanted();
     this.#doorbell.stop();
     former?.onReplaced();
-    if (this.#givingWay !== null) link.tell({ type: "give_way" });
+    if (this.isGivingWay) link.tell({ type: "give_way" });
   }
 
   /** The link has closed. If it was replaced before, nothing changes. */
   detach(link: LinkPort): void {
     if (this.#link !== link) return;
     this.#link = null;
-    this.#wantedAt = performance.now();
+    this.#orphanWatch.noteWanted();
     if (this.#phase === "ended" && this.ring.size === 0) this.#remove();
     // After storing a session, the edge closes the link first and sends DELETE a moment later.
     else this.#ringIfNeeded(this.#isDraining ? DRAINED_RING_MS : 0);
   }
 
-  /** A client uses the session: it does not give way now. */
-  noteUse(): void {
-    this.#usedAt = performance.now();
-    this.#stay();
-  }
-
-  /** A call that is no execution begins to use the session. @returns ends the use; safe to call twice. */
-  beginUse(): () => void {
-    let isOver = false;
-    this.#uses += 1;
-    this.noteUse();
-    return () => {
-      if (isOver) return;
-      isOver = true;
-      this.#uses -= 1;
-      this.#usedAt = performance.now();
-      this.#options.onIdle();
-    };
-  }
-
   /** Asks the edge to store the session and end it here, because another one needs its place. */
   giveWay(): void {
     if (this.idleMs === null) return;
-    this.#givingWay = setTimeout(() => this.noteUse(), GIVE_WAY_DEADLINE_MS);
+    this.use.startGivingWay();
     if (this.#link !== null) this.#link.tell({ type: "give_way" });
     else this.#ringIfNeeded();
-  }
-
-  #stay(): void {
-    if (this.#givingWay === null) return;
-    clearTimeout(this.#givingWay);
-    this.#givingWay = null;
-    this.#options.onIdle();
-  }
-
-  #noteBusy(isBusy: boolean): void {
-    this.#isBusy = isBusy;
-    this.#usedAt = performance.now();
-    if (!isBusy) this.#options.onIdle();
   }
 
   /** The edge has stored all events up to `seq`. */
@@ -221,7 +190,7 @@ export class HostedSession {
   #take(event: NumberedEvent): void {
     this.ring.append(event);
     if (isTerminal(event.type)) {
-      this.#wantedAt = performance.now();
+      this.#orphanWatch.noteWanted();
       this.traces.end(event.executionId, event.type, event.startedAt);
     }
     if (this.#link !== null) this.#link.pump();
@@ -245,10 +214,10 @@ export class HostedSession {
   #remove(): void {
     if (this.#phase === "removed") return;
     this.#phase = "removed";
-    if (this.#givingWay !== null) clearTimeout(this.#givingWay);
+    this.use.close();
     this.#doorbell.stop();
     this.#unsubscribe();
-    if (this.#orphanTimer !== null) clearTimeout(this.#orphanTimer);
+    this.#orphanWatch.close();
     this.blobs.close();
     this.traces.close();
     this.#link?.onSessionGone();
@@ -276,7 +245,7 @@ export class HostedSession {
   #noteAnswer(answer: EdgeAnswer): void {
     switch (answer.outcome) {
       case "taken":
-        this.#wantedAt = performance.now();
+        this.#orphanWatch.noteWanted();
         return;
       case "unknown":
         this.#options.log.info("session released by the edge");
@@ -287,27 +256,6 @@ export class HostedSession {
       default:
         answer satisfies never;
     }
-  }
-
-  #watchForOrphan(): void {
-    const { orphanMs, log } = this.#options;
-    const look = () =>
-      this.#askWhetherWanted()
-        .catch((error: unknown) => log.error({ err: error }, "checking whether a session is still needed failed"))
-        .finally(() => this.#watchForOrphan());
-    if (this.#phase !== "removed") this.#orphanTimer = setTimeout(look, orphanMs / 2).unref();
-  }
-
-  /** After half of `orphanMs` without contact the runner asks the edge. If nobody answers within all of it, the session ends. */
-  async #askWhetherWanted(): Promise<void> {
-    const idleMs = () => performance.now() - this.#wantedAt;
-    if (this.#link !== null || idleMs() < this.#options.orphanMs / 2) return;
-    const { running, queued } = await this.session.status();
-    if (running !== null || queued.length > 0) return;
-    this.#noteAnswer(await this.#ringEdge(AbortSignal.timeout(10_000)));
-    if (this.#phase === "removed" || this.#link !== null || idleMs() < this.#options.orphanMs) return;
-    this.#options.log.info("ending a session that no edge asks for");
-    this.#abandon();
   }
 
   #abandon(): void {

@@ -130,11 +130,11 @@ export class SessionLink implements LinkPort {
       const { head_bytes: headBytes, tail_bytes: tailBytes } = request.limit ?? {};
       hosted.session.keepOutput(headBytes === undefined || tailBytes === undefined ? null : { headBytes, tailBytes });
     } else if (request.type === "stay") {
-      hosted.noteUse();
+      hosted.use.note();
     } else if (request.type === "durable") {
       hosted.markDurable(request.seq);
     } else {
-      if (isUse(request)) hosted.noteUse();
+      if (isUse(request)) hosted.use.note();
       answerRequest(hosted, request, this.#options, (reply) => this.tell(reply));
     }
   }
