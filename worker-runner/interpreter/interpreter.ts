@@ -1,31 +1,20 @@
-/** Owns the processes of one sandbox: one live process, its frozen copies (snapshots), and the serializers that write copies to blobs. */
-import { constants } from "node:os";
+/** Owns the processes of one sandbox. The live process is in `live-slot.ts`, its frozen copies are in `copies.ts`. */
 import { newToken } from "../channel/door.ts";
 import { ChannelViolation } from "../channel/framing.ts";
 import type { PythonVersion, SerializerMessage } from "../channel/message.ts";
 import { withDeadline } from "../deadline.ts";
 import type { SandboxMemory } from "../sandbox/sandbox-contract.ts";
-import { DroppedCopies } from "./dropped-copies.ts";
+import { Copies } from "./copies.ts";
 import { FileProcess } from "./file-process.ts";
 import { Installations } from "./installations.ts";
 import type { InterpreterOptions } from "./interpreter-options.ts";
 import type { Live, LiveEnd } from "./live.ts";
 import { LiveSlot } from "./live-slot.ts";
-import { Unanswered } from "./pending-answers.ts";
 import { SandboxRoom } from "./sandbox-room.ts";
 import { type BlobSink, Serializer } from "./serializer.ts";
-import { Snapshot, type SnapshotHost } from "./snapshot.ts";
+import type { Snapshot } from "./snapshot.ts";
 
 const SIGKILL = 9;
-const { SIGUSR1: WAKE } = constants.signals;
-/** A copy that was swapped out may take this long to connect. The runner usually knows earlier that a copy was killed. */
-const SNAPSHOT_HELLO_MS = 5_000;
-const WAKE_AGAIN_MS = 500;
-/** An idle live process answers at once. */
-const COUNT_MS = 2_000;
-/** The keeper is process 1 of the sandbox. Without a sandbox, no process of ours has this pid. */
-const KEEPER_PID = 1;
-
 export interface InterpreterListener {
   /** The live process ended, and the runner had not asked for it. All its output was delivered before. */
   onLiveEnded(end: LiveEnd): void;
@@ -34,43 +23,21 @@ export interface InterpreterListener {
   onSandboxEnded(reason: string): void;
 }
 
-/** The process was not copied: it is too large, or the sandbox allows no further process. */
-export class SnapshotDeclined extends Error {
-  override readonly name = "SnapshotDeclined";
-  readonly isTooLarge: boolean;
-
-  constructor(residentBytes: number, maxResidentBytes: number | null) {
-    super(`the interpreter holds ${residentBytes} bytes`);
-    this.isTooLarge = maxResidentBytes !== null && residentBytes > maxResidentBytes;
-  }
-}
-
 export class Interpreter {
   readonly installations: Installations;
+  readonly copies: Copies;
   readonly #options: InterpreterOptions;
   readonly #listener: InterpreterListener;
   readonly #room: SandboxRoom;
   readonly #slot: LiveSlot;
-  readonly #snapshots = new Set<Snapshot>();
   readonly #serializers = new Set<Serializer>();
-  readonly #dropped = new DroppedCopies((pid) => this.#endCopy(pid));
-  readonly #snapshotHost: SnapshotHost = {
-    wake: (snapshot) => this.#wake(snapshot),
-    onDropped: (snapshot) => {
-      this.#snapshots.delete(snapshot);
-      this.#dropped.add(snapshot.pid);
-    },
-    onEnded: (snapshot) => {
-      if (this.#snapshots.delete(snapshot)) this.#listener.onSnapshotEnded(snapshot);
-    },
-  };
 
   private constructor(directory: string, options: InterpreterOptions, listener: InterpreterListener) {
     this.#options = options;
     this.#listener = listener;
     this.#room = new SandboxRoom(directory, options, {
       onExited: (pid, exit, leftovers) => {
-        this.#noteSnapshotsEnded([pid]);
+        this.copies.noteEnded([pid]);
         this.#slot.noteExit(pid, exit, leftovers);
       },
       onEnded: (reason) => this.#noteSandboxEnd(reason),
@@ -78,13 +45,13 @@ export class Interpreter {
     this.#slot = new LiveSlot({
       room: this.#room,
       answerDeadlineMs: options.answerDeadlineMs,
-      pidsToKeep: () => {
-        this.#dropped.takeAll();
-        return [...this.#snapshots, ...this.#serializers].map(({ pid }) => pid);
-      },
+      pidsToKeep: () => [...this.copies.pidsToKeep(), ...[...this.#serializers].map(({ pid }) => pid)],
       onEnded: (end) => listener.onLiveEnded(end),
       onReinstall: (live, message) => void this.installations.reinstall(live, message),
     });
+    this.copies = new Copies(this.#room, this.#slot, options.answerDeadlineMs, (snapshot) =>
+      listener.onSnapshotEnded(snapshot),
+    );
     this.installations = new Installations(this.#room, options.packageIndex, options.answerDeadlineMs);
   }
 
@@ -177,43 +144,6 @@ export class Interpreter {
     }
   }
 
-  /**
-   * Freezes a copy of the live process. Messages that are sent to the live process later take effect after the copy.
-   *
-   * @param isResting nothing is expected to run soon: the live process gives back unused memory, and does not rehearse.
-   * @throws SnapshotDeclined if the process is larger than `maxResidentBytes`; Unanswered.
-   */
-  async takeSnapshot(maxResidentBytes: number | null, { isResting = false } = {}): Promise<Snapshot> {
-    const { live } = this;
-    if (!live) throw new Unanswered("there is no live interpreter");
-    const token = newToken();
-    const drop = this.#dropped.takeAll();
-    const { answerDeadlineMs } = this.#options;
-    const answer = await live.snapshot({ token, drop, maxResidentBytes, isResting }, answerDeadlineMs);
-    if (answer.type === "snapshot_declined") throw new SnapshotDeclined(answer.resident_bytes, maxResidentBytes);
-    this.#noteSnapshotsEnded(answer.ended);
-    this.#checkCopy(live, answer.pid);
-    const snapshot = new Snapshot(this.#snapshotHost, answer.pid, token, answer);
-    this.#snapshots.add(snapshot);
-    return snapshot;
-  }
-
-  /**
-   * Ends the dropped copies, and finds out which other copies have died in their sleep: `onSnapshotEnded` is called for each. If the
-   * live process does not answer because user threads keep it busy, all copies count as alive.
-   */
-  async countSnapshots(): Promise<void> {
-    const { live } = this;
-    if (!live) return;
-    try {
-      const { pids } = await live.reap(this.#dropped.takeAll(), COUNT_MS);
-      this.#noteSnapshotsEnded(pids);
-    } catch {
-      // The process is exiting. The caller must see it as ended.
-      if (!live.isConnected) await this.#slot.waitUntilGone().catch(() => undefined);
-    }
-  }
-
   /** Writes a snapshot to `sink`, in a process of its own. */
   async serialize(
     snapshot: Snapshot,
@@ -263,18 +193,10 @@ export class Interpreter {
     this.#slot.retire();
     this.#slot.readAll();
     const closing = this.#room.close();
-    for (const snapshot of [...this.#snapshots]) snapshot.drop();
-    this.#dropped.takeAll();
+    this.copies.dropAll();
     await closing;
     this.#slot.noteSandboxEnd();
     this.#slot.disconnect();
-  }
-
-  /** The keeper ends the copy, so that a live process at rest need not run for it. */
-  #endCopy(pid: number): void {
-    if (!this.isUsable) return;
-    // If it fails, the next sweep ends the copy.
-    this.#room.keeper.signal(pid, SIGKILL, this.#options.answerDeadlineMs).catch(() => undefined);
   }
 
   async #killSerializer({ pid }: Serializer): Promise<void> {
@@ -290,53 +212,9 @@ export class Interpreter {
     return this.#slot.start((onHello) =>
       this.#room.admit("live", send, (peer) => {
         const live = onHello(peer);
-        if (snapshot) this.#moveCopy(snapshot, live, peer.hello.snapshot_pid ?? 0);
+        if (snapshot) this.copies.noteMoved(snapshot, live, peer.hello.snapshot_pid ?? 0);
       }),
     );
-  }
-
-  /** `snapshot` has become the live process, and has left the copy `pid` behind. */
-  #moveCopy(snapshot: Snapshot, live: Live, pid: number): void {
-    try {
-      this.#checkCopy(live, pid);
-      snapshot.onMoved(pid);
-    } catch {
-      snapshot.noteEnded();
-    }
-  }
-
-  /** @throws ChannelViolation if the live process names another process as the copy that it has made. */
-  #checkCopy(live: Live, pid: number): void {
-    if (pid === live.pid || pid === KEEPER_PID) {
-      const violation = new ChannelViolation(`process ${pid} is no copy`);
-      live.refuse(violation);
-      throw violation;
-    }
-    // No two processes share a pid, so an earlier copy with this pid has ended.
-    this.#noteSnapshotsEnded([pid]);
-  }
-
-  async #wake(snapshot: Snapshot): Promise<void> {
-    const wake = async () => {
-      const isThere = await this.#room.keeper.signal(snapshot.pid, WAKE, this.#options.answerDeadlineMs);
-      if (!isThere) throw new Unanswered("the copy has ended");
-    };
-    let last: Promise<void> = Promise.resolve();
-    // A copy that could not connect went back to sleep.
-    const again = setInterval(() => {
-      last = wake().catch(() => undefined);
-    }, WAKE_AGAIN_MS);
-    try {
-      await this.#room.admit("snapshot", wake, (peer) => snapshot.adopt(peer), SNAPSHOT_HELLO_MS, snapshot.token);
-    } finally {
-      clearInterval(again);
-      // A late signal must not reach the process that the copy becomes.
-      await last;
-    }
-  }
-
-  #noteSnapshotsEnded(pids: readonly number[]): void {
-    for (const snapshot of this.#snapshots) if (pids.includes(snapshot.pid)) snapshot.noteEnded();
   }
 
   #noteSandboxEnd(reason: string): void {

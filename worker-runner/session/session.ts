@@ -3,12 +3,11 @@ import { randomUUID } from "node:crypto";
 import { chmod, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
-import { ExecuteMessage } from "../../src/protocol/client-message.ts";
 import type { ExecutionEvent } from "../../src/protocol/event.ts";
 import type { CheckpointId, ExecutionId } from "../../src/protocol/identity.ts";
 import type { Completeness, Completions } from "../../src/protocol/server-message.ts";
 import type { VariableList } from "../../src/protocol/session-resource.ts";
-import { offeredTool, type ToolResult } from "../../src/protocol/tool.ts";
+import type { ToolResult } from "../../src/protocol/tool.ts";
 import type { PythonVersion } from "../channel/message.ts";
 import type { FileProcess } from "../interpreter/file-process.ts";
 import type { InterpreterListener } from "../interpreter/interpreter.ts";
@@ -20,6 +19,7 @@ import { SessionEvents } from "./events/session-events.ts";
 import { Executions } from "./executions/executions.ts";
 import { describeEnd } from "./executions/outcome.ts";
 import { Files } from "./files.ts";
+import { newCheckpointId, parseRequest } from "./parse-request.ts";
 import { Questions } from "./questions.ts";
 import type {
   CheckpointTaken,
@@ -320,27 +320,4 @@ export class Session implements SessionContract {
     if (this.#executions.openRun) this.#recovery.interpreter.live?.hold(isHeld);
     if (!isHeld) this.#queue.pulse();
   }
-}
-
-/** An id of the shape that the edge gives to its checkpoints. */
-function newCheckpointId(): CheckpointId {
-  return `ck_${randomUUID().replaceAll("-", "")}` as CheckpointId;
-}
-
-/** @throws SessionError `invalid_call`. */
-function parseRequest(request: ExecuteRequest): Submission {
-  const parsed = ExecuteMessage.safeParse({ ...request, type: "execute" });
-  if (!parsed.success) throw new SessionError("invalid_call", parsed.error.issues[0]?.message ?? "not an execution");
-  const { id = randomUUID(), code, transaction_policy, timeout, tools, report_files } = parsed.data;
-  const { max_tool_calls, max_parallel_tool_calls } = parsed.data;
-  return {
-    execution_id: id as ExecutionId,
-    code,
-    transaction_policy,
-    timeout,
-    report_files,
-    max_tool_calls,
-    max_parallel_tool_calls,
-    ...(tools === undefined ? {} : { tools: tools.map(offeredTool) }),
-  };
 }

@@ -201,7 +201,7 @@ export class Checkpoints {
       const { residentBytes, limitBytes } = await interpreter.memoryStatus();
       if (residentBytes === null || limitBytes === null || residentBytes < MEMORY_SHARE * limitBytes) return;
       if (!this.#snapshots.evictOne()) return;
-      await interpreter.countSnapshots();
+      await interpreter.copies.count();
     }
   }
 }

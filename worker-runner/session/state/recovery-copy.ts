@@ -1,5 +1,7 @@
 /** Owns the copy that a lost state is recovered from at once: when a new one is taken, what it costs, and how old it is. */
-import { type Interpreter, SnapshotDeclined } from "../../interpreter/interpreter.ts";
+
+import { SnapshotDeclined } from "../../interpreter/copies.ts";
+import type { Interpreter } from "../../interpreter/interpreter.ts";
 import type { Snapshot } from "../../interpreter/snapshot.ts";
 import { SessionError } from "../session-error.ts";
 import type { SessionSettings } from "../session-options.ts";
@@ -49,7 +51,7 @@ export class RecoveryCopy {
     this.#rest = new RestCopy(settings.restAfterMs, {
       findCopy: () => (this.isPresent && queue.isIdle && interpreter().live ? snapshots.recovery : null),
       isInUse: (copy) => snapshots.isPinned(copy),
-      takeCopy: () => interpreter().takeSnapshot(settings.recoveryMaxResidentBytes, { isResting: true }),
+      takeCopy: () => interpreter().copies.take(settings.recoveryMaxResidentBytes, true),
       replace: (before, copy) => {
         if (this.isPresent && snapshots.recovery === before) snapshots.replace(before, copy);
         else copy.drop();
@@ -75,7 +77,7 @@ export class RecoveryCopy {
   /** Waits for a copy that was requested, then checks that the recovery snapshot is alive: it sleeps without a connection that would report its end. */
   async check(): Promise<void> {
     if (!this.isPresent) await this.#taking;
-    if (this.#copy?.kind === "snapshot") await this.#interpreter().countSnapshots();
+    if (this.#copy?.kind === "snapshot") await this.#interpreter().copies.count();
   }
 
   /**
@@ -156,7 +158,7 @@ export class RecoveryCopy {
     const { live } = interpreter;
     const place = this.#history.place;
     clearTimeout(this.#quiet);
-    const taking = interpreter.takeSnapshot(maxResidentBytes).then(
+    const taking = interpreter.copies.take(maxResidentBytes, false).then(
       (snapshot) => {
         this.#schedule.noteCost(snapshot.cost);
         // Several requests may be under way, and their copies arrive in any order. A copy of an abandoned state is useless.

@@ -135,7 +135,7 @@ export class Recovery {
     await this.#copy.settle();
     await this.ensureLive("the interpreter had ended");
     // Finds out which copies have died in their sleep.
-    await this.interpreter.countSnapshots();
+    await this.interpreter.copies.count();
     const before = this.#snapshots.stateBefore(executionId);
     if (before === null) throw new SessionError("undo_unavailable", "no copy of the state before is kept");
     if (before.snapshot) this.#snapshots.pin(before.snapshot);

@@ -42,7 +42,7 @@ export class UndoMemory {
       const { limitedBytes, limitBytes } = await interpreter.memoryStatus();
       if (limitedBytes !== null && limitBytes !== null && limitedBytes >= UNDO_MEMORY_SHARE * limitBytes) {
         this.#snapshots.forgetUndoFrom(0);
-        await interpreter.countSnapshots();
+        await interpreter.copies.count();
       }
     } catch {
       // The sandbox has ended, and the copies with it.
