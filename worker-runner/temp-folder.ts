@@ -1,19 +1,11 @@
 /** Owns the names of a runner's folders in the temporary directory, so that the folders of a killed runner can be found and removed. */
-import { existsSync, readlinkSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pidNamespace } from "./pid-namespace.ts";
 
 const NAME = /^pyrepl3-[a-z]+-(\d+)-(\d+)-[A-Za-z0-9]{6}$/;
-
-/** Containers may share a temporary directory, and a process id is meaningful only in its pid namespace. */
-function pidNamespace(): string {
-  try {
-    return /\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? "0";
-  } catch {
-    return "0";
-  }
-}
 
 /** The beginning of a new folder's path; `mkdtemp` adds the rest. */
 export function tempFolderPrefix(purpose: string): string {
@@ -31,6 +23,7 @@ export function makeTempFolder(purpose: string): Promise<string> {
  * @returns how many there were.
  */
 export async function removeLeftFolders(): Promise<number> {
+  // Containers may share a temporary directory.
   const namespace = pidNamespace();
   let count = 0;
   for (const name of await readdir(tmpdir())) {

@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { pidNamespace } from "../pid-namespace.ts";
 
 /** The directories below which sessions get a group of their own, one per controller in use. */
 export interface ControlGroups {
@@ -19,7 +20,7 @@ export interface ControlGroups {
   cpu: string | null;
 }
 
-const OWN_NAME = `pyrepl3-${process.pid}`;
+const OWN_NAME = `pyrepl3-${pidNamespace()}-${process.pid}`;
 const RUNNER_LEAF = "pyrepl3-runner";
 
 let found: ControlGroups | null | undefined;
@@ -111,11 +112,15 @@ function canMakeGroups(directory: string): boolean {
   }
 }
 
-/** Removes the groups of runners that were killed. Their sandboxes ended with them; a group with a process in it stays. */
+/**
+ * Removes the groups of killed runners of this pid namespace; containers may share a hierarchy. Their sandboxes ended with them, and a
+ * group with a process in it stays.
+ */
 function removeLeftBehind(parent: string): void {
+  const namespace = pidNamespace();
   for (const name of readdirSync(parent)) {
-    const pid = /^pyrepl3-(\d+)$/.exec(name)?.[1];
-    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    const [, owner, pid] = /^pyrepl3-(\d+)-(\d+)$/.exec(name) ?? [];
+    if (owner !== namespace || existsSync(`/proc/${pid}`)) continue;
     const group = join(parent, name);
     try {
       for (const entry of readdirSync(group, { withFileTypes: true })) {
