@@ -6,8 +6,8 @@ import io
 
 from ..values import type_name
 from .blob_writer import BlobFull, BlobWriter
+from .pickle_writer import PickleWriter
 from .pickling import Picklers
-from .unframed import Unframed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,11 +77,9 @@ def write_group(blob: BlobWriter, picklers: Picklers, values: dict[str, Any], na
 def _dump(picklers: Picklers, file: Any, values: dict[str, Any], names: list[str]) -> BaseException | None:
     """Pickle the names one after another with one memo; returns the errors."""
     try:
-        unframed = Unframed(file.write)
-        pickler = picklers.make(unframed)
+        writer = PickleWriter(picklers.make, file.write)
         for name in names:
-            unframed.begin()
-            pickler.dump(values[name])
+            writer.write(values[name])
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         return error
     return None
