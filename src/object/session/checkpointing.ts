@@ -205,7 +205,8 @@ export class Checkpointing {
   }
 }
 
-function mergeMissing(...lists: Missing[][]): Missing[] {
+/** Each name once, as the last list has it. */
+export function mergeMissing(...lists: Missing[][]): Missing[] {
   const byName = new Map<string, Missing>();
   for (const one of lists.flat()) byName.set(one.name, one);
   return [...byName.values()];

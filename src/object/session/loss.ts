@@ -5,7 +5,7 @@ import type { Missing } from "../../protocol/restored.ts";
 import { type EdgeEnding, endingEvent, toolDoneEvent } from "../clients/edge-frames.ts";
 import { RequestFailed, type RunnerLink } from "../runner/runner-link.ts";
 import type { Incarnation } from "../store/session-table.ts";
-import type { Checkpointing } from "./checkpointing.ts";
+import { type Checkpointing, mergeMissing } from "./checkpointing.ts";
 import { logFailure } from "./client-stores.ts";
 import { endedToolCalls } from "./ended-tool-calls.ts";
 import type { EventIntake } from "./event-intake.ts";
@@ -128,19 +128,25 @@ export class Loss {
     return this.#failedRestores >= MAX_FAILED_RESTORES;
   }
 
-  /** Keeps what clients of REST are told: they get no `session` message. */
+  /**
+   * Keeps what clients of REST are told: they get no `session` message. If no execution followed the former restore, its note was told to
+   * nobody, and its losses are told together with these.
+   */
   #noteRestored(
     told: { reason: string; lostExecutions?: ExecutionId[] | undefined },
     recovered: { id: CheckpointId; missing: Missing[] } | null,
   ): void {
-    this.#context.record.restored = {
+    const { record } = this.#context;
+    const untold = record.restored?.executionId === null ? record.restored.note : null;
+    const lost = new Set([...(untold?.lost_executions ?? []), ...(told.lostExecutions ?? [])]);
+    record.restored = {
       executionId: null,
       note: {
         at: Date.now() / 1000,
         reason: told.reason,
         checkpoint_id: recovered?.id ?? null,
-        missing: recovered?.missing ?? [],
-        lost_executions: told.lostExecutions ?? [],
+        missing: mergeMissing(untold?.missing ?? [], recovered?.missing ?? []),
+        lost_executions: [...lost].slice(-MAX_LOST_LISTED),
       },
     };
   }

@@ -113,6 +113,28 @@ it("names an execution as lost that waited for a runner when the first one was l
   expect((await run("state")).restored.lost_executions).toContain(second.execution_id);
 });
 
+it("tells an execution what was lost even if the session was lost again before one ran", async () => {
+  const run = async (code: string) =>
+    (await call("POST", "/api/v1/execute?wait=10", { clientId, body: { code } })).body;
+  const comeBackWithoutExecution = async () => {
+    await control("kill", (await newest()).key);
+    await registerRunner();
+    expect((await call("GET", "/api/v1/session/variables", { clientId })).status).toBe(200);
+  };
+  await run("push 1");
+  await call("POST", "/api/v1/checkpoint", { clientId, body: {} });
+  const { execution_id: lost } = await run("push 2");
+  await comeBackWithoutExecution();
+  await comeBackWithoutExecution();
+  const back = await run("state");
+  expect(back.result.value).toEqual([1]);
+  expect(back.result.restored).toMatchObject({ reason: "runner_lost", lost_executions: [lost] });
+  // It was told, so a later note does not repeat it.
+  await control("kill", (await newest()).key);
+  await registerRunner();
+  expect((await run("state")).restored.lost_executions).toEqual([back.execution_id]);
+});
+
 describe("work that no runner had when the object ended", () => {
   async function leaveWork(): Promise<void> {
     await call("POST", "/api/v1/execute?wait=10", { clientId, body: { code: "push 1" } });
