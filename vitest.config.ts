@@ -52,7 +52,7 @@ function nodeProject(name: string, timeoutMs: number, filesInParallel = true) {
 export default defineConfig({
   test: {
     maxWorkers,
-    // What a test prints is shown if the test fails.
+    // A test's output is shown only if the test fails.
     silent: "passed-only",
     projects: [
       nodeProject("contract", 120_000),
@@ -71,7 +71,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           expect: { poll: { timeout: POLL_MS } },
-          // itty-durable mixes module formats; bundling it first gives workerd one that it can load.
+          // itty-durable mixes module formats; bundling it first gives workerd a module that it can load.
           deps: { optimizer: { ssr: { enabled: true, include: ["itty-durable"] } } },
         },
       },

@@ -1,4 +1,4 @@
-/** Owns the last lines of a test run, and whether it passed: a skipped test is a failure in CI, and wherever no part is missing. */
+/** Owns the last lines of a test run, and whether it passed. A skipped test is a failure in CI, and on a machine that lacks no part. */
 import { explainSkips } from "./explain-skips.ts";
 import { addCounts, type TestCounts } from "./test-counts.ts";
 

@@ -1,4 +1,4 @@
-/** Owns what a test run says about skipped tests: the missing part, the reason, and the command that installs it. */
+/** Owns the explanation of skipped tests: the missing part, the reason, and the command that installs it. */
 import { findMissingParts, PART_NAMES, PARTS, type PartName } from "../test/support/needs.ts";
 import type { SkippedTest } from "./test-counts.ts";
 

@@ -44,7 +44,7 @@ const fixableInTurn = [/^UP(?!035)/, /^(UP035|F401|RUF100|W)/, /^I0/];
 const countBroken = (findings: readonly Diagnostic[]) =>
   findings.filter(({ code }) => code === null || code === "invalid-syntax" || code === "F821").length;
 
-/** Makes the fixes whose code matches, one by one; one that would break the code is left out. */
+/** Makes the fixes whose code matches, one by one. A fix that would break the code is left out. */
 function fixAll(workspace: Workspace, source: string, fixable: RegExp): string {
   let fixed = source;
   let skipped = 0;

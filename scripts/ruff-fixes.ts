@@ -1,4 +1,4 @@
-// Applies the fix that ruff offers for one finding; it leaves to the caller which findings deserve that.
+// Applies the fix that ruff offers for one finding. The caller chooses the findings.
 import type { Diagnostic } from "@astral-sh/ruff-wasm-nodejs";
 
 /** Offset of a place in the source; ruff counts rows and columns from 1, in UTF-16 units. */
@@ -8,7 +8,7 @@ function offsetOf(source: string, place: { row: number; column: number }): numbe
   return start + place.column - 1;
 }
 
-/** The source with the fix of `finding` made; as it was where there is none. */
+/** The source with the fix of `finding`; unchanged if there is no fix. */
 export function applyFix(source: string, finding: Diagnostic): string {
   return (finding.fix?.edits ?? [])
     .map((edit) => ({

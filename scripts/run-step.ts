@@ -1,4 +1,4 @@
-// Runs one command to its end, collecting what it printed; decides nothing about what that means.
+// Runs one command to its end and collects its output. The caller judges the result.
 import { spawn } from "node:child_process";
 
 export interface StepResult {

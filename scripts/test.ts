@@ -1,4 +1,4 @@
-// `npm test`: every test there is, in stages, so that what measures real time runs alone; ends in one line of counts.
+// `npm test`: runs every test, in stages, so that tests of real time run alone; ends with one line of counts.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

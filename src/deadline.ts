@@ -1,4 +1,4 @@
-/** Owns the edge's ways of waiting: every one of them ends. */
+/** Owns the edge's ways of waiting. Each has a deadline. */
 
 /** Resolves after `ms`. */
 export function sleep(ms: number): Promise<void> {

@@ -1,4 +1,4 @@
-/** Owns the wording of field errors: each message continues the name of its field ("must be …", "is required"), whatever checked it. */
+/** Owns the wording of field errors: each message continues the name of its field ("must be …", "is required"). */
 import type { z } from "zod";
 
 const MAX_NAMED = 12;

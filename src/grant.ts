@@ -1,4 +1,4 @@
-/** Owns what a token allows beyond naming its tenant: the claims that narrow, and the questions that front and object ask of them. */
+/** Owns the rights that a token grants: the claims that narrow them, and the checks that front and object make. */
 import { z } from "zod";
 import type { ClientId } from "./protocol/identity.ts";
 

@@ -1,4 +1,4 @@
-/** Owns the number of values in JSON that is not parsed yet: with many small ones, parsing takes much longer than the size suggests. */
+/** Counts the values in JSON before it is parsed, because many small values take much longer to parse than the size suggests. */
 
 /** Values, keys and brackets of one message or body. */
 export const MAX_JSON_PARTS = 200_000;

@@ -1,4 +1,4 @@
-/** Owns the form of the edge's log lines: one line of JSON that no caller can break, with the id of the request that it is about. */
+/** Owns the format of the edge's log lines: one line of JSON that no caller can break, with the request's id. */
 
 export interface LogFacts {
   /** Absent: no request caused it, such as an alarm. */

@@ -1,4 +1,4 @@
-/** Owns how much a client may ask for in a time. Limits are token buckets without a timer, because a timer would keep the object awake. */
+/** Owns the rate at which a client may make calls. Limits are token buckets without a timer, because a timer would keep the object awake. */
 
 export class RateLimit {
   readonly #perSecond: number;

@@ -1,4 +1,4 @@
-/** Owns the calls that the front makes on a client's Durable Object. `ClientSession` implements them. */
+/** Owns the types of the calls that the front makes on a client's Durable Object. `ClientSession` implements them. */
 import type { z } from "zod";
 import type { Grant } from "./grant.ts";
 import type { Outcome } from "./problem.ts";

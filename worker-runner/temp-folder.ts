@@ -29,7 +29,7 @@ export async function removeLeftFolders(): Promise<number> {
   for (const name of await readdir(tmpdir())) {
     const [, owner, pid] = NAME.exec(name) ?? [];
     if (owner !== namespace || existsSync(`/proc/${pid}`)) continue;
-    // A folder of another user, or one that another runner is removing, is no reason to fail.
+    // Folders of other users, and folders that another runner is removing, are left alone.
     await rm(join(tmpdir(), name), { recursive: true, force: true }).then(
       () => {
         count += 1;

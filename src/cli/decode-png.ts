@@ -1,4 +1,4 @@
-/** Reads a PNG into pixels (ISO/IEC 15948), for terminals that take no PNG: 8 bits a channel, not interlaced, as plotting libraries write it. */
+/** Decodes a PNG (ISO/IEC 15948) for terminals that cannot show PNG. It reads 8 bits a channel without interlacing, as plotting libraries write. */
 import { inflateSync } from "node:zlib";
 
 /** Rows from the top, each pixel red, green, blue; what is transparent is on white. */

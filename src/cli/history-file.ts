@@ -1,4 +1,4 @@
-/** Owns the file of what the user typed at the prompt, newest first in memory and last in the file. */
+/** Owns the file of the lines typed at the prompt. The newest is first in memory and last in the file. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { statePath } from "./state-path.ts";

@@ -1,4 +1,4 @@
-/** Owns what the program writes to stdout and stderr: it waits while a reader is behind, and knows the text of a line that is not ended. */
+/** Owns writing to stdout and stderr: it waits for slow readers, and remembers the text of an unfinished line. */
 import { once } from "node:events";
 
 export type StreamName = "stdout" | "stderr";

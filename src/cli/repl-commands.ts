@@ -1,4 +1,4 @@
-/** Owns the commands of the prompt, which begin with a percent sign; every other line of that kind is the service's. */
+/** Owns the prompt's own commands, which begin with a percent sign. Other lines with a percent sign go to the service. */
 import type { Client } from "../client/client.ts";
 import { printTable } from "./print-table.ts";
 

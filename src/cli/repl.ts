@@ -1,4 +1,4 @@
-/** Owns the prompt: it reads lines until they are a whole piece of code, runs it, and prints what comes. */
+/** Owns the prompt: it reads lines until they form complete code, runs it, and prints its events. */
 import type { Client } from "../client/client.ts";
 import { ClientError } from "../client/client-error.ts";
 import type { ConnectionState } from "../client/connection.ts";

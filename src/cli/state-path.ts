@@ -1,4 +1,4 @@
-/** Owns the folder in which `pyrepl3` keeps what outlives it, by the XDG Base Directory Specification. */
+/** Owns the folder in which `pyrepl3` keeps its files between runs, by the XDG Base Directory Specification. */
 import { homedir } from "node:os";
 import { join } from "node:path";
 

@@ -1,4 +1,4 @@
-/** Owns the route table, and the parts that every answer of the front has: request id, origin, caller, problems. */
+/** Owns the route table, and the steps that every request passes: request id, origin, caller, problems. */
 
 import { settingsOf } from "../env.ts";
 import { logLine } from "../log.ts";
@@ -47,7 +47,7 @@ function answerError(error: unknown, context: FrontContext): Response {
   // The log gets the whole error; the caller gets the request's id.
   logLine("error", "a request failed", { requestId, method: context.req.method, error });
   return problemResponse(
-    { code: "internal", detail: "Something went wrong here. Name the request id when you report it." },
+    { code: "internal", detail: "An unexpected error occurred. Include the request id when you report it." },
     requestId,
   );
 }

@@ -1,4 +1,4 @@
-/** Owns how many bytes of large bodies one caller may send: counted by this process before the body is read, since reading and parsing cost time. */
+/** Owns how many bytes of large bodies one caller may send. This process counts them before it reads the body, because reading and parsing cost time. */
 import { RateLimit } from "../rate-limit.ts";
 
 const MIB = 1024 * 1024;
@@ -6,7 +6,7 @@ const BYTES_PER_SECOND = 8 * MIB;
 const BURST_BYTES = 32 * MIB;
 /** A smaller body is counted by the client's rate of calls alone. */
 export const SMALL_BODY_BYTES = 64 * 1024;
-/** Callers that are remembered; of the others the one that was seen first is forgotten. */
+/** At most this many callers are remembered. Beyond that, the oldest is forgotten. */
 const MAX_CALLERS = 1000;
 
 const limits = new Map<string, RateLimit>();

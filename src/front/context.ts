@@ -8,7 +8,7 @@ export interface FrontEnv {
   Variables: {
     requestId: string;
     settings: Settings;
-    /** The trace that the request belongs to, for what follows; absent: none. */
+    /** The trace to which the request belongs, passed on to later calls; absent: none. */
     traceparent: string | undefined;
     /** Set once the caller is authenticated. */
     tenant: string;

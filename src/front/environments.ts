@@ -1,4 +1,4 @@
-/** Owns the list of Python environments: the union over all runners, each described by one that has it. */
+/** Owns the list of Python environments: those of all runners, each described by a runner that has it. */
 import { z } from "zod";
 import type { Bindings } from "../env.ts";
 import { settingsOf } from "../env.ts";
@@ -16,7 +16,7 @@ async function describedBy(url: string, token: string): Promise<Environment[]> {
   if (answer === null) return [];
   const parsed = answer.ok ? Described.safeParse(await readAnswer(answer)) : null;
   if (!parsed?.success)
-    throw new ProblemError({ code: "runner_error", detail: "The runner does not say what it has." });
+    throw new ProblemError({ code: "runner_error", detail: "The runner did not describe its environments." });
   return parsed.data.environments;
 }
 

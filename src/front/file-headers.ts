@@ -1,4 +1,4 @@
-/** Owns the headers with which a file of user code goes to a client: never rendered, and named as it is named in the workspace. */
+/** Owns the headers of a file download: a browser never renders the file, and saves it under its name in the workspace. */
 import { getMimeType } from "hono/utils/mime";
 
 const ANY_TYPE = "application/octet-stream";

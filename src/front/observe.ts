@@ -1,4 +1,4 @@
-/** Owns what is noted of each request: its id, its span and its metrics. */
+/** Owns the records of each request: its id, its span and its metrics. */
 import type { Next } from "hono";
 import { routePath } from "hono/route";
 import { edgeMetrics } from "../metrics.ts";

@@ -1,4 +1,4 @@
-/** Owns the document at /openapi.json: the declarations of all routes, under one head. */
+/** Owns the document at /openapi.json, which collects the declarations of all routes. */
 import packageJson from "../../package.json" with { type: "json" };
 import type { FrontApp } from "./route.ts";
 

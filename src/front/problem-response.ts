@@ -1,4 +1,4 @@
-/** Owns the HTTP form of a failure, and the step from a call's `Outcome` back to a value. */
+/** Owns turning a failure into an HTTP response, and a call's `Outcome` into a value. */
 import { edgeMetrics } from "../metrics.ts";
 import { type Outcome, ProblemError, type ProblemInit, toProblem } from "../problem.ts";
 

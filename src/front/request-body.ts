@@ -1,4 +1,4 @@
-/** Owns how the body and query of a request are read: bounded, as JSON of any content type, and checked against a schema. */
+/** Owns reading the body and query of a request. The body is bounded, parsed as JSON whatever its content type, and checked by a schema. */
 import type { z } from "zod";
 import { sleep } from "../deadline.ts";
 import { fieldMessage } from "../field-message.ts";

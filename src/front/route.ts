@@ -1,4 +1,4 @@
-/** Owns how a route is declared: its description for /openapi.json and its handler, side by side. */
+/** Owns the declaration of a route: its description for /openapi.json beside its handler. */
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
 import { toProblem } from "../problem.ts";
 import { SessionName } from "../protocol/identity.ts";

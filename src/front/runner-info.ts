@@ -1,4 +1,4 @@
-/** Owns what the front asks a runner outside any session: whether it has room, and what it can do. */
+/** Owns the front's calls to a runner outside any session: its free places and its capabilities. */
 import type { Bindings } from "../env.ts";
 import { settingsOf } from "../env.ts";
 import { candidateRunner, fleetStatus, reportUnreachable } from "../fleet/fleet-calls.ts";
@@ -43,7 +43,7 @@ export async function readAnswer(answer: Response): Promise<unknown> {
 async function readCapabilities(answer: Response): Promise<RunnerCapabilities> {
   const parsed = answer.ok ? RunnerCapabilities.safeParse(await readAnswer(answer)) : null;
   if (parsed?.success) return parsed.data;
-  throw new ProblemError({ code: "runner_error", detail: "The runner does not say what it can do." });
+  throw new ProblemError({ code: "runner_error", detail: "The runner did not describe itself." });
 }
 
 /** `disk_full`: the runner has no room on its disk to store anything new. */

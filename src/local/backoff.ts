@@ -1,4 +1,4 @@
-/** Owns how long to wait before something that ended is started again. */
+/** Owns how long to wait before a process that ended is started again. */
 
 const FIRST_MS = 250;
 const LONGEST_MS = 10_000;

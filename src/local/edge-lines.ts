@@ -1,4 +1,4 @@
-/** Owns the log lines of workerd: how they are read, and when they are shown. */
+/** Owns workerd's log lines: it reads them, and decides which are shown. */
 import { z } from "zod";
 import type { Logger } from "./log.ts";
 

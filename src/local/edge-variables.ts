@@ -1,4 +1,4 @@
-/** Owns which variables of the environment are the edge's. `src/env.ts` parses them; a test holds the two together. */
+/** Owns the list of environment variables that are passed to the edge. `src/env.ts` parses them; a test compares the two. */
 export const EDGE_VARIABLES = [
   "JWT_SECRET",
   "JWKS_URL",

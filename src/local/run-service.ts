@@ -1,4 +1,4 @@
-/** Owns the whole service on this machine: edge and runners, one log, and an end in order. */
+/** Owns the whole service on this machine: it starts edge and runners with one log, and stops them in order. */
 import { ConfigError, parseConfig } from "../../worker-runner/service/config.ts";
 import { edgeUrl, startEdge } from "./edge.ts";
 import { pickEdgeVariables } from "./edge-variables.ts";

@@ -1,4 +1,4 @@
-/** Owns the folder that outlives a run: that one program at a time uses it, and the secrets in it. */
+/** Owns the folder that outlives a run: its lock, by which one program at a time uses it, and its secrets. */
 import { createHash, randomBytes } from "node:crypto";
 import { chmod, mkdir, readdir, readFile, realpath, stat, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:net";

@@ -16,8 +16,8 @@ const WORKER_NAME = "pyrepl3";
 const DISK = "do:storage";
 
 /**
- * What comes over a WebSocket is garbage that only a full collection takes away, and without a limit that comes late: 1 GB of
- * output left 1.1 GB. The edge asks for collections itself (`src/object/runner/collect-garbage.ts`); the limit is for what it holds at a time.
+ * WebSocket messages are garbage that only a full collection frees, and without a limit V8 collects late: 1 GB of
+ * output left 1.1 GB. The edge asks for collections itself (`src/object/runner/collect-garbage.ts`); the limit bounds the memory in use at a time.
  */
 const V8_FLAGS = ["--expose-gc", "--max-old-space-size=512", "--max-semi-space-size=2"];
 
@@ -110,7 +110,7 @@ function variableBindings(variables: Record<string, unknown>): Worker_Binding[] 
 
 /** Miniflare's bucket: a Worker that keeps its table and its blobs in one folder. */
 async function bucketServices(options: BucketOptions, storageDir: string): Promise<Service[]> {
-  // All that a bucket's plugin reads of what miniflare gives to each plugin.
+  // Of the options that miniflare gives to each plugin, the bucket's plugin reads only these.
   const given: Partial<PluginOptions> = {
     options,
     sharedOptions: {},

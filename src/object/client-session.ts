@@ -1,4 +1,4 @@
-/** Owns the Durable Object of one client: takes sockets, calls and alarms, finds the session, and delegates to it. */
+/** Owns the Durable Object of one client: it takes sockets, calls and alarms, finds the session, and delegates to it. */
 import { DurableObject } from "cloudflare:workers";
 import type { Bindings } from "../env.ts";
 import type { Grant } from "../grant.ts";
@@ -26,7 +26,7 @@ import { checkpointOf, isListed } from "./store/checkpoint-store.ts";
 /** Close codes that only the platform may use. */
 const UNSENDABLE_CLOSE_CODES = [1005, 1006, 1015];
 const CLOSE_NORMAL = 1000;
-/** What a frame or body has beside a tool's value. */
+/** Room in a frame or body for everything except the tool's value. */
 const TOOL_FRAME_EXTRA_BYTES = 64 * 1024;
 
 export class ClientSession extends DurableObject<Bindings> implements SessionCalls {

@@ -1,4 +1,4 @@
-/** Owns what is known of a client's frame before it is parsed: parsing costs time, and is for frames that are within the limits. */
+/** Owns reading a frame's type and id without parsing it, so that a frame beyond the limits is refused at little cost. */
 import { countJsonParts, MAX_JSON_PARTS } from "../json-parts.ts";
 import { MessageId } from "../protocol/identity.ts";
 

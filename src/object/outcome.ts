@@ -1,4 +1,4 @@
-/** Owns the step from an error thrown inside the object to the `Outcome` that the front gets. */
+/** Owns turning an error thrown inside the object into the `Outcome` that the front gets. */
 import { logLine } from "../log.ts";
 import { type Outcome, ProblemError, type ProblemInit } from "../problem.ts";
 import { LinkError, RequestFailed } from "./runner/runner-link.ts";
@@ -25,7 +25,7 @@ export function problemOf(error: unknown, requestId?: string): ProblemInit {
     }
   }
   logLine("error", "a call on a client's object failed", { error, requestId });
-  return { code: "internal", detail: "Something went wrong on our side." };
+  return { code: "internal", detail: "An unexpected error occurred in the service." };
 }
 
 /** Runs a call to its outcome. */

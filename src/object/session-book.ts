@@ -116,7 +116,7 @@ export class SessionBook {
   ): Promise<BranchOutcome> {
     const target = this.open(name);
     if (source === target || target.context.isInUse) {
-      throw new ProblemError({ code: "session_exists", detail: `There is a session ${name} already.` });
+      throw new ProblemError({ code: "session_exists", detail: `A session named ${name} exists already.` });
     }
     if (checkpointId === undefined) this.claim(source, grant);
     try {

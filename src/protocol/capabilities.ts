@@ -1,7 +1,7 @@
-/** Owns what a runner truthfully says about itself: Python, sandbox, and which limits are enforced and how. */
+/** Owns the description that a runner gives of itself: Python, sandbox, and which limits are enforced by which means. */
 import { z } from "zod";
 
-/** One limit: its value, whether this machine enforces it, and by what means. */
+/** One limit: its value, whether this machine enforces it, and the means. */
 export const EnforcedLimit = z.object({
   value: z.number().nullable(),
   enforced: z.boolean(),

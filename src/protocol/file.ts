@@ -1,4 +1,4 @@
-/** Owns the files of a session's workspace as the contract has them (protocol, section 11). */
+/** Owns the schemas of calls on the files of a session's workspace (protocol, section 11). */
 import { z } from "zod";
 import { hasWholeCharacters, SessionName, Timestamp } from "./identity.ts";
 

@@ -1,4 +1,4 @@
-/** Owns the frames between edge and runner (docs/link.md): one vocabulary with the client's, plus what only the two of them need. */
+/** Owns the frames between edge and runner (docs/link.md). They use the words of the client's messages wherever these fit. */
 import { z } from "zod";
 import { RunnerCapabilities } from "./capabilities.ts";
 import { TransactionPolicy } from "./client-message.ts";
@@ -116,7 +116,7 @@ export const LinkRequest = z.discriminatedUnion("type", [
 ]);
 export type LinkRequest = z.infer<typeof LinkRequest>;
 
-/** What the runner says a session is doing. */
+/** The activity of a session, as the runner reports it. */
 export const RunnerSessionState = z.enum(["starting", "ready", "busy", "ended"]);
 
 const status = {

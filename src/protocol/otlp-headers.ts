@@ -1,4 +1,4 @@
-/** Owns OTEL_EXPORTER_OTLP_HEADERS, a setting of edge and runner: `name=value` pairs with commas between, values percent-encoded. */
+/** Owns the setting OTEL_EXPORTER_OTLP_HEADERS of edge and runner: `name=value` pairs separated by commas, with percent-encoded values. */
 import { z } from "zod";
 
 export const OtlpHeaders = z

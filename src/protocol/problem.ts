@@ -15,10 +15,10 @@ export const PROBLEMS = {
   idempotency_conflict: { status: 409, title: "This id was used with other code" },
   environment_conflict: { status: 409, title: "The session has state in another environment" },
   not_empty: { status: 409, title: "The folder is not empty" },
-  session_exists: { status: 409, title: "A session of this name exists" },
+  session_exists: { status: 409, title: "A session with this name exists" },
   checkpoint_unavailable: { status: 410, title: "The checkpoint is no longer available" },
   undo_unavailable: { status: 410, title: "The state before this execution is no longer kept" },
-  precondition_failed: { status: 412, title: "The file is not as the condition says" },
+  precondition_failed: { status: 412, title: "The file does not meet the condition" },
   payload_too_large: { status: 413, title: "Too large" },
   workspace_full: { status: 413, title: "Too large for the workspace" },
   range_not_satisfiable: { status: 416, title: "The file does not have this range" },
@@ -30,7 +30,7 @@ export const PROBLEMS = {
   runner_error: { status: 502, title: "The runner failed" },
   no_runner: { status: 503, title: "No runner is available" },
   pool_exhausted: { status: 503, title: "Every interpreter is in use" },
-  storage_full: { status: 507, title: "The store is full" },
+  storage_full: { status: 507, title: "Storage is full" },
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ProblemCode = keyof typeof PROBLEMS;

@@ -1,4 +1,4 @@
-/** Owns the note that tells what a session lost when it was brought back, over every way in which clients ask. */
+/** Owns the notice that lists the losses of a restored session, for every call that clients can make. */
 import { z } from "zod";
 import { CheckpointId, ExecutionId, Timestamp } from "./identity.ts";
 

@@ -1,4 +1,4 @@
-/** Owns sessions as resources (protocol, section 10): what they are made with, their overview, environments and variables. */
+/** Owns sessions as resources (protocol, section 10): creating them, their overview, environments and variables. */
 import { z } from "zod";
 import { ExecutionId, MessageId, Seq, SessionName, Timestamp } from "./identity.ts";
 import { Restored } from "./restored.ts";

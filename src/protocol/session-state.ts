@@ -1,4 +1,4 @@
-/** Owns the words for what a session is doing, what its code waits for, and what could not be kept. */
+/** Owns the fields that describe a session: its activity, the answers that its code waits for, and its losses. */
 import { z } from "zod";
 import { InputData, ToolCallData } from "./event.ts";
 import { ExecutionId } from "./identity.ts";

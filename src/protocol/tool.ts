@@ -1,4 +1,4 @@
-/** Owns tools, which code calls and the client answers (protocol, section 13): definitions, answers and what became of a call. */
+/** Owns tools, which code calls and the client answers (protocol, section 13): definitions, answers and the outcomes of calls. */
 import { z } from "zod";
 import { ArgumentsSchema, JsonSchema } from "./json-schema.ts";
 
@@ -130,7 +130,7 @@ export const ToolResultMessage = z
   .object({ type: z.literal("tool_result"), id: z.string().min(1).max(128).optional(), ...answer })
   .refine(hasOneAnswer, ONE_ANSWER);
 
-/** What became of a call. */
+/** The outcome of a call. */
 export const ToolStatus = z.enum(["ok", "error", "timed_out", "cancelled", "lost"]);
 export type ToolStatus = z.infer<typeof ToolStatus>;
 

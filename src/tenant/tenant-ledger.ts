@@ -1,4 +1,4 @@
-/** Owns how many sessions and busy sessions the clients of one tenant have together, and how much they store: a Durable Object per tenant, one row per client. */
+/** Owns the totals of one tenant: the sessions, busy sessions and stored bytes of its clients. It is a Durable Object per tenant, with a row per client. */
 import { DurableObject } from "cloudflare:workers";
 import { type Bindings, settingsOf } from "../env.ts";
 import type { StoredReport, TenantAnswer, TenantReport } from "./tenant-report.ts";

@@ -1,4 +1,4 @@
-/** Owns the call by which a client's object tells its tenant's ledger what it has, and what the ledger answers. */
+/** Owns the call by which a client's object reports its numbers to its tenant's ledger, and the ledger's answer. */
 import type { Bindings } from "../env.ts";
 
 export type TenantResource = "sessions" | "executions";

@@ -124,11 +124,11 @@ export class FileProcess {
     const next = this.#arrived.shift();
     if (this.#arrived.length === 0) this.#connection.resume();
     if (next !== undefined) return next;
-    throw this.#end ?? new Unanswered("the process that works on files said nothing");
+    throw this.#end ?? new Unanswered("the process that works on files did not answer");
   }
 
   #take(kind: number, payload: Buffer): void {
-    if (kind === FrameKind.output) throw new ChannelViolation("a process that works on files prints nothing");
+    if (kind === FrameKind.output) throw new ChannelViolation("a process that works on files sent output");
     const arrived = kind === FrameKind.blob ? payload : parseMessage(FilesMessage, payload);
     this.#arrived.push(arrived);
     this.#connection.pause();

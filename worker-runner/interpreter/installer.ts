@@ -58,13 +58,13 @@ export class Installer {
   }
 
   #take(kind: number, payload: Buffer): void {
-    if (kind !== FrameKind.json) throw new ChannelViolation("an installer sends messages only");
+    if (kind !== FrameKind.json) throw new ChannelViolation("an installer sent output");
     const message = parseMessage(InstallerMessage, payload);
     if (message.type === "installed") {
       this.#resolve(message);
       return;
     }
-    if (this.#isAsking) throw new ChannelViolation("an installer asks one thing at a time");
+    if (this.#isAsking) throw new ChannelViolation("an installer sent a request before the answer to its last one");
     this.#isAsking = true;
     void this.#answer(message).finally(() => {
       this.#isAsking = false;

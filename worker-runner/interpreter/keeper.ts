@@ -87,7 +87,7 @@ export class Keeper {
     return answer.type === "signalled" && answer.delivered;
   }
 
-  /** What the live process has recorded of its executions. User code could forge it. */
+  /** The live process's own record of its executions. User code could forge it. */
   async interrupts(deadlineMs: number): Promise<RunningCode> {
     const answer = await this.#answers.ask("interrupts", deadlineMs, (id) => {
       this.#connection.send({ type: "interrupts", id });
@@ -112,7 +112,7 @@ export class Keeper {
       this.#keepLeftover(readOutputFrame(payload), payload.length);
       return;
     }
-    if (kind !== FrameKind.json) throw new ChannelViolation("a keeper sends no blob");
+    if (kind !== FrameKind.json) throw new ChannelViolation("a keeper sent a blob");
     const message = parseMessage(KeeperMessage, payload);
     switch (message.type) {
       case "unsupported":

@@ -1,4 +1,4 @@
-/** Owns the place of the one live process: starting it, signalling it, ending it, and knowing which of these is happening. */
+/** Owns the one live process of a sandbox: starts, signals and ends it, and keeps its state. */
 import type { Peer } from "../channel/door.ts";
 import type { MessageOf } from "../channel/message.ts";
 import { withDeadline } from "../deadline.ts";

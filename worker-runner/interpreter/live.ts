@@ -11,7 +11,7 @@ import type { ProcessExit } from "./keeper.ts";
 import { OutputCursor, type OutputPiece, readOutputFrame, type StreamName } from "./output-cursor.ts";
 import { PendingAnswers } from "./pending-answers.ts";
 
-/** What an ended process has sent arrives well within this time. */
+/** The last frames of an ended process arrive well within this time. */
 const SILENCE_AFTER_EXIT_MS = 250;
 
 /** A message that belongs to an execution. */
@@ -233,7 +233,7 @@ export class Live {
   ): Promise<MessageOf<T>> {
     return this.#answers.ask(types[0], deadlineMs, send).then((answer) => {
       if ((types as string[]).includes(answer.type)) return answer as MessageOf<T>;
-      const violation = new ChannelViolation(`${answer.type} is no answer to what was asked`);
+      const violation = new ChannelViolation(`${answer.type} does not answer the question`);
       this.refuse(violation);
       throw violation;
     });
@@ -244,7 +244,7 @@ export class Live {
       this.#takeOutput(readOutputFrame(payload));
       return;
     }
-    if (kind !== FrameKind.json) throw new ChannelViolation("a live process sends no blob");
+    if (kind !== FrameKind.json) throw new ChannelViolation("a live process sent a blob");
     const message = parseMessage(LiveMessage, payload);
     if (message.type === "unsupported") {
       throw new ChannelViolation(`the live process does not know the message ${message.message_type}`);
@@ -252,7 +252,7 @@ export class Live {
     if (message.type === "output") {
       this.#takeOutput({ offset: message.offset, stream: message.stream, text: message.data });
     } else if (message.type === "reinstall") {
-      if (!this.#isLoading) throw new ChannelViolation("packages are brought back while nothing is loaded");
+      if (!this.#isLoading) throw new ChannelViolation("a request to install packages while nothing is loaded");
       this.#listener.onReinstall(this, message);
     } else if ("execution_id" in message) {
       if (!this.#execution?.isOpen) throw new ChannelViolation(`${message.type} while nothing runs`);

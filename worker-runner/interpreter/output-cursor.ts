@@ -11,7 +11,7 @@ export type OutputPiece =
 /** @throws ChannelViolation if the frame is too short or names no stream. */
 export function readOutputFrame(payload: Buffer): OutputPiece {
   const stream = payload.length < OUTPUT_HEADER_BYTES ? 0 : payload[8];
-  if (stream !== 1 && stream !== 2) throw new ChannelViolation("an output frame names no stream");
+  if (stream !== 1 && stream !== 2) throw new ChannelViolation("an output frame has no valid stream");
   const offset = payload.readUInt32LE(0) + payload.readUInt32LE(4) * 2 ** 32;
   return { offset, stream: stream === 1 ? "stdout" : "stderr", bytes: payload.subarray(OUTPUT_HEADER_BYTES) };
 }

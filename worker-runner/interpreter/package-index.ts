@@ -127,7 +127,9 @@ export class PackageIndex {
         silence.note();
       }
     } catch (error) {
-      throw new Error(silence.isOver ? this.#silent() : `The package index broke off (${reasonOf(error)}).`);
+      throw new Error(
+        silence.isOver ? this.#silent() : `The connection to the package index broke (${reasonOf(error)}).`,
+      );
     } finally {
       silence.end();
     }

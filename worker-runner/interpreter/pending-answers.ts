@@ -45,7 +45,7 @@ export class PendingAnswers<Answer extends { id: string }> {
     const question = this.#questions.get(answer.id);
     if (!question) {
       if (this.#late.delete(answer.id)) return;
-      throw new ChannelViolation("an answer to no question");
+      throw new ChannelViolation("an answer without a question");
     }
     this.#questions.delete(answer.id);
     clearTimeout(question.deadline);

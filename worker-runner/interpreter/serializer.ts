@@ -70,7 +70,7 @@ export class Serializer {
       this.#takePiece(payload);
       return;
     }
-    if (kind !== FrameKind.json) throw new ChannelViolation("a serializer prints nothing");
+    if (kind !== FrameKind.json) throw new ChannelViolation("a serializer sent output");
     const message = parseMessage(SerializerMessage, payload);
     if (message.type === "serialized" && (!this.#isBlobWhole || message.size !== this.#bytes)) {
       throw new ChannelViolation("the blob is not as long as announced");

@@ -63,7 +63,7 @@ export class Snapshot {
     this.#connection = connection;
     connection.adopt(
       () => {
-        throw new ChannelViolation("a snapshot says nothing after its hello");
+        throw new ChannelViolation("a snapshot sent a message after its hello");
       },
       () => {
         if (this.#connection === connection) this.noteEnded();

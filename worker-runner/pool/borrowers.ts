@@ -1,4 +1,4 @@
-/** Owns the callers that wait for a session: first come, first served, each with a deadline and perhaps a signal. */
+/** Owns the callers that wait for a session: first come, first served, each with a deadline and an optional abort signal. */
 import { SessionError } from "../session/session-error.ts";
 
 export interface AcquireOptions {

@@ -31,7 +31,7 @@ export class EnvironmentPools {
     }
     const others = this.#sum((each) => (each === pool ? 0 : each.lent));
     if (others > 0 && others + pool.lent >= this.#maxSessions) {
-      return Promise.reject(new SessionError("pool_exhausted", "every session is lent"));
+      return Promise.reject(new SessionError("pool_exhausted", "every session is in use"));
     }
     return pool.acquire(options);
   }

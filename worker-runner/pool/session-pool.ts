@@ -1,4 +1,4 @@
-/** Owns sessions that are started in advance: how many there are, who gets one, and that each is given out only once. */
+/** Owns the pool of sessions that are started in advance: their number, and giving each to one caller only. */
 import { Backoff } from "../backoff.ts";
 import { Session } from "../session/session.ts";
 import { SessionError } from "../session/session-error.ts";
@@ -17,7 +17,7 @@ export interface PoolOptions extends SessionOptions {
   maxStarting?: number;
   /** How long `acquire` waits by default for a session that can be started (30,000). */
   acquireDeadlineMs?: number;
-  /** How long `acquire` waits at most if every session is lent, so that one must be released first (3,000). */
+  /** How long `acquire` waits at most if every session is in use, so that one must be released first (3,000). */
   fullDeadlineMs?: number;
   /** The wait after the first failed start. It doubles with each further failure, up to `startRetryMaxMs` (100 and 10,000). */
   startRetryMs?: number;

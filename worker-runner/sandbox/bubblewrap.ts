@@ -47,7 +47,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
 }
 
 /**
- * Starts a sandbox without a keeper, for one that is forked from a zygote.
+ * Starts a sandbox without a keeper. A zygote forks the keeper later.
  *
  * @throws Error as `startSandbox`.
  */
@@ -80,7 +80,7 @@ export async function startSkeleton(options: SandboxOptions): Promise<Skeleton> 
   };
 }
 
-/** The seccomp program of this machine. @throws Error where there is none. */
+/** The seccomp program of this machine. @throws Error if there is none. */
 export function seccompFilter(): Buffer {
   if (!FILTER) throw new Error(`The sandbox does not start: no table of system calls for ${ARCHITECTURE}`);
   return FILTER;

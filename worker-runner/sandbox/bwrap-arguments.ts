@@ -33,7 +33,7 @@ export const ETC_OF_THE_SYSTEM = [
   "ssl/openssl.cnf",
 ];
 
-/** What tells about the machine and not about the session; the first ten are what container engines hide. */
+/** Files of `/proc` about the machine and not about the session. Container engines hide the first ten too. */
 export const HIDDEN_IN_PROC = [
   ...[
     "acpi",

@@ -177,7 +177,7 @@ export class KeeperProcess implements Sandbox {
     return Number(JSON.parse(line)["child-pid"]);
   }
 
-  /** @throws Error with what the launcher said on standard error, where it ends meanwhile. */
+  /** @throws Error with the launcher's standard error, if the launcher ends first. */
   async #unlessItEnds(begin: (ended: AbortSignal) => Promise<void>): Promise<void> {
     let complaint = "";
     const collect = (text: Buffer) => {

@@ -4,7 +4,7 @@ import type { SandboxMemory } from "./sandbox-contract.ts";
 
 const PAGE_BYTES = 4096;
 
-/** Ids of every living process below one, the nearest first; empty where it is gone. */
+/** Ids of every living descendant of a process, the nearest first; empty if the process has ended. */
 export function descendantsOf(pid: number): number[] {
   const children = childrenOf(pid);
   return [...children, ...children.flatMap(descendantsOf)];
@@ -49,7 +49,7 @@ export function childrenOf(pid: number): number[] {
   );
 }
 
-/** Whether a process does anything still; one that has ended and waits for its parent does not. */
+/** Whether a process still runs. A zombie, which has ended and waits for its parent, does not. */
 export function isRunning(pid: number): boolean {
   const state = readOr(`/proc/${pid}/stat`, "").split(") ").pop()?.[0];
   return state !== undefined && state !== "Z" && state !== "X";

@@ -12,7 +12,7 @@ export interface PythonHome {
   executable: string;
   version: string;
   implementation: string;
-  /** The version that checkpoints are made with, or null where it is not installed. */
+  /** The version of cloudpickle that writes checkpoints; null if it is not installed. */
   cloudpickle: string | null;
   /** Files and directories outside /usr that it reads, parents first. */
   roots: string[];

@@ -16,7 +16,7 @@ export function countsProcessesApart(hasOwnUser: boolean): boolean {
 
 /**
  * A crash is the session's affair. With a limit of zero the kernel would still start a crash handler of the host's (apport,
- * systemd-coredump) as root; one byte is what tells it not to (core(5)). The filter keeps user code from changing it.
+ * systemd-coredump) as root; a limit of one byte tells it not to (core(5)). The filter keeps user code from changing it.
  */
 export const NO_CRASH_HANDLER = "--core=1:1";
 

@@ -20,7 +20,7 @@ interface Shelved {
 export class SkeletonShelf {
   readonly #size: number;
   #ready: Shelved[] = [];
-  /** What the next skeletons are made for: the sandbox that was asked for last. */
+  /** The kind of the next skeletons: that of the latest sandbox. */
   #wanted: SandboxOptions | null = null;
   #timer: NodeJS.Timeout | undefined;
   #filling: Promise<void> = Promise.resolve();
@@ -98,7 +98,7 @@ export class SkeletonShelf {
   }
 }
 
-/** Sandboxes of one kind differ only in what a session brings: its name, its channel, and what its Python is started with. */
+/** Sandboxes of one kind differ only in the session's name, its channel, and the arguments of its Python. */
 function kindOf({ python, limits, network }: SandboxOptions): string {
   return JSON.stringify([python, limits, network]);
 }

@@ -40,7 +40,7 @@ export class Stage {
 
   /**
    * @param hostPaths what `sourceOf` will be asked for; the stage is mounted where it hides none of it.
-   * @param uid whom the session runs as, where that is not the runner's own user. Sources below folders that this user may not pass
+   * @param uid the session's user, if that is not the runner's own user. Sources below folders that this user may not pass
    *   through (a Python under /root) are then mounted on the stage as well.
    */
   constructor(hostPaths: readonly string[], uid: number | null, nameservers: readonly string[]) {

@@ -30,7 +30,7 @@ const Report = z.union([
 ]);
 type Report = z.infer<typeof Report>;
 
-/** Where a forked keeper goes, and with what limits: `Entry` in `sandbox_entry.py`. */
+/** The sandbox of a forked keeper, and its limits: `Entry` in `sandbox_entry.py`. */
 export interface Entry {
   skeleton_pid: number;
   /** The skeleton's descriptor that becomes the keeper's fd 0. */

@@ -1,4 +1,4 @@
-/** Owns the zygotes of a runner, one for each Python with its modules, and starts sandboxes of either kind with their help. */
+/** Owns the zygotes of a runner, one for each Python with its modules, and starts sandboxes from them. */
 import { seccompFilter, startSandbox } from "./bubblewrap.ts";
 import { ForkedKeeper } from "./forked-keeper.ts";
 import { forkLandlocked, landlockFilter, startLandlocked } from "./landlock/landlocked.ts";

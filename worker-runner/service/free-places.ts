@@ -1,4 +1,4 @@
-/** Owns how many more sessions this machine can take: what the settings allow, as far as there is memory for it. */
+/** Owns how many more sessions this machine can take, by the settings and by the free memory. */
 import { readFileSync } from "node:fs";
 import { freemem } from "node:os";
 

@@ -128,7 +128,8 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
           log,
           ...(onRegistered === undefined ? {} : { onRegistered }),
         });
-  if (heartbeat === null) log.warn("no EDGE_URL: the runner does not register, and cannot ring when there is news");
+  if (heartbeat === null)
+    log.warn("EDGE_URL is not set: the runner does not register with an edge, and cannot ask it for a link");
   heartbeat?.beat();
 
   let stopping: Promise<void> | null = null;
@@ -142,11 +143,11 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
 
   async function stop(maxGraceMs: number): Promise<void> {
     const graceMs = edge === null && registry.links === 0 ? 0 : maxGraceMs;
-    log.info({ sessions: registry.size }, "stopping: the edge takes the sessions over");
+    log.info({ sessions: registry.size }, "stopping: the edge stores the sessions");
     const drained = registry.drain(graceMs);
     heartbeat?.beat();
     await drained;
-    if (registry.size > 0) log.warn({ sessions: registry.size }, "the edge did not take every session in time");
+    if (registry.size > 0) log.warn({ sessions: registry.size }, "the edge did not store every session in time");
     await registry.shutdown();
     heartbeat?.stop();
     await Promise.all([links.close(), http.close(), pool.shutdown(), tracing.shutdown()]);

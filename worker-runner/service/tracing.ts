@@ -7,7 +7,7 @@ import type { Logger } from "./log.ts";
 const SERVICE = "pyrepl3-runner";
 
 export interface Tracing {
-  /** Begins a span below the caller's. @returns null if `traceparent` names no trace, or one that is not sampled. */
+  /** Begins a span below the caller's. @returns null if `traceparent` names no trace, or the trace is not sampled. */
   startSpan(name: string, traceparent: string | undefined): Span | null;
   /** Sends what is left. */
   shutdown(): Promise<void>;

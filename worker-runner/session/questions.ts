@@ -44,7 +44,7 @@ export class Questions {
   async #ask<T>(code: string, question: (live: Live, deadlineMs: number) => Promise<T>): Promise<T> {
     const { codeMaxBytes, completionWaitMs, completionAnswerMs } = this.#settings;
     if (Buffer.byteLength(code) > codeMaxBytes) {
-      throw new SessionError("payload_too_large", `code may have ${codeMaxBytes} bytes`);
+      throw new SessionError("payload_too_large", `code may have at most ${codeMaxBytes} bytes`);
     }
     if (this.#waiting >= MAX_WAITING) throw new SessionError("queue_full", `${MAX_WAITING} questions are waiting`);
     const ask = async () => {

@@ -54,7 +54,7 @@ export interface CheckpointTaken {
   pause: number;
 }
 
-/** What a session is doing. */
+/** The activity of a session. */
 export interface SessionActivity {
   state: z.infer<typeof RunnerSessionState>;
   lastSeq: number;
@@ -120,7 +120,7 @@ export interface SessionContract {
   reset(): Promise<void>;
   complete(code: string, cursor: number): Promise<z.infer<typeof Completions>>;
   isComplete(code: string): Promise<z.infer<typeof Completeness>>;
-  /** What user code has bound. Waits for its turn. */
+  /** The variables of user code. Waits for its turn. */
   variables(): Promise<VariableList>;
   /** Replaces the environment variables that the client keeps for the session; each execution from now on finds them. */
   setEnv(values: Readonly<Record<string, string>>): void;
@@ -136,7 +136,7 @@ export interface SessionContract {
     options?: { clearExisting?: boolean; blobPath?: string },
   ): Promise<{ source: "snapshot" | "stored"; missing: Missing[] }>;
   /**
-   * Waits for its turn, then brings back the state right before an execution; null: before the last one that has a copy.
+   * Waits for its turn, then brings back the state right before an execution; null: before the last execution that has a copy.
    *
    * @returns that execution.
    * @throws SessionError `undo_unavailable`.

@@ -1,4 +1,4 @@
-/** Owns one session: the calls that its user may make. The files beside this one and in its folders carry them out. */
+/** Owns one session as its user sees it: a method for each call. The files in this folder carry them out. */
 import { randomUUID } from "node:crypto";
 import { chmod, rm } from "node:fs/promises";
 import { join } from "node:path";

@@ -61,7 +61,7 @@ export class TurnQueue {
   /** The current turn is over. */
   end(turn: Turn): void {
     if (this.#isClosed) return;
-    if (this.#current !== turn) throw new Error("a turn ended that was not on");
+    if (this.#current !== turn) throw new Error("a turn ended that was not the current one");
     this.#current = null;
     this.pulse();
     if (this.isIdle) this.#onChange(true);

@@ -120,7 +120,7 @@ class NotEmptyError(RefusedError):
 
 
 class SessionExistsError(RefusedError):
-    """A session of this name exists."""
+    """A session with this name exists."""
 
 
 class CheckpointUnavailableError(RefusedError):

@@ -1,4 +1,4 @@
-/** Owns the REST calls that move a session's state: into a new session, and back to before an execution. */
+/** Owns the REST calls `branch`, which copies a session's state into a new session, and `undo`, which restores the state before an execution. */
 import { BranchBody, BranchOutcome, UndoBody, UndoOutcome } from "../../protocol/branch.ts";
 import { readBody } from "../request-body.ts";
 import {

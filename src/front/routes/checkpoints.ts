@@ -1,4 +1,4 @@
-/** Owns the REST calls about checkpoints: take one, list, read, delete, go back to one. */
+/** Owns the REST calls about checkpoints: take, list, read, delete, restore. */
 import { z } from "@hono/zod-openapi";
 import { ProblemError } from "../../problem.ts";
 import { CheckpointId, DEFAULT_SESSION } from "../../protocol/identity.ts";

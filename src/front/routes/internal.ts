@@ -14,7 +14,7 @@ const MAX_BODY_BYTES = 64 * 1024;
 export function addInternalRoutes(app: FrontApp): void {
   app.use("/internal/*", async (context, next) => {
     if (!(await hasBearer(context.req.raw, context.get("settings").RUNNER_TOKEN))) {
-      throw new ProblemError({ code: "unauthorized", detail: "This call is the runners' own." });
+      throw new ProblemError({ code: "unauthorized", detail: "Only runners may make this call." });
     }
     await next();
   });

@@ -1,4 +1,4 @@
-/** Owns the pages that the edge serves: console, API documentation, the files they load, each with a strict policy. */
+/** Owns the pages that the edge serves: the console, the API documentation, and their files. Each has a strict content security policy. */
 
 import pages from "../../console/dist/pages.json" with { type: "json" };
 import { ProblemError } from "../../problem.ts";

@@ -1,4 +1,4 @@
-/** Owns the calls about the service itself: alive, ready, and what its runners can do. */
+/** Owns the calls about the service itself: whether it is alive, whether it is ready, and the capabilities of its runners. */
 import { z } from "@hono/zod-openapi";
 import packageJson from "../../../package.json" with { type: "json" };
 import { ProblemError } from "../../problem.ts";

@@ -1,4 +1,4 @@
-/** Owns the REST calls on sessions as resources: make, look, end; their variables; and the environments to make them with. */
+/** Owns the REST calls that create, read and end sessions, and list their variables and the available environments. */
 import { z } from "@hono/zod-openapi";
 import { ProblemError } from "../../problem.ts";
 import { DEFAULT_SESSION, SessionName } from "../../protocol/identity.ts";

@@ -1,4 +1,4 @@
-/** Owns the REST calls about sessions: look, interrupt, reset, end, complete code. */
+/** Owns the REST calls about sessions: read, interrupt, reset, end, complete code. */
 import { z } from "@hono/zod-openapi";
 import { DEFAULT_SESSION, type SessionName } from "../../protocol/identity.ts";
 import { CompleteBody, IsCompleteBody, SessionAction } from "../../protocol/rest.ts";

@@ -1,4 +1,4 @@
-/** Owns which consumer of a session gets which event when: sockets at their own pace, budgets, HTTP streams, and the credit for the runner. */
+/** Owns delivering a session's events to its sockets and HTTP streams, each at its own pace, and the runner's credit that follows. */
 
 import { isTerminal } from "../../protocol/event.ts";
 import type { ExecutionId, MessageId } from "../../protocol/identity.ts";

@@ -1,4 +1,4 @@
-/** Owns the text of the frames that the edge itself makes. Events from a runner are relayed unchanged. */
+/** Owns the text of the frames that the edge itself builds. Events from a runner are relayed unchanged. */
 
 import type { z } from "zod";
 import { byteLength } from "../../byte-length.ts";

@@ -1,4 +1,4 @@
-/** Owns a short stand-in for an id: a WebSocket's attachment holds at most 16 KiB, which many long ids would exceed. */
+/** Owns the hash that stands for an id in a WebSocket's attachment, which holds at most 16 KiB. */
 
 const FIRST_SEED = 0x811c9dc5;
 const SECOND_SEED = 0x9747b28c;

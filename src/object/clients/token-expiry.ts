@@ -1,4 +1,4 @@
-/** Owns the end of sockets whose token's time is over: the notice, the close, and when the next one is due. */
+/** Owns closing sockets whose token has expired: the notice, the close, and the time of the next expiry. */
 import { isExpired } from "../../grant.ts";
 import { toProblem } from "../../problem.ts";
 import type { ClientSocket } from "./client-socket.ts";
@@ -11,7 +11,7 @@ const CLOSE_EXPIRED = 4401;
 export function closeIfExpired(socket: ClientSocket, nowMs: number): boolean {
   const { grant, requestId } = socket.state;
   if (grant === undefined || !isExpired(grant, nowMs)) return false;
-  const detail = "The token has expired. Open another socket with a new one.";
+  const detail = "The token has expired. Open another socket with a new token.";
   socket.send(frameOf({ type: "problem", data: toProblem({ code: "unauthorized", detail }, requestId) }));
   socket.close(CLOSE_EXPIRED, "the token has expired");
   return true;

@@ -177,7 +177,7 @@ export class RunnerLink {
 
   #openOn(socket: WebSocket, open: LinkOptions["open"], late: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      late.addEventListener("abort", () => reject(new LinkError("unreachable", "The runner is silent.")));
+      late.addEventListener("abort", () => reject(new LinkError("unreachable", "The runner does not answer.")));
       socket.addEventListener("message", (message) => this.#receive(message.data, resolve, reject));
       socket.addEventListener("close", () => {
         reject(new LinkError("unreachable", "The link closed."));
@@ -220,8 +220,11 @@ export class RunnerLink {
       }
     } catch (error) {
       // A runner that breaks the contract counts as gone. The log does not repeat what it sent.
-      logLine("error", "a frame on the link is wrong", { requestId: this.#options.requestId, error: nameOf(error) });
-      reject(new LinkError("runner_error", "The runner broke the contract."));
+      logLine("error", "the runner sent an invalid frame", {
+        requestId: this.#options.requestId,
+        error: nameOf(error),
+      });
+      reject(new LinkError("runner_error", "The runner sent an invalid frame."));
       this.#end(CLOSE_VIOLATION, true);
     }
   }

@@ -1,4 +1,4 @@
-/** Owns what clients can ask of a session. WebSocket and REST both call these; each caller shapes the answer itself. */
+/** Owns the actions of clients on a session. WebSocket and REST both call them; each caller shapes the answer itself. */
 import type { z } from "zod";
 import { isLongerThan } from "../../byte-length.ts";
 import { notFound, ProblemError, type ProblemInit } from "../../problem.ts";
@@ -62,7 +62,7 @@ export function execute(
   if (held !== undefined) {
     held.code ??= code;
     if (held.code === code && held.session === context.record.name) {
-      // No runner was found for it so far, so that the caller may be the only one who asks again.
+      // No runner was found for it so far, and perhaps nobody but this caller tries again.
       if (context.unsent.has(executionId)) context.stores.inBackground(session.incarnations.ensure());
       return { known: true, record: held };
     }
@@ -164,7 +164,10 @@ export async function undo(session: NamedSession, id: ExecutionId | undefined): 
   const { context, incarnations } = session;
   const link = await incarnations.resume();
   if (link === null) {
-    throw new ProblemError({ code: "undo_unavailable", detail: "The session has no interpreter that keeps it." });
+    throw new ProblemError({
+      code: "undo_unavailable",
+      detail: "The session has no interpreter, so no earlier state is kept.",
+    });
   }
   context.noteChange();
   return context.changeState(async () => {

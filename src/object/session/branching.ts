@@ -1,4 +1,4 @@
-/** Owns the making of a session from the state of another one, or from one of its checkpoints. */
+/** Owns making a session from another session's state or checkpoint. */
 import { ProblemError } from "../../problem.ts";
 import type { BranchOutcome } from "../../protocol/branch.ts";
 import type { CheckpointId } from "../../protocol/identity.ts";

@@ -27,14 +27,14 @@ export class Checkpointing {
   async take(link: RunnerLink, kind: CheckpointKind, name: string | null): Promise<CheckpointRecord> {
     const { stores, record } = this.#context;
     const incarnation = record.incarnation;
-    if (incarnation === null) throw new ProblemError({ code: "runner_error", detail: "The interpreter is gone." });
+    if (incarnation === null) throw new ProblemError({ code: "runner_error", detail: "The interpreter has ended." });
     if (kind === "asked") stores.storage.admitOne();
     const id = newCheckpointId();
     const ordinal = this.#context.sentOrdinal;
     const changes = this.#context.changes;
     const taken = await link.ask({ type: "checkpoint", checkpoint_id: id }, WORK_DEADLINE_MS + this.#context.queueMs);
     if (taken.type !== "checkpoint_taken")
-      throw new ProblemError({ code: "runner_error", detail: "No checkpoint came." });
+      throw new ProblemError({ code: "runner_error", detail: "The runner did not make a checkpoint." });
     const unsigned = { id, session: record.name, size: taken.size, sha256: taken.sha256 };
     const checkpoint: CheckpointRecord = {
       ...unsigned,
@@ -73,7 +73,7 @@ export class Checkpointing {
     const { stores, record } = this.#context;
     const checkpoint = stores.checkpoints.visible(id);
     const incarnation = record.incarnation;
-    if (incarnation === null) throw new ProblemError({ code: "runner_error", detail: "The interpreter is gone." });
+    if (incarnation === null) throw new ProblemError({ code: "runner_error", detail: "The interpreter has ended." });
     const ordinal = this.#context.sentOrdinal;
     const changes = this.#context.changes;
     const answer =
@@ -146,7 +146,7 @@ export class Checkpointing {
     this.#context.stores.inBackground(this.#context.stores.storage.settle());
   }
 
-  /** What the store has less once there is a newer recovery checkpoint. */
+  /** The bytes that the store frees once there is a newer recovery checkpoint. */
   get #replacedBytes(): number {
     const { record, stores } = this.#context;
     const former = record.recoveryId === null ? null : stores.checkpoints.find(record.recoveryId);
@@ -201,7 +201,7 @@ export class Checkpointing {
     );
     if (answer.type === "restored") return { source: answer.source, missing: answer.missing };
     if (answer.type === "blob_required") return null;
-    throw new ProblemError({ code: "runner_error", detail: "The runner did not restore." });
+    throw new ProblemError({ code: "runner_error", detail: "The runner did not restore the checkpoint." });
   }
 }
 

@@ -1,4 +1,4 @@
-/** Owns what all sessions of one client's object share: storage, settings, stores and who the client is. */
+/** Owns the parts that all sessions of a client's object share: storage, settings, stores and the client's identity. */
 
 import type { Bindings, Settings } from "../../env.ts";
 import { settingsOf } from "../../env.ts";
@@ -112,7 +112,11 @@ export class ClientStores {
   chargeRead(bytes: number): void {
     const retryAfter = this.#reading.take(Date.now(), bytes);
     if (retryAfter === 0) return;
-    throw new ProblemError({ code: "rate_limited", detail: "Too much output was asked for again.", retryAfter });
+    throw new ProblemError({
+      code: "rate_limited",
+      detail: "The client has requested too much output again.",
+      retryAfter,
+    });
   }
 
   /** Counts a piece read from a journal. @param isAgain the client asked for it again. @returns the milliseconds to wait before the next one. */

@@ -10,7 +10,7 @@ import { RESERVE_LEFT, RESERVE_STRIDE } from "../store/session-table.ts";
 import type { Incarnations } from "./incarnations.ts";
 import type { SessionContext } from "./session-context.ts";
 
-/** A quarter of what the runner's ring holds: fewer writes take less time for the same output. */
+/** A quarter of the runner's ring: fewer writes take less time for the same output. */
 const WRITE_AT_BYTES = 1024 * 1024;
 /** Share of a small journal: unwritten events must not displace events that a client is about to read. */
 const WRITE_AT_SHARE = 1 / 4;

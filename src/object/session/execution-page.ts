@@ -18,7 +18,7 @@ const MIB = 1024 * 1024;
 const PAGE_MAX_BYTES = 4 * MIB;
 /** An execution without its content, at most; kept free for each execution of a page. */
 const SHORT_VIEW_BYTES = 8 * 1024;
-/** JSON of output has at most twice the bytes of its events; more is certainly too large for what is left of a page. */
+/** JSON of output has at most twice the bytes of its events; more is certainly too large for the rest of the page. */
 const CERTAIN_FACTOR = 2;
 /** What reading an execution's ending alone costs. */
 const ENDING_BYTES = 64 * 1024;

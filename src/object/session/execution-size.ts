@@ -1,4 +1,4 @@
-/** Owns how an execution's view is cut to a size, so that a list does not fail for being large. */
+/** Owns cutting an execution's view to a size, so that a long list does not fail. */
 
 import { byteLength } from "../../byte-length.ts";
 import type { Execution } from "../../protocol/rest.ts";

@@ -1,4 +1,4 @@
-/** Owns what the edge notes of its unfinished executions for logs, traces and metrics: the request that caused each, and its span. */
+/** Owns the trace and log context of unfinished executions: the request that caused each, and its span. */
 import type { ExecutionId } from "../../protocol/identity.ts";
 import { exportSpans, type Span, startSpan } from "../../trace.ts";
 import type { ClientStores } from "./client-stores.ts";
@@ -25,7 +25,7 @@ export class ExecutionSpans {
     this.#noted.set(id, { requestId: cause.requestId, span });
   }
 
-  /** What the runner is told of it. */
+  /** The fields that the runner gets. */
   factsFor(id: ExecutionId): { request_id?: string; traceparent?: string } {
     const noted = this.#noted.get(id);
     if (noted === undefined) return {};

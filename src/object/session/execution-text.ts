@@ -1,4 +1,4 @@
-/** Owns the answer that is one execution: an object if it is small, else JSON that is put together while the caller reads it. */
+/** Owns one execution as an answer: an object if it is small, otherwise JSON that is built while the caller reads it. */
 
 import { sleep } from "../../deadline.ts";
 import { takeTurn } from "../../pace.ts";

@@ -112,5 +112,5 @@ async function problemOf(response: Response): Promise<ProblemError> {
 }
 
 function cutOff(): ProblemError {
-  return new ProblemError({ code: "runner_error", detail: "The call on files was cut off." });
+  return new ProblemError({ code: "runner_error", detail: "The connection broke during the call on files." });
 }

@@ -1,4 +1,4 @@
-/** Owns what happens to a session that nobody uses: its link is closed, its state stored, its interpreter ended, and at last everything deleted. */
+/** Owns the steps for an idle session: close its link, store its state, end its interpreter, and finally delete everything. */
 
 import { edgeMetrics } from "../../metrics.ts";
 import { DEFAULT_ENVIRONMENT } from "../../protocol/session-resource.ts";

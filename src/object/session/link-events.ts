@@ -147,7 +147,7 @@ export class LinkEvents implements SessionLinkListener {
   onClosed(link: RunnerLink): void {
     this.#incarnations.drop(link);
     this.endBacklog();
-    // A client waits for what runs there. If nothing runs, the next call finds the link closed.
+    // A client waits for running code. If nothing runs, the next call finds the link closed.
     if (this.#context.unfinishedCount > 0) this.#context.stores.inBackground(this.#resumeSoon());
   }
 
@@ -164,7 +164,7 @@ export class LinkEvents implements SessionLinkListener {
     return Math.min(PORTION_BYTES, this.#context.delivery.creditTarget(Date.now()));
   }
 
-  /** Grants the runner credit for what the consumers can take now. */
+  /** Grants the runner credit for the bytes that the consumers can take now. */
   updateCredit(): void {
     if (this.#grantTimer !== null) clearTimeout(this.#grantTimer);
     this.#grantTimer = null;
@@ -207,7 +207,7 @@ export class LinkEvents implements SessionLinkListener {
     return this.#backlog !== null;
   }
 
-  /** Waits for what the runner held when the link opened. If credit is missing, these events come later. */
+  /** Waits for the events that the runner held when the link opened. Without credit, they come later. */
   async backlogIsIn(): Promise<void> {
     if (this.#backlog !== null) await waitAtMost(this.#backlog.promise, BACKLOG_DEADLINE_MS);
   }

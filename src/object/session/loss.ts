@@ -1,4 +1,4 @@
-/** Owns what happens when an interpreter is lost with work unfinished, and how the next one gets the session's state. */
+/** Owns the loss of an interpreter: its unfinished executions end, and the next interpreter gets the session's state. */
 import { ProblemError } from "../../problem.ts";
 import type { CheckpointId, ExecutionId } from "../../protocol/identity.ts";
 import type { Missing } from "../../protocol/restored.ts";

@@ -28,7 +28,7 @@ export class PendingInputs {
     }
   }
 
-  /** Replaces everything by what the runner says. The runner knows about answers that were given while no link was open. */
+  /** Replaces everything by the runner's list. The runner knows about answers that were given while no link was open. */
   replace(input: PendingInput | null): void {
     this.#byExecution.clear();
     if (input !== null) this.#byExecution.set(input.execution_id, input);

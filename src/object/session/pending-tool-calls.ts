@@ -31,7 +31,7 @@ export class PendingToolCalls {
     }
   }
 
-  /** Replaces everything by what the runner says. */
+  /** Replaces everything by the runner's list. */
   replace(calls: readonly PendingToolCall[]): void {
     this.#calls.clear();
     for (const call of calls) this.#calls.set(call.call_id, call);

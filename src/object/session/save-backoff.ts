@@ -1,4 +1,4 @@
-/** Owns when the edge tries again to store a session that could not be stored: each time after twice as long, up to an hour. */
+/** Owns when the edge tries again to store a session after a failure: each pause is twice as long, up to an hour. */
 import type { SessionRecord } from "../store/session-table.ts";
 
 const FIRST_PAUSE_SECONDS = 60;

@@ -1,4 +1,4 @@
-/** Owns when deleted data is overwritten: soon after a purge, once for purges in a row, and not again and again. */
+/** Owns when deleted data is overwritten: soon after a purge, and once for several purges in a row. */
 import { scrub } from "../store/scrub.ts";
 
 /** Between two times, so that a client that purges in a loop does not keep the disk busy. */

@@ -1,4 +1,4 @@
-/** Owns a session as a resource: making it with its environment, variables and idle time, and what it may change later. */
+/** Owns `PUT` of a session: creating it with an environment, variables and idle time, and the later changes that are allowed. */
 import { ProblemError } from "../../problem.ts";
 import type { SessionBody } from "../../protocol/session-resource.ts";
 import type { NamedSession } from "./named-session.ts";

@@ -1,4 +1,4 @@
-/** Owns how much a client may keep in the store: checked for the client itself, and for its tenant with the tenant's ledger. */
+/** Owns how many bytes a client may store. The limit of its tenant is checked with the tenant's ledger. */
 
 import type { Bindings, Settings } from "../../env.ts";
 import { ProblemError } from "../../problem.ts";

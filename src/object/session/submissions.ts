@@ -1,4 +1,4 @@
-/** Owns how executions reach the runner: which wait for a link, who is told of a refusal, and who waits for an ending. */
+/** Owns sending executions to the runner: those that wait for a link, the callers to inform of a refusal, and the callers that wait for an end. */
 
 import { sleep, waitAtMost } from "../../deadline.ts";
 import { edgeMetrics } from "../../metrics.ts";
@@ -40,7 +40,7 @@ export class Submissions {
     const { stores, record: session } = this.#context;
     const admission = stores.tenant.admit("executions", session.name);
     const link = this.#incarnations.ready;
-    // What waits already goes first.
+    // Executions that wait already go first.
     if (link !== null && admission === null && this.#context.unsent.size === 0) {
       this.#send(link, record);
       return null;

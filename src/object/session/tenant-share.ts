@@ -1,4 +1,4 @@
-/** Owns one client's share of its tenant's limits: it asks the tenant's ledger before a session or a busy session is added, and gives back what is over. */
+/** Owns one client's share of its tenant's limits. It asks the tenant's ledger before it adds a session or runs code in one more, and gives back unused places. */
 
 import { sleep } from "../../deadline.ts";
 import type { Bindings, Settings } from "../../env.ts";
@@ -10,7 +10,7 @@ const KEEP_MS = 25;
 /** A refusal counts if it still holds after these pauses: a place that is being given back is not missed. */
 const ASK_AGAIN_AFTER_MS = [50, 100, 200];
 
-/** Names of the client's sessions, by what they hold. */
+/** Names of the client's sessions, by the limit that counts them. */
 export type Holdings = Record<TenantResource, Iterable<string>>;
 
 export interface TenantShareOptions {
@@ -116,7 +116,7 @@ export class TenantShare {
     this.#isUntold = false;
   }
 
-  /** @param asked of what the client wants one more; null: the ledger is told what the client has. */
+  /** @param asked the limit of which the client wants one more place; null: the ledger only learns the client's numbers. */
   #report(asked: TenantResource | null) {
     const { env, object, tenant } = this.#options;
     const count = (resource: TenantResource) => this.#held[resource].size + (asked === resource ? 1 : 0);

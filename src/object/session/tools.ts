@@ -1,4 +1,4 @@
-/** Owns a session's tools at the edge: which its executions get, and the way of each answer to the runner, which no restart interrupts. */
+/** Owns a session's tools at the edge: which of them an execution gets, and sending each answer to the runner, also after a restart. */
 
 import type { z } from "zod";
 import { isLongerThan } from "../../byte-length.ts";

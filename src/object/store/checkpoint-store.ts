@@ -70,7 +70,7 @@ export class CheckpointStore {
     // A runner of an earlier version does not cut its blobs.
     const cut = pieces.length > 0 ? pieces : [{ sha256: record.sha256, size: record.size }];
     const size = cut.reduce((sum, piece) => sum + piece.size, 0);
-    if (size !== record.size) throw new Error("the pieces of a checkpoint are not as long as the checkpoint");
+    if (size !== record.size) throw new Error("the lengths of a checkpoint's pieces do not add up to its length");
     return this.#pieces.plan(record.id, record.session, cut);
   }
 
@@ -129,7 +129,7 @@ export class CheckpointStore {
     return row === undefined ? null : recordOf(row);
   }
 
-  /** A checkpoint that a client may name: any but one that it has deleted. @throws ProblemError `not_found`. */
+  /** A checkpoint that a client may name: any that it has not deleted. @throws ProblemError `not_found`. */
   visible(id: CheckpointId): CheckpointRecord {
     const found = this.find(id);
     if (found === null || found.kind === "kept") throw notFound("checkpoint");

@@ -1,4 +1,4 @@
-/** Owns what the store keeps of one execution, and how it reads that from a row. */
+/** Owns the stored record of one execution, and reading it from a row. */
 import type { TransactionPolicy } from "../../protocol/client-message.ts";
 import type { ExecutionId, SessionName } from "../../protocol/identity.ts";
 import type { ExecutionStatus } from "../../protocol/rest.ts";

@@ -1,4 +1,4 @@
-/** Owns writing one pack into R2 as it streams in. Each piece is checked, so that no checkpoint ever gets another content under its hash. */
+/** Owns writing one pack into R2 while it streams in. Each piece is checked against its hash, so that no checkpoint gets wrong content. */
 import { type BlobPiece, MAX_PIECE_BYTES } from "../../protocol/link.ts";
 
 /**
@@ -32,7 +32,7 @@ async function writeChecked(
     for (const { sha256, size } of pieces) {
       const piece = await source.next(size);
       if (hex(await crypto.subtle.digest("SHA-256", piece)) !== sha256)
-        throw new Error("a piece is not what it should be");
+        throw new Error("a piece does not match its hash");
       await writer.write(piece);
     }
     await source.end();
@@ -72,7 +72,7 @@ class PieceSource {
 
   async end(): Promise<void> {
     const { done } = await this.#reader.read();
-    if (!done || this.#rest.byteLength > 0) throw new Error("more came than the pieces");
+    if (!done || this.#rest.byteLength > 0) throw new Error("more bytes came than the pieces have");
   }
 }
 

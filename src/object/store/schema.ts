@@ -117,7 +117,7 @@ export function dropIndexes(sql: SqlStorage): void {
   for (const name of INDEXES) sql.exec(`DROP INDEX IF EXISTS ${name}`);
 }
 
-/** Writes every table anew, while its indexes are dropped. Then the pages of the former tables, with what was deleted from them, are free. */
+/** Writes every table anew, while its indexes are dropped. Then the pages of the former tables, which hold deleted data, are free. */
 export function rewriteTables(sql: SqlStorage): void {
   // Named, because a column that was added to an old table stands at its end.
   const columnsOf = new Map(

@@ -1,4 +1,4 @@
-/** Owns the stored facts of a session: where it runs, how far its numbers are reserved, what brings it back. */
+/** Owns the stored facts of a session: its runner, its reserved event numbers, and the checkpoint that recovers it. */
 
 import type { CheckpointId, ExecutionId, SessionName } from "../../protocol/identity.ts";
 import type { SessionKey } from "../../protocol/link.ts";
@@ -36,11 +36,11 @@ export interface SessionRecord {
   createdAt: number;
   lastActiveAt: number;
   incarnation: Incarnation | null;
-  /** True from before a link opens until it was closed in peace: meanwhile the runner may hold events that SQLite lacks. */
+  /** True from before a link opens until the edge has closed it: meanwhile the runner may hold events that SQLite lacks. */
   isLinked: boolean;
   /** No event of this session ever had a greater seq; a new incarnation is numbered from here. */
   reservedSeq: number;
-  /** What brings the state back when the incarnation is gone; null: a fresh interpreter does. */
+  /** The checkpoint that recovers the state when the incarnation is gone; null: a fresh interpreter has the same state. */
   recoveryId: CheckpointId | null;
   /** Executions up to this ordinal are in the recovery checkpoint. */
   recoveryOrdinal: number;

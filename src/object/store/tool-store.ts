@@ -1,4 +1,4 @@
-/** Owns the rows about tools: the tools of each session, those of executions that have not ended, and answers on their way to the runner. */
+/** Owns the rows about tools: the tools of each session and of each unfinished execution, and answers on their way to the runner. */
 import type { ExecutionId, SessionName } from "../../protocol/identity.ts";
 import type { OfferedTool, ToolResult } from "../../protocol/tool.ts";
 

@@ -137,7 +137,7 @@ class Answers:
             self._wake_next()
 
     def read_available(self) -> None:
-        """Settle with what has arrived, unless a thread reads already. For event loops."""
+        """Settle with the messages that have arrived, unless a thread reads already. For event loops."""
         if not self._reading.acquire(False):
             return
         try:

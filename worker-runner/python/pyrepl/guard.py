@@ -40,7 +40,7 @@ _raise_signal: Callable[[int], None] = _signal.raise_signal
 
 
 def interruptible(function: _Function) -> _Function:
-    """Mark a function of ours as one that signal handlers may interrupt."""
+    """Let signal handlers interrupt this function of ours."""
     _interruptible_code.add(function.__code__)
     return function
 

@@ -124,7 +124,7 @@ class StepFinder:
 
         def load_and_step(module: ModuleType) -> None:
             load(module)
-            # A loader may put another module in the place of the one that it was given.
+            # A loader may replace the module that it was given.
             step(sys.modules.get(name, module))
 
         loader.exec_module = interruptible(load_and_step)

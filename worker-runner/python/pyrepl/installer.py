@@ -34,7 +34,7 @@ _NO_PIP = "The session's Python has no pip. The operator can add it: apt install
 
 
 class _ErrorOutput:
-    """Passes on what is written to fd 2, and keeps the last of it."""
+    """Passes on the bytes written to fd 2, and keeps the last of them."""
 
     def __init__(self) -> None:
         self._kept = bytearray()

@@ -180,7 +180,7 @@ class Image(DisplayObject):
         super().__init__(data, url, filename, {**shown, **(metadata or {})})
 
     def reload(self) -> None:
-        """Read the image again; one that is not embedded is left to the client to read."""
+        """Read the image again. The client reads an image that is not embedded."""
         if self.embed:
             super().reload()
 

@@ -216,7 +216,7 @@ class Keeper:
         )
 
     def _sweep(self, message: Sweep) -> None:
-        # A call on files goes on: it has nothing of what user code started.
+        # A call on files goes on: user code did not start it.
         keep = {*message["keep"], *self._file_pids}
         ended: list[tuple[int, int]] = []
 

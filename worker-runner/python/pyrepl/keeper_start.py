@@ -35,7 +35,7 @@ def main(at_start: frozenset[str]) -> NoReturn:
 
 
 def make_session(own_imports: frozenset[str]) -> MadeSession:
-    """Return a session, complete but for what its keeper makes."""
+    """Return a session that lacks only the parts that its keeper makes."""
     state = SessionState(Ring(), Pipes(), Forker())
     environment.set_up(state, own_imports)
     return state, make_live(state), python_facts()

@@ -129,7 +129,7 @@ def _mount_files(tmpfs: Tmpfs, user: int) -> None:
 
 
 def _open_below(closed: str, paths: list[str]) -> None:
-    """Put a folder in the place of one that only root may pass, with nothing in it but `paths`."""
+    """Replace a folder that only root may pass by a folder that contains only `paths`."""
     sources = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in paths]
     mount("pyrepl", closed, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,nr_inodes=1k,mode=0755")
     for path, source in sources:

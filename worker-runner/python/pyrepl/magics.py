@@ -1,4 +1,4 @@
-"""Owns what notebook lines do: shell commands, line and cell magics, and help on a name."""
+"""Owns carrying out notebook lines: shell commands, line and cell magics, and help on a name."""
 
 from __future__ import annotations
 

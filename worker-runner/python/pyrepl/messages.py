@@ -67,7 +67,7 @@ if TYPE_CHECKING:
         inject: bool
 
     class ToolAnswer(TypedDict):
-        """What became of `tool_call`."""
+        """The outcome of `tool_call`."""
 
         type: Literal["tool_answer"]
         call_id: str
@@ -83,7 +83,7 @@ if TYPE_CHECKING:
         request: dict[str, Any]
 
     class InstallAnswer(TypedDict):
-        """What became of `install` or `reinstall`."""
+        """The outcome of `install` or `reinstall`."""
 
         type: Literal["install_answer"]
         install_id: str
@@ -170,13 +170,13 @@ if TYPE_CHECKING:
         path: str
 
     class Condition(TypedDict):
-        """What must be true of the file that is replaced."""
+        """The condition for replacing a file."""
 
         if_match: NotRequired[list[str] | Literal["*"]]
         if_none_match: NotRequired[list[str] | Literal["*"]]
 
     class WriteFile(Condition):
-        """Stage the content that follows, for a path below `folder`, or of the workspace where that is null."""
+        """Stage the content that follows, for a path below `folder`, or of the workspace if that is null."""
 
         type: Literal["write_file"]
         path: str

@@ -1,4 +1,4 @@
-"""Owns counting the processes and threads of a session that shares its user with others, so that no kernel limit is its own."""
+"""Owns counting the processes and threads of a session without a user of its own, because the kernel counts them by user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns drawing anew, in a process forked from the zygote, what modules drew or remembered when they were imported there.
+"""Owns reseeding a process forked from the zygote: random numbers and other values that modules took at import are taken anew.
 
 The random module seeds itself in each forked process, and OpenSSL does too. The string hash secret and the addresses of what
 was loaded before the fork stay the same in all sessions of a zygote (docs/security.md).

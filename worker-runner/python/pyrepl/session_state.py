@@ -1,4 +1,4 @@
-"""Owns the state of one session's interpreter: everything that a live process consists of and that its snapshots inherit."""
+"""Owns the state of one session's interpreter: the parts of a live process, which its snapshots inherit."""
 
 from __future__ import annotations
 

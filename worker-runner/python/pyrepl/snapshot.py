@@ -1,4 +1,4 @@
-"""Owns snapshots, the frozen copies of the live process: taking and dropping them, and their life until they become state.
+"""Owns snapshots, the frozen copies of the live process: they are taken, wait asleep, and are woken or dropped.
 
 Most snapshots are dropped unused, and the kernel copies every page that a snapshot or its parent writes. So a snapshot does
 very little: it blocks all signals and waits for one of them. Only then does it connect and take orders.

@@ -117,7 +117,7 @@ def make_signature(tool: ToolDefinition, inspect: Any) -> Any:
         parameters.append(inspect.Parameter("arguments", inspect.Parameter.VAR_KEYWORD))
     output = tool.get("output_schema")
     returns = _annotation(output, inspect) if isinstance(output, dict) else inspect.Signature.empty
-    # The schema's order may have a required argument after one that is not, which Python itself would refuse.
+    # The schema may list a required argument after an optional one; Python refuses that order.
     return inspect.Signature(parameters, return_annotation=returns, __validate_parameters__=False)
 
 

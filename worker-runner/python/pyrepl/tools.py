@@ -1,4 +1,4 @@
-"""Owns the module `tools` as user code imports it: a function for each tool of the client, and what there is to know of them."""
+"""Owns the module `tools` as user code imports it: a function for each tool of the client, and the list of tools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-/** Says in one line what the sandbox without namespaces does on this machine, and what it does not. */
+/** Describes in one line the protection of a sandbox without namespaces on this machine, and its gaps. */
 import { runsAsRoot } from "../session-uid.ts";
 import { findLandlock } from "./landlock-support.ts";
 

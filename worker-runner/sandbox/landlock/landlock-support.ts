@@ -1,4 +1,4 @@
-/** Finds out what this machine offers to a sandbox without namespaces: Landlock's version, and whether root may mount. */
+/** Finds the parts for a sandbox without namespaces on this machine: Landlock's version, and whether root may mount. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { z } from "zod";

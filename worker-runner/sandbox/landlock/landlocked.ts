@@ -134,7 +134,7 @@ function environmentOf(options: SandboxOptions, python: PythonHome, files: Sessi
   };
 }
 
-/** Without mounts of its own, a session's user gets only to what every user gets to. */
+/** Without mounts of its own, a session's user can read only files that every user can read. */
 function refuseClosedPython(python: PythonHome): void {
   const closed = python.roots.find((root) => closedFolderAbove(root) !== null);
   if (closed === undefined) return;

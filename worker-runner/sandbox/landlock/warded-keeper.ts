@@ -36,7 +36,7 @@ export class WardedKeeper implements Sandbox {
     this.#ward = ward;
     this.exited = ward.warden.exited.then(({ code, signal }) => {
       this.#hasExited = true;
-      // A warden that exits has ended everything; one that was killed has not.
+      // A warden that exits has ended every process; a killed warden has not.
       if (signal !== null && ward.uid !== null) killUser(ward.uid);
       return exitOf(code, signal);
     });

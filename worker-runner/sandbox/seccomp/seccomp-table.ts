@@ -180,7 +180,7 @@ const sockets: Guarded["allowed"] = [
   ],
 ];
 
-/** Calls that depend on what they are asked to do. */
+/** Calls that are allowed with some arguments only. */
 export const GUARDED: Readonly<Record<string, Guarded>> = {
   clone: { numbers: [56, 220], errno: EPERM, allowed: [[{ argument: 0, lacks: NEW_NAMESPACES }]] },
   socket: { numbers: [41, 198], errno: EAFNOSUPPORT, allowed: sockets },
@@ -220,7 +220,7 @@ export const GUARDED: Readonly<Record<string, Guarded>> = {
       [{ argument: 2, isNull: true }],
     ],
   },
-  // The limit of one byte is what keeps a crash from the host's own crash handler (core(5)).
+  // The limit of one byte keeps a crash from the host's own crash handler (core(5)).
   setrlimit: { numbers: [160, 164], errno: EPERM, allowed: [[{ argument: 0, differs: RLIMIT_CORE }]] },
   // Beside a process of another scheduling cookie, a processor's second thread stands idle.
   prctl: {

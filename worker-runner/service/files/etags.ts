@@ -1,4 +1,4 @@
-/** Owns what the headers `If-Match` and `If-None-Match` say about a file (RFC 9110, section 13.1). */
+/** Owns reading the headers `If-Match` and `If-None-Match` of a call on a file (RFC 9110, section 13.1). */
 import type { FileCondition } from "../../channel/file-message.ts";
 
 const TAG = /(W\/)?("[^"]*"|[^\s,"]+)/g;

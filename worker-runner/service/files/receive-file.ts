@@ -1,4 +1,4 @@
-/** Owns passing the body of an HTTP request to a process that works on files: one piece at a time, and not before the process takes it. */
+/** Owns passing the body of an HTTP request to a process that works on files: one piece at a time, at the pace of the process. */
 
 import { withDeadline } from "../../deadline.ts";
 import type { FileProcess } from "../../interpreter/file-process.ts";

@@ -1,4 +1,4 @@
-/** Owns sending a file's content as an HTTP body: one piece at a time, and not before the reader takes it. */
+/** Owns sending a file's content as an HTTP body: one piece at a time, at the pace of the reader. */
 
 import type { FileProcess } from "../../interpreter/file-process.ts";
 import { notePassed } from "./collect-buffers.ts";
@@ -30,11 +30,11 @@ export function streamContent(process: FileProcess, length: number): ReadableStr
             controller.enqueue(piece);
             patience = setTimeout(() => {
               end();
-              controller.error(new Error("the reader took nothing for too long"));
+              controller.error(new Error("the reader did not read for too long"));
             }, READER_SILENCE_MS);
             return;
           }
-          if (left !== 0) throw new Error(`${left} bytes of the file did not come`);
+          if (left !== 0) throw new Error(`${left} bytes of the file are missing`);
           end();
           controller.close();
         } catch (error) {

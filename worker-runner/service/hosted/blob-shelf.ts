@@ -1,4 +1,4 @@
-/** Owns the blobs of one session in transit: new checkpoints that the edge will fetch, and stored ones that it sent for a restore. */
+/** Owns the blobs of one session in transit: new checkpoints for the edge to fetch, and stored checkpoints that the edge sent for a restore. */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { CheckpointId } from "../../../src/protocol/identity.ts";

@@ -1,4 +1,4 @@
-/** Owns what the runner notes of a session's unfinished executions for its log and its traces: the request that caused each, and its span. */
+/** Owns the log and trace context of a session's unfinished executions: the request that caused each, and its span. */
 import type { Span } from "@opentelemetry/api";
 import type { EventType } from "../../../src/protocol/event.ts";
 import type { ExecutionId } from "../../../src/protocol/identity.ts";

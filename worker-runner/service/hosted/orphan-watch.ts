@@ -52,7 +52,7 @@ export class OrphanWatch {
     if (running !== null || queued.length > 0) return;
     await askEdge();
     if (this.#isClosed || hasLink() || unwantedMs() < orphanMs) return;
-    log.info("ending a session that no edge asks for");
+    log.info("ending a session that the edge no longer needs");
     onOrphaned();
   }
 }

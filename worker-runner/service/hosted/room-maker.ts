@@ -1,4 +1,4 @@
-/** Owns making room in a full house: while callers wait for a session, the sessions that have been idle longest are sent to the edge's storage. */
+/** Owns making room on a full runner: while callers wait for a session, the edge is asked to store the sessions that have been idle longest. */
 import type { HostedSession } from "./hosted-session.ts";
 
 export interface RoomMakerOptions {

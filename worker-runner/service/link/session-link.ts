@@ -1,4 +1,4 @@
-/** Owns one WebSocket from the edge and decides which event may be sent when. `link-requests.ts` carries out the requests. */
+/** Owns one WebSocket from the edge: it sends events as far as the edge's credit goes. `link-requests.ts` carries out the requests. */
 import type { Duplex } from "node:stream";
 import type { RawData, WebSocket } from "ws";
 import { type EventType, isTerminal } from "../../../src/protocol/event.ts";

@@ -1,4 +1,4 @@
-/** Owns whether Python's output is read: it is, unless somebody holds it back. */
+/** Owns whether Python's output is read. Any holder can stop the reading for a while. */
 
 export class OutputGate {
   readonly #holders = new Set<object>();

@@ -68,7 +68,7 @@ export class Executions implements TurnOwner {
       throw new SessionError("idempotency_conflict", `execution id ${id} was used with other code`);
     }
     if (Buffer.byteLength(code) > settings.codeMaxBytes) {
-      throw new SessionError("payload_too_large", `code may have ${settings.codeMaxBytes} bytes`);
+      throw new SessionError("payload_too_large", `code may have at most ${settings.codeMaxBytes} bytes`);
     }
     if (this.#waiting.size >= settings.maxQueuedExecutions) {
       throw new SessionError("queue_full", `${settings.maxQueuedExecutions} executions are waiting`);

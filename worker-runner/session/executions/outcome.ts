@@ -1,4 +1,4 @@
-/** Owns the decision how an execution ended, from the request to stop it and the last message or act of the interpreter. */
+/** Owns deciding how an execution ended, from the request to stop it and the interpreter's last message or its death. */
 import { constants } from "node:os";
 import type { ErrorReason } from "../../../src/protocol/event.ts";
 import type { MessageOf } from "../../channel/message.ts";

@@ -1,4 +1,4 @@
-/** Owns the tool calls of one run: which wait for the client, how long each may wait, and what became of each. */
+/** Owns the tool calls of one run: which wait for the client, how long each may wait, and how each ended. */
 import type { PendingToolCall } from "../../../src/protocol/session-state.ts";
 import type { EndedToolCall, OfferedTool, ToolResult, ToolStatus } from "../../../src/protocol/tool.ts";
 import { ChannelViolation } from "../../channel/framing.ts";
@@ -60,10 +60,11 @@ export class ToolCalls {
   begin(message: MessageOf<"tool_call">): void {
     const { call_id, name, batch } = message;
     const tool = this.#tools.get(name);
-    if (tool === undefined) throw new ChannelViolation("a call of a tool that the execution does not have");
+    if (tool === undefined) throw new ChannelViolation("a call of a tool that is not offered to the execution");
     if (this.#waiting.has(call_id)) throw new ChannelViolation("two tool calls have one id");
-    if (this.#callsLeft <= 0) throw new ChannelViolation("more tool calls than the execution may make");
-    if (this.#waiting.size >= this.#maxParallel) throw new ChannelViolation("more tool calls at a time than may wait");
+    if (this.#callsLeft <= 0) throw new ChannelViolation("more tool calls than the execution is allowed");
+    if (this.#waiting.size >= this.#maxParallel)
+      throw new ChannelViolation("more tool calls at the same time than are allowed");
     this.#callsLeft -= 1;
     const argumentsJson = JSON.stringify(message.arguments);
     if (!this.#owner.takeRoom(argumentsJson.length + CALL_CHARACTERS)) return;

@@ -69,8 +69,7 @@ export class Checkpoints {
     const snapshot = isClearing ? this.#snapshots.use(checkpointId) : null;
     if (snapshot && (await this.#goBackTo(checkpointId, snapshot))) return { source: "snapshot", missing: [] };
     const blob = foreignPath ? await this.#files.adopt(foreignPath) : await this.#ownBlob(checkpointId);
-    if (!blob)
-      throw new SessionError("checkpoint_unavailable", "neither a snapshot nor a blob of the checkpoint is there");
+    if (!blob) throw new SessionError("checkpoint_unavailable", "the checkpoint has neither a snapshot nor a blob");
     const loading = {};
     blob.hold(loading);
     try {
@@ -126,7 +125,7 @@ export class Checkpoints {
       skipped = answer.skipped;
       packages = answer.packages;
       file = await writer.finish();
-      if (file.sha256 !== answer.sha256) throw new Error("the blob is not what the interpreter wrote");
+      if (file.sha256 !== answer.sha256) throw new Error("the blob does not match the interpreter's checksum");
     } catch (cause) {
       await writer.discard();
       this.#snapshots.forget(checkpointId);

@@ -1,4 +1,4 @@
-/** Owns when a recovery copy is worth its cost, so that copies take a small share of the time and no spaced execution goes without. */
+/** Owns when a recovery copy is worth its cost: copies take a small share of the time, and each execution after a pause gets one. */
 
 /** An execution that begins this long after the one before is spaced; a session that rests this long is quiet. */
 export const QUIET_MS = 3;

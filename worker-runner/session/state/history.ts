@@ -1,4 +1,4 @@
-/** Owns the changes of a session's state since it was fresh or restored: their number, their executions, and the checkpoint before them. */
+/** Owns the history of a session's state since it was fresh or restored: the executions that changed it, and the checkpoint before them. */
 import type { CheckpointId, ExecutionId } from "../../../src/protocol/identity.ts";
 import type { Blob } from "./blob-files.ts";
 

@@ -51,7 +51,7 @@ export class InterpreterSource {
     }
   }
 
-  /** Whether the kernel has ended a process for memory since this was last asked of this interpreter. */
+  /** Whether the kernel has killed a process of this interpreter for memory since the last call. */
   async hasRunOutOfMemory(interpreter: Interpreter): Promise<boolean> {
     const { oomKills } = await interpreter.memoryStatus();
     const before = this.#oomKills;

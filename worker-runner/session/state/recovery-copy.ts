@@ -115,7 +115,7 @@ export class RecoveryCopy {
     this.#schedule.refill();
   }
 
-  /** The state now is that of a copy, or one that has no copy yet. */
+  /** The state has become that of `copy`; null: the state has no copy yet. */
   replace(copy: Copy | null): void {
     this.postponeNoLonger();
     this.#copy = copy;

@@ -66,7 +66,7 @@ export class Recovery {
     return this.#source.hasRunOutOfMemory(this.interpreter);
   }
 
-  /** Starts a live process if there is none, and tells the listeners what became of the state. */
+  /** Starts a live process if there is none, and tells the listeners how much of the state is left. */
   async ensureLive(reason: string): Promise<void> {
     if (this.interpreter.isUsable && this.interpreter.live?.isConnected) return;
     this.tellReplaced(await this.bringBack(), reason);
@@ -126,7 +126,7 @@ export class Recovery {
   }
 
   /**
-   * Brings back the state right before an execution, or before the last one that has a copy. Call it in the session's turn.
+   * Brings back the state right before an execution, or before the last execution that has a copy. Call it in the session's turn.
    *
    * @returns that execution.
    * @throws SessionError `undo_unavailable`; the state is then as before.
@@ -137,7 +137,7 @@ export class Recovery {
     // Finds out which copies have died in their sleep.
     await this.interpreter.copies.count();
     const before = this.#snapshots.stateBefore(executionId);
-    if (before === null) throw new SessionError("undo_unavailable", "no copy of the state before is kept");
+    if (before === null) throw new SessionError("undo_unavailable", "no copy of the earlier state is kept");
     if (before.snapshot) this.#snapshots.pin(before.snapshot);
     try {
       await this.#goBackTo(before);
@@ -153,7 +153,7 @@ export class Recovery {
       await this.interpreter.respawn(before.snapshot);
     } catch (cause) {
       this.tellReplaced(await this.bringBack(), "the state before the execution could not be brought back");
-      throw new SessionError("undo_unavailable", "the copy of the state before does not start", { cause });
+      throw new SessionError("undo_unavailable", "the copy of the earlier state does not start", { cause });
     }
     this.#snapshots.setRecovery(before.snapshot);
     this.#snapshots.forgetUndoFrom(before.at);

@@ -1,1 +1,1 @@
-"""Checkpoint blobs: the format, what goes in, and how it comes back. docs/checkpoint-format.md describes the bytes."""
+"""Checkpoint blobs: writing and loading them. docs/checkpoint-format.md describes the bytes."""

@@ -55,7 +55,7 @@ def restore_file(workspace: str, meta: Meta, chunks: list[Any]) -> list[dict[str
 
 
 def _walk(workspace: str, skipped: list[Skipped]) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield paths relative to the workspace, folders before what is in them."""
+    """Yield paths relative to the workspace, each folder before its contents."""
     pending = [""]
     while pending:
         folder = pending.pop()
