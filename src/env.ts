@@ -37,6 +37,18 @@ const Variables = z.object({
   MAX_SESSIONS_PER_TENANT: z.coerce.number().int().nonnegative().default(0),
   /** Sessions of a tenant that run code at once; 0 switches the limit off. */
   MAX_EXECUTIONS_PER_TENANT: z.coerce.number().int().nonnegative().default(0),
+  /** Client ids that callers without a token have in use together, and from one address; 0 switches the limit off. */
+  MAX_ANONYMOUS_CLIENTS: z.coerce.number().int().nonnegative().default(DEFAULT_LIMITS.anonymousClients),
+  MAX_ANONYMOUS_CLIENTS_PER_ADDRESS: z.coerce
+    .number()
+    .int()
+    .nonnegative()
+    .default(DEFAULT_LIMITS.anonymousClientsPerAddress),
+  /** The request header in which a proxy or the platform names the caller's address; absent: no address is known. */
+  CLIENT_ADDRESS_HEADER: z
+    .string()
+    .regex(/^[A-Za-z0-9-]+$/, "must be the name of a header")
+    .optional(),
   MAX_TIMEOUT_SECONDS: z.coerce.number().positive().default(DEFAULT_LIMITS.maxTimeoutSeconds),
   MAX_QUEUED_EXECUTIONS: count(DEFAULT_LIMITS.queuedExecutions),
   MAX_CODE_BYTES: count(DEFAULT_LIMITS.codeMaxBytes),

@@ -17,12 +17,18 @@ async function run(config: RunnerConfig, log: Logger): Promise<void> {
   const metrics = new Metrics();
   const left = await removeLeftFolders();
   if (left > 0) log.info({ folders: left }, "removed the folders of a killed runner");
-  const prepared = await startServicePool(config, packageJson.version, metrics.hooks, (message) => log.warn(message));
+  let service: RunnerService | null = null;
+  const prepared = await startServicePool(
+    config,
+    packageJson.version,
+    metrics.hooks,
+    (message) => log.warn(message),
+    (environment, reason) => service?.noteBroken(environment, reason),
+  );
   const { pool, environments, choice, capabilities, close } = prepared;
   if (choice.isWarning) log.warn(choice.detail);
   if (choice.missing !== null) log.warn(`sessions are isolated by Landlock, not by bubblewrap: ${choice.missing}`);
   if (choice.zygoteProblem !== null) log.warn(`each interpreter starts by itself: ${choice.zygoteProblem}`);
-  let service: RunnerService;
   try {
     const onRegistered = () => process.send?.({ sandbox: choice.kind, missing: choice.missing });
     service = await startRunnerService({ config, pool, capabilities, environments, metrics, log, onRegistered });

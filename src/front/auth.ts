@@ -11,9 +11,8 @@ import {
 import type { Settings } from "../env.ts";
 import { FULL_GRANT, type Grant, grantOf } from "../grant.ts";
 import { ProblemError } from "../problem.ts";
+import { ANONYMOUS_TENANT } from "../tenant/tenant-report.ts";
 
-/** The tenant of every caller if authentication is off. */
-const ANONYMOUS = "anonymous";
 export const SUBPROTOCOL = "pyrepl.v1";
 const BEARER_SUBPROTOCOL = "pyrepl.bearer.";
 
@@ -134,7 +133,7 @@ export function asksForToken({ JWT_SECRET, JWKS_URL }: Settings): boolean {
  * @throws ProblemError `unauthorized`; any other error means that the key set could not be fetched.
  */
 export async function authenticate(request: Request, settings: Settings): Promise<Identity> {
-  if (!asksForToken(settings)) return { tenant: ANONYMOUS, grant: FULL_GRANT };
+  if (!asksForToken(settings)) return { tenant: ANONYMOUS_TENANT, grant: FULL_GRANT };
   const token = tokenOf(request);
   if (token === null) throw unauthorized("Send `Authorization: Bearer <token>`.");
   if (token.length > MAX_TOKEN_CHARS) throw unauthorized(REFUSED);

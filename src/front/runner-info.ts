@@ -2,6 +2,7 @@
 import type { Bindings } from "../env.ts";
 import { settingsOf } from "../env.ts";
 import { candidateRunner, fleetStatus, reportUnreachable } from "../fleet/fleet-calls.ts";
+import { offers } from "../fleet/placement.ts";
 import { ProblemError } from "../problem.ts";
 import { RunnerCapabilities } from "../protocol/capabilities.ts";
 import { PROBLEMS } from "../protocol/problem.ts";
@@ -46,15 +47,21 @@ async function readCapabilities(answer: Response): Promise<RunnerCapabilities> {
   throw new ProblemError({ code: "runner_error", detail: "The runner did not describe itself." });
 }
 
-/** `disk_full`: the runner has no room on its disk to store anything new. */
-export type Readiness = "ready" | "full" | "disk_full";
+/** `disk_full`: the runner has no room on its disk to store anything new. `broken`: the only runners there are cannot start Python. */
+export type Readiness = "ready" | "full" | "disk_full" | "broken";
 
-async function askWhetherReady(url: string, token: string): Promise<Readiness | "unreachable"> {
+async function askWhetherReady(url: string, token: string): Promise<Exclude<Readiness, "broken"> | "unreachable"> {
   const answer = await askRunner(url, "/ready", token, READY_TIMEOUT_MS);
   await answer?.body?.cancel();
   if (answer === null) return "unreachable";
   if (answer.status === PROBLEMS.storage_full.status) return "disk_full";
   return answer.ok ? "ready" : "full";
+}
+
+/** Whether runners report, and none of those that are reached and stay can start the Python of its default environment. */
+async function isFleetBroken(env: Bindings): Promise<boolean> {
+  const staying = (await fleetStatus(env)).filter((runner) => !runner.isSuspect && !runner.draining);
+  return staying.length > 0 && staying.every((runner) => !offers(runner, {}));
 }
 
 /**
@@ -71,7 +78,7 @@ export async function readiness(env: Bindings): Promise<Readiness> {
   let otherwise: Readiness = "full";
   while (asked.length < MAX_ASKED) {
     const runner = await candidateRunner(env, asked);
-    if (runner === null) return otherwise;
+    if (runner === null) return asked.length === 0 && (await isFleetBroken(env)) ? "broken" : otherwise;
     const answer = await askWhetherReady(runner.url, RUNNER_TOKEN);
     if (answer === "ready") return answer;
     if (answer === "disk_full") otherwise = answer;

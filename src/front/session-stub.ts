@@ -1,8 +1,9 @@
 /** Owns how the front reaches a client's Durable Object: the object's name, the calls on it, and the retry of a call that broke. */
-import { type Bindings, settingsOf } from "../env.ts";
+import { settingsOf } from "../env.ts";
 import type { Outcome } from "../problem.ts";
 import type { ClientId } from "../protocol/identity.ts";
 import type { Caller, SessionCalls } from "../session-calls.ts";
+import { admit } from "./admission.ts";
 import { clientOfRest } from "./client-of-request.ts";
 import type { FrontContext } from "./context.ts";
 import { unwrap } from "./problem-response.ts";
@@ -13,10 +14,16 @@ const MAX_ATTEMPTS = 3;
 /** What a stub offers: the RPC methods and `fetch` (for WebSockets). */
 export type SessionStub = SessionCalls & { fetch(request: Request): Promise<Response> };
 
-/** The stub of the object that holds this client's sessions; tenant and client id both name it. */
-export function sessionStub(env: Bindings, tenant: string, clientId: ClientId): SessionStub {
-  const id = env.CLIENT_SESSIONS.idFromName(JSON.stringify([tenant, clientId]));
-  return env.CLIENT_SESSIONS.get(id) as unknown as SessionStub;
+/**
+ * Makes stubs of the object that holds this client's sessions; tenant and client id both name it. A client is counted before its object exists.
+ *
+ * @throws ProblemError (as a rejection) `session_limit`.
+ */
+export async function openStub(context: FrontContext, clientId: ClientId): Promise<() => SessionStub> {
+  const { CLIENT_SESSIONS } = context.env;
+  const id = CLIENT_SESSIONS.idFromName(JSON.stringify([context.get("tenant"), clientId]));
+  await admit(context, id.toString());
+  return () => CLIENT_SESSIONS.get(id) as unknown as SessionStub;
 }
 
 /** The caller as the object gets it. */
@@ -49,9 +56,10 @@ export async function callSession<T>(
 ): Promise<T> {
   const clientId = clientOfRest(context.req.raw, context.get("grant"));
   const caller = callerOf(context, clientId);
+  const newStub = await openStub(context, clientId);
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return unwrap(await call(sessionStub(context.env, caller.tenant, clientId), caller));
+      return unwrap(await call(newStub(), caller));
     } catch (error) {
       if (!isRepeatable || attempt >= MAX_ATTEMPTS || !isRetryable(error)) throw error;
     }

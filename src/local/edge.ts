@@ -7,6 +7,7 @@ import type { BuildOrder } from "./build-edge.ts";
 import { EdgeLines } from "./edge-lines.ts";
 import type { Logger } from "./log.ts";
 import { CODE_EXTENSION, StartError } from "./settings.ts";
+import { sweepObjects } from "./sweep-objects.ts";
 import { WorkerdProcess } from "./workerd-process.ts";
 
 export interface EdgeOptions {
@@ -25,6 +26,8 @@ export interface Edge {
   stop(): Promise<void>;
 }
 
+/** The folder of the clients' objects: the Worker's name and the class. */
+const CLIENT_OBJECTS = "pyrepl3-ClientSession";
 const HEALTH_DEADLINE_MS = 10_000;
 
 /**
@@ -34,7 +37,9 @@ const HEALTH_DEADLINE_MS = 10_000;
  */
 export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const { host, port, stateDir, variables, log } = options;
-  const config = await buildEdge({ variables, storageDir: join(stateDir, "v3") });
+  const storageDir = join(stateDir, "v3");
+  const config = await buildEdge({ variables, storageDir });
+  await sweepObjects(join(storageDir, "do", CLIENT_OBJECTS));
   const lines = new EdgeLines(log);
   const workerd = new WorkerdProcess({ config, address: `${inBrackets(host)}:${port}`, lines, log });
   const url = edgeUrl(host, port);

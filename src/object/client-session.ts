@@ -15,7 +15,7 @@ import { closeIfExpired, nextExpiryMs } from "./clients/token-expiry.ts";
 import { ExecutionCalls } from "./execution-calls.ts";
 import { outcomeOf } from "./outcome.ts";
 import * as actions from "./session/actions.ts";
-import { ClientStores, logFailure } from "./session/client-stores.ts";
+import { ClientStores, logFailure, UNUSED_MS } from "./session/client-stores.ts";
 import { callFiles } from "./session/file-calls.ts";
 import { overviewOf, overviewOfUnused } from "./session/overview.ts";
 import { exists, putSession } from "./session/session-resource.ts";
@@ -29,19 +29,22 @@ const CLOSE_NORMAL = 1000;
 /** Room in a frame or body for everything except the tool's value. */
 const TOOL_FRAME_EXTRA_BYTES = 64 * 1024;
 
+/** What is made of the client's storage. */
+interface Made {
+  stores: ClientStores;
+  book: SessionBook;
+  executions: ExecutionCalls;
+}
+
 export class ClientSession extends DurableObject<Bindings> implements SessionCalls {
-  #stores: ClientStores;
-  #book: SessionBook;
-  #executions: ExecutionCalls;
+  /** Null once everything was deleted, until the next call: the tables are made with it. */
+  #made: Made | null = null;
   readonly #rates: RateLimits;
   readonly #messages: SocketMessages;
   #isAwake = false;
 
   constructor(ctx: DurableObjectState, env: Bindings) {
     super(ctx, env);
-    this.#stores = new ClientStores(ctx, env);
-    this.#book = new SessionBook(this.#stores);
-    this.#executions = new ExecutionCalls(this.#stores, this.#book);
     const { settings } = this.#stores;
     this.#rates = new RateLimits(new RateLimit(settings.RATE_LIMIT_PER_SECOND, settings.RATE_LIMIT_BURST, Date.now()));
     this.#messages = new SocketMessages({
@@ -103,7 +106,29 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     await this.#stores.tenant.settleNow().catch((error: unknown) => logFailure(error));
     const nextMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, nextExpiryMs(sockets) ?? Number.POSITIVE_INFINITY);
     if (nextMs < Number.POSITIVE_INFINITY) this.#stores.wantAlarm(nextMs);
+    else if (sockets.length > 0) this.#stores.wantAlarm(Date.now() + UNUSED_MS);
     else await this.#deleteEverything();
+  }
+
+  get #stores(): ClientStores {
+    return this.#open().stores;
+  }
+
+  get #book(): SessionBook {
+    return this.#open().book;
+  }
+
+  get #executions(): ExecutionCalls {
+    return this.#open().executions;
+  }
+
+  #open(): Made {
+    if (this.#made === null) {
+      const stores = new ClientStores(this.ctx, this.env);
+      const book = new SessionBook(stores);
+      this.#made = { stores, book, executions: new ExecutionCalls(stores, book) };
+    }
+    return this.#made;
   }
 
   async execute(caller: Caller, body: Parameters<SessionCalls["execute"]>[1]) {
@@ -328,9 +353,8 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
   async #deleteEverything(): Promise<void> {
     await this.#stores.checkpoints.clear();
     await this.#stores.storage.settle().catch(logFailure);
+    await this.#stores.forgetClient();
     await this.ctx.storage.deleteAll();
-    this.#stores = new ClientStores(this.ctx, this.env);
-    this.#book = new SessionBook(this.#stores);
-    this.#executions = new ExecutionCalls(this.#stores, this.#book);
+    this.#made = null;
   }
 }

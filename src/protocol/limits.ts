@@ -9,6 +9,8 @@ export const DEFAULT_LIMITS = {
   timeoutSeconds: 30,
   maxTimeoutSeconds: 300,
   queuedExecutions: 64,
+  anonymousClients: 10_000,
+  anonymousClientsPerAddress: 1000,
   sessionsPerClient: 4,
   toolCalls: 1_000,
   parallelToolCalls: 16,

@@ -1,7 +1,7 @@
-/** Owns the totals of one tenant: the sessions, busy sessions and stored bytes of its clients. It is a Durable Object per tenant, with a row per client. */
+/** Owns the totals of one tenant: its clients, and their sessions, busy sessions and stored bytes. It is a Durable Object per tenant, with a row per client. */
 import { DurableObject } from "cloudflare:workers";
 import { type Bindings, settingsOf } from "../env.ts";
-import type { StoredReport, TenantAnswer, TenantReport } from "./tenant-report.ts";
+import type { ClientRefusal, ClientReport, StoredReport, TenantAnswer, TenantReport } from "./tenant-report.ts";
 
 const TABLE = `
 CREATE TABLE IF NOT EXISTS holding (
@@ -12,7 +12,12 @@ CREATE TABLE IF NOT EXISTS holding (
 CREATE TABLE IF NOT EXISTS stored (
   object TEXT PRIMARY KEY,
   bytes INTEGER NOT NULL
-)`;
+);
+CREATE TABLE IF NOT EXISTS client (
+  object TEXT PRIMARY KEY,
+  address TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS client_by_address ON client (address)`;
 
 interface Counts extends Record<string, SqlStorageValue> {
   sessions: number;
@@ -59,6 +64,27 @@ export class TenantLedger extends DurableObject<Bindings> {
     if (bytes === 0) this.#sql.exec("DELETE FROM stored WHERE object = ?", object);
     else this.#sql.exec("INSERT OR REPLACE INTO stored VALUES (?, ?)", object, bytes);
     return true;
+  }
+
+  /** Notes a client, unless there are too many others. */
+  admitClient({ object, address }: ClientReport): ClientRefusal {
+    if (this.#countClients("object = ?", object) > 0) return null;
+    const { MAX_ANONYMOUS_CLIENTS: max, MAX_ANONYMOUS_CLIENTS_PER_ADDRESS: maxOfAddress } = settingsOf(this.env);
+    if (max > 0 && this.#countClients("TRUE") >= max) return "clients";
+    if (maxOfAddress > 0 && address !== "" && this.#countClients("address = ?", address) >= maxOfAddress) {
+      return "address";
+    }
+    this.#sql.exec("INSERT INTO client VALUES (?, ?)", object, address);
+    return null;
+  }
+
+  /** Nothing is left of the client. */
+  forgetClient(object: string): void {
+    this.#sql.exec("DELETE FROM client WHERE object = ?", object);
+  }
+
+  #countClients(which: string, ...values: string[]): number {
+    return this.#sql.exec<{ n: number }>(`SELECT COUNT(*) AS n FROM client WHERE ${which}`, ...values).one().n;
   }
 
   #storedBytes(which: string, object: string): number {

@@ -1,6 +1,9 @@
 /** Owns the call by which a client's object reports its numbers to its tenant's ledger, and the ledger's answer. */
 import type { Bindings } from "../env.ts";
 
+/** The tenant of every caller if authentication is off. */
+export const ANONYMOUS_TENANT = "anonymous";
+
 export type TenantResource = "sessions" | "executions";
 
 /** What the clients' objects report. */
@@ -29,12 +32,24 @@ export interface StoredReport {
   isFact: boolean;
 }
 
+/** A client that is about to be used. */
+export interface ClientReport {
+  object: string;
+  /** Where its caller is; empty: not known. */
+  address: string;
+}
+
+/** The limit that forbids one more client; null: none. */
+export type ClientRefusal = "clients" | "address" | null;
+
 /** The platform may replace an object during a call. A report can be repeated, because it names totals. */
 const MAX_ATTEMPTS = 3;
 
 interface Ledger {
   report(report: TenantReport): Promise<TenantAnswer>;
   reportStored(report: StoredReport): Promise<boolean>;
+  admitClient(report: ClientReport): Promise<ClientRefusal>;
+  forgetClient(object: string): Promise<void>;
 }
 
 /** Reports to the tenant's ledger. @throws if the ledger cannot be reached. */
@@ -48,6 +63,16 @@ export function reportToTenant(env: Bindings, tenant: string, report: TenantRepo
 /** Reports what is stored. @returns false if the tenant's limit forbids it. @throws if the ledger cannot be reached. */
 export function reportStored(env: Bindings, tenant: string, report: StoredReport): Promise<boolean> {
   return askLedger(env, tenant, (ledger) => ledger.reportStored(report));
+}
+
+/** Asks whether an anonymous client may be used. A client that was admitted before always may. @throws if the ledger cannot be reached. */
+export function admitClient(env: Bindings, report: ClientReport): Promise<ClientRefusal> {
+  return askLedger(env, ANONYMOUS_TENANT, (ledger) => ledger.admitClient(report));
+}
+
+/** Tells that nothing is left of an anonymous client. @throws if the ledger cannot be reached. */
+export function forgetClient(env: Bindings, object: string): Promise<void> {
+  return askLedger(env, ANONYMOUS_TENANT, (ledger) => ledger.forgetClient(object));
 }
 
 async function askLedger<T>(env: Bindings, tenant: string, ask: (ledger: Ledger) => Promise<T>): Promise<T> {

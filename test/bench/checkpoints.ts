@@ -83,10 +83,40 @@ async function measureStored(product: Product): Promise<Figure> {
   return { what: "restore from store, small, p50", value: percentile(samples, 0.5), unit: "ms" };
 }
 
+/** Milliseconds until a session with a small state has a second one with the same state, which is then asked for it. */
+async function measureBranch(product: Product): Promise<Figure> {
+  const client = await BenchClient.open(product.socketUrl);
+  const answers: number[] = [];
+  const samples = await time(20, async (index) => {
+    await client.must(`kept = ${index}`);
+    // Dirty again, so that each branch stores the state first.
+    const startedAt = performance.now();
+    await client.ask({ type: "branch", name: `b-${index}` }, "branched");
+    answers.push(performance.now() - startedAt);
+    const body = JSON.stringify({ code: "kept", session: `b-${index}` });
+    const headers = { "client-id": client.clientId };
+    const answer = await fetch(`${product.url}/api/v1/execute?wait=10`, { method: "POST", headers, body });
+    const { result } = (await answer.json()) as { result: { value: unknown } };
+    if (result.value !== index) throw new Error(`the branch has ${JSON.stringify(result)}`);
+    await fetch(`${product.url}/api/v1/sessions/b-${index}?purge=true`, { method: "DELETE", headers });
+    // The pool fills again.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  });
+  await client.close();
+  return {
+    what: "branch of a small state, p50",
+    value: percentile(answers, 0.5),
+    unit: "ms",
+    target: { atMost: 300 },
+    note: `max ${Math.max(...answers).toFixed(0)} ms; with an execution before and one in the new session ${(percentile(samples, 0.5) - 200).toFixed(0)} ms`,
+  };
+}
+
 export async function measureCheckpoints(product: Product): Promise<Figure[]> {
   return [
     ...(await measureSize(product, "small", "names = {str(i): i for i in range(100)}", 20, 2)),
     ...(await measureSize(product, "100 MB", "import os; kept = bytearray(os.urandom(100_000_000)); None", 5, 5)),
     await measureStored(product),
+    await measureBranch(product),
   ];
 }

@@ -1,6 +1,6 @@
 import { once } from "node:events";
-import { existsSync, statSync } from "node:fs";
-import { connect } from "node:net";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
@@ -139,6 +139,46 @@ it.each(["a foreign Host", "MF-Original-URL"])("shows nothing to a page with %s"
   const answer = await send(Number(new URL(product.url).port), REQUESTS[name] ?? "");
   expect(answer).toMatch(/^HTTP\/1\.1 403/);
   expect(answer).toContain("origin_not_allowed");
+});
+
+/** Fewer only if this machine allows a process fewer descriptors. */
+const HALF_REQUESTS = 6000;
+const OWN_DESCRIPTORS = 1500;
+
+function descriptorLimit(): number {
+  const limits = readFileSync("/proc/self/limits", "utf8");
+  return Number(/^Max open files +\d+ +(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY);
+}
+
+/** Opens a connection and sends the beginning of a request, and no more. Resolves once it is sent. */
+async function sendHalf(port: number): Promise<Socket> {
+  const socket = connect(port, "127.0.0.1");
+  socket.on("error", () => undefined);
+  await once(socket, "connect");
+  await new Promise((resolve) => socket.write("GET /health HTTP/1.1\r\nHost: local", resolve));
+  return socket;
+}
+
+it("answers on each port while thousands of requests are half sent there", async () => {
+  const pids = servicePids();
+  const count = Math.min(HALF_REQUESTS, descriptorLimit() - OWN_DESCRIPTORS);
+  expect(count).toBeGreaterThan(1000);
+  for (const url of [product.url, product.runnerUrl]) {
+    const port = Number(new URL(url).port);
+    const halves: Socket[] = [];
+    try {
+      while (halves.length < count) {
+        halves.push(...(await Promise.all(Array.from({ length: 100 }, () => sendHalf(port)))));
+        if (halves.length % 1000 === 0) expect((await fetch(`${url}/health`)).status).toBe(200);
+      }
+      for (const path of ["/health", "/ready"]) expect((await fetch(`${url}${path}`)).status).toBe(200);
+      // They are open, so the answers came beside them. A slow machine may need so long that the first ones are given up.
+      expect(halves.filter((socket) => socket.readyState === "open").length).toBeGreaterThan(1000);
+      await expectAlive(pids);
+    } finally {
+      for (const socket of halves) socket.destroy();
+    }
+  }
 });
 
 it("has no local socket on which strangers can hold anything", async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { CheckpointId } from "../../src/protocol/identity.ts";
 import { Session } from "../../worker-runner/index.ts";
 import { startTestSandbox } from "../support/test-sandbox.ts";
 import { failure, result } from "./borrowed-session.ts";
@@ -27,6 +28,15 @@ async function begin(one: Case): Promise<unknown> {
 it("has at least forty cases", () => {
   expect(corpus.length).toBeGreaterThanOrEqual(40);
 });
+
+/** A branch is such a pair: a session and another one with its blob. What is done to one of them, the other does not see. */
+async function expectNothingShared(one: Case, before: unknown, checkpointId: CheckpointId): Promise<void> {
+  await result(session, one.change);
+  expect(await look(one, other)).toEqual(before);
+  await session.restore(checkpointId);
+  await result(other, one.change);
+  expect(await look(one)).toEqual(before);
+}
 
 function holdCase(one: Case): void {
   it("is as before a failed execution that is rolled back", async () => {
@@ -63,6 +73,7 @@ function holdCase(one: Case): void {
     else {
       expect([...skipped, ...missing]).toEqual([]);
       expect(await look(one, other)).toEqual(before);
+      await expectNothingShared(one, before, checkpointId);
     }
     session.dropCheckpoint(checkpointId);
     other.dropCheckpoint(checkpointId);

@@ -46,6 +46,8 @@ class ScriptedSession {
   toolResults: { call_id: string; value?: unknown; error?: unknown }[] = [];
   /** Takes no answers to tool calls, as if they were lost on the way. */
   isDeaf = false;
+  /** Checkpoints that are answered later, if they are held. */
+  heldCheckpoints: (() => void)[] | null = null;
   env: Record<string, string> = {};
   /** Files by path; each read waits for `releaseFiles`, if that is set. */
   files = new Map<string, Buffer>();
@@ -333,15 +335,18 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
         const blob = Buffer.from(JSON.stringify(session.state));
         session.snapshots.set(request.checkpoint_id, [...session.state]);
         session.blobs.set(request.checkpoint_id, blob);
-        tell({
-          type: "checkpoint_taken",
-          ref: request.ref,
-          checkpoint_id: request.checkpoint_id,
-          size: blob.length,
-          sha256: createHash("sha256").update(blob).digest("hex"),
-          skipped: [],
-          pause: 0.001,
-        });
+        const tellTaken = () =>
+          tell({
+            type: "checkpoint_taken",
+            ref: request.ref,
+            checkpoint_id: request.checkpoint_id,
+            size: blob.length,
+            sha256: createHash("sha256").update(blob).digest("hex"),
+            skipped: [],
+            pause: 0.001,
+          });
+        if (session.heldCheckpoints === null) tellTaken();
+        else session.heldCheckpoints.push(tellTaken);
         return;
       }
       case "restore": {
@@ -483,19 +488,22 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
     const meant = [...sessions.values()].filter((session) => session.object === body || session.key === body);
     switch (command) {
       case "sessions":
-        return meant.map(({ key, links, durable, ran, ring, state, credit, link, offered, toolResults, env }) => ({
-          key,
-          offered,
-          toolResults,
-          env,
-          links,
-          durable,
-          ran,
-          ringed: ring.length,
-          state,
-          credit,
-          isLinked: link !== null,
-        }));
+        return meant.map(
+          ({ key, links, durable, ran, ring, state, credit, link, offered, toolResults, env, ...session }) => ({
+            key,
+            heldCheckpoints: session.heldCheckpoints?.length ?? 0,
+            offered,
+            toolResults,
+            env,
+            links,
+            durable,
+            ran,
+            ringed: ring.length,
+            state,
+            credit,
+            isLinked: link !== null,
+          }),
+        );
       case "release":
         for (const session of meant) {
           session.step();
@@ -507,6 +515,15 @@ export async function startScriptedRunner(): Promise<ScriptedRunner> {
         return null;
       case "release-files":
         for (const session of meant) session.filesGate?.resolve();
+        return null;
+      case "hold-checkpoints":
+        for (const session of meant) session.heldCheckpoints = [];
+        return null;
+      case "release-checkpoints":
+        for (const session of meant) {
+          for (const tellTaken of session.heldCheckpoints ?? []) tellTaken();
+          session.heldCheckpoints = null;
+        }
         return null;
       case "deafen":
       case "hear":

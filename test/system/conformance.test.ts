@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { Execution } from "../../src/protocol/rest.ts";
 import { SessionOverview } from "../../src/protocol/session-resource.ts";
 import { type Product, startProduct } from "../support/product.ts";
-import { SocketClient, textOf } from "../support/socket-client.ts";
+import { type Frame, SocketClient, textOf } from "../support/socket-client.ts";
 
 let product: Product;
 const open = (options = {}) =>
@@ -104,6 +104,44 @@ it("reports output, values, errors and streams in order", async () => {
   expect(await client.value("__name__")).toBe("__main__");
   const seqs = client.frames.map((frame) => frame.seq as number);
   expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => a - b));
+  await client.close();
+});
+
+it("tells a client and the execution's stream where output was cleared", async () => {
+  const clientId = crypto.randomUUID();
+  const client = await open({ clientId });
+  const code = `from IPython.display import clear_output, display
+for n in range(3):
+    clear_output(wait=n > 0)
+    print(n)
+display('end')`;
+  const events = await client.run(code, { id: "cleared" });
+  const expected = [
+    { type: "clear_output", wait: false },
+    "0\n",
+    { type: "clear_output", wait: true },
+    "1\n",
+    { type: "clear_output", wait: true },
+    "2\n",
+    "display",
+    "result",
+  ];
+  const told = (frames: Frame[]) =>
+    frames.map(({ type, data }) => ("wait" in data ? { type, wait: data.wait } : type === "output" ? data.data : type));
+  expect(told(events)).toEqual(expected);
+  const stream = await call("GET", "/api/v1/executions/cleared/events", clientId, undefined, {
+    accept: "application/x-ndjson",
+  });
+  expect(
+    told(
+      stream.body
+        .trim()
+        .split("\n")
+        .map((line: string) => JSON.parse(line)),
+    ),
+  ).toEqual(expected);
+  // The text of an execution is all that was printed: a client that was not there to clear it reads it whole.
+  expect((await call("GET", "/api/v1/executions/cleared", clientId)).body).toMatchObject({ stdout: "0\n1\n2\n" });
   await client.close();
 });
 

@@ -52,6 +52,12 @@ export class EnvironmentPools {
     return this.#default.isReady;
   }
 
+  /** Environments whose sessions cannot be started, with the reason. */
+  get broken(): ReadonlyMap<string, string> {
+    const entries = [...this.#pools].map(([name, pool]) => [name, pool.broken] as const);
+    return new Map(entries.filter((entry): entry is [string, string] => entry[1] !== null));
+  }
+
   async shutdown(): Promise<void> {
     await Promise.all([...this.#pools.values()].map((pool) => pool.shutdown()));
   }

@@ -7,6 +7,8 @@ import { type AcquireOptions, Borrowers } from "./borrowers.ts";
 
 /** After a session was lent, starting others waits this long if some are ready. */
 const REFILL_AFTER_MS = 30;
+/** A busy machine may fail to start a session once or twice. Failures for this long mean that Python or its sandbox is broken. */
+const BROKEN_AFTER_MS = 1000;
 
 export interface PoolOptions extends SessionOptions {
   /** How many sessions are kept ready (5). */
@@ -22,6 +24,8 @@ export interface PoolOptions extends SessionOptions {
   /** The wait after the first failed start. It doubles with each further failure, up to `startRetryMaxMs` (100 and 10,000). */
   startRetryMs?: number;
   startRetryMaxMs?: number;
+  /** Called when sessions can no longer be started, with the reason, and with null when one has started again. */
+  onBroken?: (reason: string | null) => void;
 }
 
 export interface PoolHealth {
@@ -74,6 +78,9 @@ export class SessionPool {
   #refill: NodeJS.Timeout | null = null;
   #lentAt = Number.NEGATIVE_INFINITY;
   #lastFailure: string | null = null;
+  /** When the first start failed after the last successful one. */
+  #failingSinceMs: number | null = null;
+  #broken: string | null = null;
   #ended: Promise<void> | null = null;
 
   constructor(options: PoolOptions = {}) {
@@ -115,15 +122,21 @@ export class SessionPool {
     return Math.max(0, this.#borrowers.count - this.#idle.length - this.#starting - free);
   }
 
+  /** Why no session can be started: starts have failed for a second. null while they succeed. */
+  get broken(): string | null {
+    return this.#broken;
+  }
+
   /** Whether `acquire` can be expected to succeed. */
   get isReady(): boolean {
+    if (this.#broken !== null) return false;
     return this.#state === "open" && (this.#idle.length > 0 || (this.#hasRoom && this.#backoff.failures === 0));
   }
 
   /**
    * A session for this caller only. It ends with `release` or its own `shutdown`.
    *
-   * @throws SessionError `pool_exhausted`, `draining`, `aborted`, `interpreter_failed` (the last start failed, too).
+   * @throws SessionError `pool_exhausted`, `draining`, `aborted`, `interpreter_failed` (the last start failed, too; without a wait if the pool is broken and has no session ready).
    */
   async acquire({
     signal,
@@ -131,6 +144,7 @@ export class SessionPool {
     deadlineMs = this.#patienceMs(isRoomComing),
   }: AcquireOptions = {}): Promise<Session> {
     if (this.#state !== "open") throw new SessionError("draining", `the pool is ${this.#state}`);
+    if (this.#broken !== null && this.#idle.length === 0) throw new SessionError("interpreter_failed", this.#broken);
     const startedAt = performance.now();
     const borrowed = this.#borrowers.wait({ signal, deadlineMs });
     this.#pulse();
@@ -219,7 +233,9 @@ export class SessionPool {
   }
 
   get #isShort(): boolean {
-    return this.#idle.length + this.#starting < this.#minIdle + this.#borrowers.count;
+    // After a failure one more is started, even if nobody waits: only a start shows that sessions can be started again.
+    const trials = this.#backoff.failures > 0 ? 1 : 0;
+    return this.#idle.length + this.#starting < this.#minIdle + this.#borrowers.count + trials;
   }
 
   #lend(session: Session): void {
@@ -236,7 +252,7 @@ export class SessionPool {
   #startOne(): void {
     const starting = this.#startSession().then(
       (session) => {
-        this.#backoff.noteSuccess();
+        this.#noteSuccess();
         if (this.#state === "open") this.#takeIn(session);
         else this.#finish(session);
       },
@@ -256,10 +272,24 @@ export class SessionPool {
     }
   }
 
+  #noteSuccess(): void {
+    this.#backoff.noteSuccess();
+    this.#failingSinceMs = null;
+    if (this.#broken === null) return;
+    this.#broken = null;
+    this.#options.onBroken?.(null);
+  }
+
   #noteFailure(error: Error): void {
     if (this.#state !== "open") return;
     this.#counts.failedStarts += 1;
     this.#lastFailure = error.message;
+    this.#failingSinceMs ??= performance.now();
+    if (this.#broken === null && performance.now() - this.#failingSinceMs >= BROKEN_AFTER_MS) {
+      this.#broken = error.message;
+      this.#borrowers.refuseAll(() => new SessionError("interpreter_failed", error.message));
+      this.#options.onBroken?.(error.message);
+    }
     const waitMs = this.#backoff.noteFailure();
     this.#retry ??= setTimeout(() => {
       this.#retry = null;

@@ -101,6 +101,7 @@ interface Waiting {
 
 export class Zygote {
   readonly #child: ChildProcess;
+  readonly #executable: string;
   readonly #waiting: Waiting[] = [];
   readonly #alive = new Map<number, (exit: SandboxExit) => void>();
   #files = new Map<string, string>();
@@ -132,6 +133,7 @@ export class Zygote {
   }
 
   private constructor({ python, env }: ZygoteSettings) {
+    this.#executable = python.executable;
     this.#child = spawn(python.executable, [...PYTHON_FLAGS, KEEPER_PACKAGE, "zygote"], {
       cwd: "/",
       env: userEnvironment(env, python),
@@ -177,7 +179,7 @@ export class Zygote {
     });
   }
 
-  /** Whether a file that the zygote has loaded was changed or removed. */
+  /** Whether its interpreter, or a file that it has loaded, was changed or removed. */
   async hasChanged(): Promise<boolean> {
     if (performance.now() - this.#checkedAt < FILES_TRUSTED_MS) return false;
     this.#checkedAt = performance.now();
@@ -219,7 +221,7 @@ export class Zygote {
   }
 
   async #becomeReady(files: string[]): Promise<void> {
-    this.#files = await fingerprintsOf(files);
+    this.#files = await fingerprintsOf([...files, this.#executable]);
     this.#checkedAt = performance.now();
     if (this.#state === "starting") this.#state = "ready";
     this.#onReady(null);

@@ -26,6 +26,8 @@ export interface AppOptions {
   isReady: () => boolean;
   /** Whether the disk is too full to store anything new. */
   isDiskLow: () => boolean;
+  /** Environments whose interpreters cannot be started, with the reason. */
+  broken: () => ReadonlyMap<string, string>;
   capabilities: RunnerCapabilities;
   environments: EnvironmentList;
   checkpointMaxBytes: number;
@@ -42,10 +44,12 @@ export function createApp(options: AppOptions): Hono {
   const mayReadMetrics = metricsToken === undefined ? () => true : createTokenCheck(metricsToken);
   const app = new Hono();
 
-  app.get("/health", (c) => c.json({ status: "ok" }));
+  // The status stays 200 while the process lives: to restart it would end the sessions that it has.
+  app.get("/health", (c) => c.json({ status: "ok", ...describeBroken(options.broken()) }));
   app.get("/ready", (c) => {
     if (options.isDiskLow()) return c.json({ status: "the disk is nearly full" }, PROBLEMS.storage_full.status);
-    return options.isReady() ? c.json({ status: "ready" }) : c.json({ status: "not ready" }, 503);
+    if (options.isReady()) return c.json({ status: "ready" });
+    return c.json({ status: "not ready", ...describeBroken(options.broken()) }, 503);
   });
   app.get("/metrics", async (c) => {
     if (!mayReadMetrics(c.req.header("authorization"))) {
@@ -133,6 +137,11 @@ export function createApp(options: AppOptions): Hono {
     const taken = id.success ? hosted?.blobs.find(id.data) : undefined;
     return hosted === undefined || taken === undefined ? undefined : { hosted, taken };
   }
+}
+
+/** What /health and /ready say of environments that do not start. */
+function describeBroken(broken: ReadonlyMap<string, string>): { broken_environments?: Record<string, string> } {
+  return broken.size === 0 ? {} : { broken_environments: Object.fromEntries(broken) };
 }
 
 function unknownSession(c: Context): Response {

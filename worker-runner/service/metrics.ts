@@ -9,6 +9,7 @@ export interface Gauges {
   ringBytes: () => number;
   poolIdle: () => number;
   poolStarting: () => number;
+  brokenEnvironments: () => number;
 }
 
 const startBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
@@ -82,6 +83,11 @@ export class Metrics {
     this.#gauge("pyrepl_ring_bytes", "Event bytes that the edge does not have on disk", gauges.ringBytes);
     this.#gauge("pyrepl_pool_idle", "Interpreters ready for a session", gauges.poolIdle);
     this.#gauge("pyrepl_pool_starting", "Interpreters that are starting", gauges.poolStarting);
+    this.#gauge(
+      "pyrepl_broken_environments",
+      "Environments whose interpreters cannot be started",
+      gauges.brokenEnvironments,
+    );
   }
 
   get contentType(): string {

@@ -22,12 +22,16 @@ export interface ServicePool extends SessionSource {
   readonly starting: number;
   /** Whether `acquire` is likely to succeed. */
   readonly isReady: boolean;
+  /** Environments whose interpreters cannot be started, with the reason. */
+  readonly broken: ReadonlyMap<string, string>;
   shutdown(): Promise<void>;
 }
 
 export interface RunnerService {
   /** Where it listens, for example `http://127.0.0.1:8788`. */
   url: string;
+  /** Logs that an environment's interpreters cannot be started any more, or can again (null), and tells the Fleet at once. */
+  noteBroken(environment: string, reason: string | null): void;
   /**
    * Refuses new sessions, gives the edge time to store the present ones, then ends everything. Safe to call twice.
    *
@@ -80,6 +84,7 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
     ringBytes: () => registry.ringBytes,
     poolIdle: () => pool.idle,
     poolStarting: () => pool.starting,
+    brokenEnvironments: () => pool.broken.size,
   });
   const app = createApp({
     token: config.RUNNER_TOKEN,
@@ -89,6 +94,7 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
     isReady: () =>
       pool.isReady && !registry.isDraining && (registry.size < config.POOL_MAX_SESSIONS || registry.canMakeRoom),
     isDiskLow,
+    broken: () => pool.broken,
     capabilities,
     environments,
     checkpointMaxBytes: config.CHECKPOINT_MAX_BYTES,
@@ -120,7 +126,10 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
             version,
             capabilities,
             gives_way: true,
-            environments: environmentsOf(config).map((environment) => environment.name),
+            // A runner is given no session of an environment that it does not name.
+            environments: environmentsOf(config)
+              .map((environment) => environment.name)
+              .filter((name) => !pool.broken.has(name)),
             free: freePlaces(config.POOL_MAX_SESSIONS - registry.size),
             ...(config.REGION === undefined ? {} : { region: config.REGION }),
           }),
@@ -135,6 +144,11 @@ export async function startRunnerService(options: RunnerServiceOptions): Promise
   let stopping: Promise<void> | null = null;
   return {
     url,
+    noteBroken(environment, reason) {
+      if (reason === null) log.info({ environment }, "interpreters start again: the runner takes new sessions");
+      else log.error({ environment, reason }, "no interpreter starts: the runner takes no new sessions");
+      heartbeat?.beat();
+    },
     stop(maxGraceMs = Number.POSITIVE_INFINITY) {
       stopping ??= stop(Math.min(maxGraceMs, config.SHUTDOWN_GRACE_SECONDS * 1000));
       return stopping;

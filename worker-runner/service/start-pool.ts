@@ -33,6 +33,7 @@ export interface PreparedPool {
  *
  * @param version of PyREPL3.
  * @param warn is told if an interpreter cannot be forked from a zygote any more.
+ * @param onBroken is told if an environment's interpreters cannot be started any more, and with null if they can again.
  * @throws SandboxUnavailable, SessionError or Error, with a message for the operator.
  */
 export async function startServicePool(
@@ -40,6 +41,7 @@ export async function startServicePool(
   version: string,
   metrics: MetricsHooks,
   warn: (message: string) => void = () => undefined,
+  onBroken: (environment: string, reason: string | null) => void = () => undefined,
 ): Promise<PreparedPool> {
   for (const { python } of environmentsOf(config)) await refuseOldPython(python);
   const zygotes = new Zygotes(
@@ -47,7 +49,7 @@ export async function startServicePool(
     Math.min(config.POOL_SKELETONS, config.POOL_MAX_SESSIONS),
   );
   try {
-    return await startPool(config, version, metrics, zygotes);
+    return await startPool(config, version, metrics, zygotes, onBroken);
   } catch (error) {
     await zygotes.close();
     throw error;
@@ -59,6 +61,7 @@ async function startPool(
   version: string,
   metrics: MetricsHooks,
   zygotes: Zygotes,
+  onBroken: (environment: string, reason: string | null) => void,
 ): Promise<PreparedPool> {
   const environments = environmentsOf(config);
   const options = sessionOptions(config, metrics);
@@ -91,6 +94,7 @@ async function startPool(
       minIdle: index === 0 ? config.POOL_MIN_IDLE : Math.min(1, config.POOL_MIN_IDLE),
       maxSessions: config.POOL_MAX_SESSIONS,
       acquireDeadlineMs: config.POOL_ACQUIRE_SECONDS * 1000,
+      onBroken: (reason) => onBroken(name, reason),
     });
     return [name, pool] as const;
   });

@@ -1,16 +1,23 @@
 /** Owns `GET /metrics`: the edge's own counts, and what the Fleet knows of its runners, for Prometheus. It needs a secret. */
 import { type FleetRunner, fleetStatus } from "../../fleet/fleet-calls.ts";
-import { freePlaces } from "../../fleet/placement.ts";
+import { freePlaces, offers } from "../../fleet/placement.ts";
 import { metricLines, renderMetrics } from "../../metrics.ts";
 import { ProblemError } from "../../problem.ts";
 import type { FrontApp } from "../route.ts";
 import { hasBearer } from "../runner-token.ts";
 
+/** `broken`: it cannot start the Python of its default environment. */
+function stateOf(runner: FleetRunner): "ready" | "draining" | "broken" | "unreachable" {
+  if (runner.isSuspect) return "unreachable";
+  if (runner.draining) return "draining";
+  return offers(runner, {}) ? "ready" : "broken";
+}
+
 function fleetLines(runners: readonly FleetRunner[]): string[] {
-  const states = { ready: 0, draining: 0, unreachable: 0 };
-  for (const runner of runners) states[runner.isSuspect ? "unreachable" : runner.draining ? "draining" : "ready"] += 1;
+  const states = { ready: 0, draining: 0, broken: 0, unreachable: 0 };
+  for (const runner of runners) states[stateOf(runner)] += 1;
   const sum = (count: (runner: FleetRunner) => number) => runners.reduce((total, runner) => total + count(runner), 0);
-  const able = (runner: FleetRunner) => (runner.isSuspect ? 0 : freePlaces(runner));
+  const able = (runner: FleetRunner) => (stateOf(runner) === "ready" ? freePlaces(runner) : 0);
   return [
     ...metricLines(
       "pyrepl_fleet_runners",

@@ -14,8 +14,8 @@ export const EDGE_VERSION: string = packageJson.version;
 const Health = z.object({ status: z.literal("ok"), version: z.string() });
 const Ready = z.object({ status: z.literal("ready") });
 
-function noRunner(): ProblemError {
-  return new ProblemError({ code: "no_runner", detail: "No runner can take a session now.", retryAfter: 2 });
+function noRunner(detail = "No runner can take a session now."): ProblemError {
+  return new ProblemError({ code: "no_runner", detail, retryAfter: 2 });
 }
 
 /** Adds the calls to the app. */
@@ -49,6 +49,7 @@ export function addServiceRoutes(app: FrontApp): void {
       if (answer === "disk_full") {
         throw new ProblemError({ code: "storage_full", detail: "The disk is nearly full, so nothing new is stored." });
       }
+      if (answer === "broken") throw noRunner("No runner can start Python now. The runners' logs say why.");
       if (answer !== "ready") throw noRunner();
       return context.json({ status: "ready" });
     },

@@ -11,7 +11,7 @@ import { checkEnvironment } from "../environments.ts";
 import { unwrap } from "../problem-response.ts";
 import { readQuery } from "../request-body.ts";
 import { addRoute, ClientHeader, type FrontApp, problems, SessionQuery } from "../route.ts";
-import { callerOf, sessionStub } from "../session-stub.ts";
+import { callerOf, openStub } from "../session-stub.ts";
 
 const SocketQuery = SessionQuery.extend({
   environment: EnvironmentName.optional().meta({ description: "Makes the session with it.", example: "default" }),
@@ -35,6 +35,7 @@ async function openSocket(context: FrontContext): Promise<Response> {
   const clientId = clientOfSocket(request, grant);
   const { session = DEFAULT_SESSION, environment, region } = readQuery(request, SocketQuery);
   const tenant = context.get("tenant");
+  const newStub = await openStub(context, clientId);
   if (environment !== undefined || region !== undefined) {
     if (grant.isReadOnly) {
       throw new ProblemError({ code: "forbidden", detail: "The token does not allow making a session." });
@@ -44,7 +45,7 @@ async function openSocket(context: FrontContext): Promise<Response> {
       ...(environment === undefined ? {} : { environment }),
       ...(region === undefined ? {} : { region }),
     };
-    unwrap(await sessionStub(context.env, tenant, clientId).putSession(callerOf(context, clientId), session, made));
+    unwrap(await newStub().putSession(callerOf(context, clientId), session, made));
   }
   // Nothing of the client's own headers goes on: no token, and no header that the object trusts.
   const headers = new Headers({
@@ -58,9 +59,7 @@ async function openSocket(context: FrontContext): Promise<Response> {
   const traceparent = context.get("traceparent");
   if (traceparent !== undefined) headers.set(SOCKET_HEADERS.traceparent, traceparent);
   if (offeredSubprotocols(request).includes(SUBPROTOCOL)) headers.set(SOCKET_HEADERS.subprotocol, SUBPROTOCOL);
-  const answer = await sessionStub(context.env, tenant, clientId).fetch(
-    new Request("https://session/socket", { headers }),
-  );
+  const answer = await newStub().fetch(new Request("https://session/socket", { headers }));
   const { webSocket } = answer;
   if (webSocket === null) throw new ProblemError(await answer.json<ProblemInit>());
   const answerHeaders = new Headers({ "client-id": clientId, "x-request-id": context.get("requestId") });

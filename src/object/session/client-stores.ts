@@ -7,6 +7,7 @@ import { takeTurn } from "../../pace.ts";
 import { ProblemError } from "../../problem.ts";
 import type { ClientId } from "../../protocol/identity.ts";
 import { RateLimit } from "../../rate-limit.ts";
+import { ANONYMOUS_TENANT, forgetClient } from "../../tenant/tenant-report.ts";
 import { Places } from "../clients/places.ts";
 import { RunnerCalls } from "../runner/runner-calls.ts";
 import type { Owner } from "../store/checkpoint-signature.ts";
@@ -21,6 +22,9 @@ import { TenantShare } from "./tenant-share.ts";
 
 /** The code of all executions may take this many times the size of one journal. */
 const CODE_SHARE = 4;
+
+/** After this time an object that was only looked at is deleted. The front remembers an admitted client for less. */
+export const UNUSED_MS = 600_000;
 
 /** A request of a client, as logs and traces name it. */
 export interface Cause {
@@ -106,6 +110,12 @@ export class ClientStores {
       owner.tenant,
       owner.clientId,
     );
+    this.wantAlarm(Date.now() + UNUSED_MS);
+  }
+
+  /** Tells the ledger that nothing is left of the client. */
+  async forgetClient(): Promise<void> {
+    if (this.#owner?.tenant === ANONYMOUS_TENANT) await forgetClient(this.env, this.ctx.id.toString());
   }
 
   /** Counts an answer of this size before it is made. @throws ProblemError `rate_limited` if the client has read too much already. */

@@ -1,14 +1,14 @@
 /** Owns the steps for an idle session: close its link, store its state, end its interpreter, and finally delete everything. */
 
-import { edgeMetrics } from "../../metrics.ts";
 import { DEFAULT_ENVIRONMENT } from "../../protocol/session-resource.ts";
 import type { RunnerLink } from "../runner/runner-link.ts";
+import { Autosave } from "./autosave.ts";
 import type { Checkpointing } from "./checkpointing.ts";
 import { logFailure } from "./client-stores.ts";
 import type { EventIntake } from "./event-intake.ts";
 import type { Incarnations } from "./incarnations.ts";
 import type { Loss } from "./loss.ts";
-import { isSaveDue, noteSaved, noteSaveFailed } from "./save-backoff.ts";
+import { isSaveDue } from "./save-backoff.ts";
 import type { SessionContext } from "./session-context.ts";
 import type { SessionEnv } from "./session-env.ts";
 
@@ -19,8 +19,6 @@ const LOOK_AT_MOST_EVERY_MS = 15_000;
 const OVERDUE_MS = 10_000;
 /** Accepted work for which no runner is found fails after this time. */
 const GIVE_UP_AFTER_MS = 120_000;
-/** Automatic checkpoints take at most this share of a session's time. */
-const CHECKPOINT_SHARE = 20;
 
 interface Collaborators {
   incarnations: Incarnations;
@@ -35,21 +33,19 @@ export class IdleWatch {
   readonly #incarnations: Incarnations;
   readonly #intake: EventIntake;
   readonly #checkpointing: Checkpointing;
+  readonly #autosave: Autosave;
   readonly #loss: Loss;
   readonly #env: SessionEnv;
-  #noCheckpointBeforeMs = 0;
   #lookedAfterMs = 0;
   #isDraining = false;
-  /** True while the link's silence is being answered with a checkpoint or a close. */
-  #isAnsweringSilence = false;
-  /** Runs from the end of the last execution to the autosave. The open link keeps the object in memory for longer than that. */
-  #autosaveTimer: ReturnType<typeof setTimeout> | null = null;
+  #isClosingLink = false;
 
   constructor(context: SessionContext, { incarnations, intake, checkpointing, loss, env }: Collaborators) {
     this.#context = context;
     this.#incarnations = incarnations;
     this.#intake = intake;
     this.#checkpointing = checkpointing;
+    this.#autosave = new Autosave(context, incarnations, checkpointing);
     this.#loss = loss;
     this.#env = env;
   }
@@ -106,14 +102,16 @@ export class IdleWatch {
     const { record, stores, unfinishedCount } = this.#context;
     const isBusy = unfinishedCount > 0;
     // The runner holds output back until a client acknowledges. Without a link it would ring for nothing.
-    if (this.#isAnsweringSilence || (isBusy && link.credit <= 0)) return;
-    this.#isAnsweringSilence = true;
-    const isDue = Date.now() >= this.#noCheckpointBeforeMs && isSaveDue(record);
-    const needsCheckpoint = !isBusy && record.isDirty && isDue;
-    const work = needsCheckpoint ? this.#checkpoint(link) : this.#closeLink(link);
+    if (this.#isClosingLink || this.#autosave.isSaving || (isBusy && link.credit <= 0)) return;
+    if (!isBusy && record.isDirty && isSaveDue(record)) {
+      // The link is closed after the next silence.
+      this.#autosave.saveSoon();
+      return;
+    }
+    this.#isClosingLink = true;
     stores.inBackground(
-      work.finally(() => {
-        this.#isAnsweringSilence = false;
+      this.#closeLink(link).finally(() => {
+        this.#isClosingLink = false;
       }),
     );
   }
@@ -133,28 +131,7 @@ export class IdleWatch {
   onWorkEnded(): void {
     if (this.#context.isAtWork) return;
     if (this.#isDraining) this.#context.stores.inBackground(this.suspend("draining"));
-    else this.#scheduleAutosave();
-  }
-
-  #scheduleAutosave(): void {
-    const seconds = this.#context.stores.settings.AUTOSAVE_SECONDS;
-    if (this.#autosaveTimer !== null) clearTimeout(this.#autosaveTimer);
-    this.#autosaveTimer = seconds === 0 ? null : setTimeout(() => this.#autosave(), seconds * 1000);
-  }
-
-  /** Stores the state from the session's copy, so that code can run meanwhile. Does nothing if nothing changed. */
-  #autosave(): void {
-    const { record, stores, unfinishedCount } = this.#context;
-    this.#autosaveTimer = null;
-    const link = this.#incarnations.ready;
-    const isDue = Date.now() >= this.#noCheckpointBeforeMs && isSaveDue(record);
-    if (link === null || unfinishedCount > 0 || !record.isDirty || !isDue || this.#isAnsweringSilence) return;
-    this.#isAnsweringSilence = true;
-    stores.inBackground(
-      this.#checkpoint(link).finally(() => {
-        this.#isAnsweringSilence = false;
-      }),
-    );
+    else this.#autosave.schedule();
   }
 
   /** Stores the state and ends the interpreter; the next call brings it back. @returns false if code runs or the state cannot be stored. */
@@ -166,7 +143,7 @@ export class IdleWatch {
     const hasLeft = await this.#incarnations.leave("suspended", async () => {
       // A session that was used meanwhile stays where it is, unless its runner stops.
       if (reason === "room_needed" && this.#context.isAtWork) return false;
-      if (record.isDirty && !(await this.#save(link))) return false;
+      if (record.isDirty && !(await this.#autosave.save(link))) return false;
       this.#intake.flush();
       await stores.ctx.storage.sync();
       record.returning = { reason, lostExecutions: [] };
@@ -237,34 +214,6 @@ export class IdleWatch {
       logFailure(error);
       return false;
     }
-  }
-
-  async #checkpoint(link: RunnerLink): Promise<void> {
-    const startedMs = Date.now();
-    if (!(await this.#save(link))) return;
-    this.#noCheckpointBeforeMs = Date.now() + (Date.now() - startedMs) * CHECKPOINT_SHARE;
-    const { record, unfinishedCount } = this.#context;
-    if (record.phase !== "live") return;
-    const saved = { at: Date.now() / 1000, is_current: !record.isDirty };
-    this.#context.announce({ state: unfinishedCount > 0 ? "busy" : "ready", reason: "saved", saved });
-  }
-
-  /** Stores the state. @returns false if that failed; the next attempt comes later each time. */
-  async #save(link: RunnerLink): Promise<boolean> {
-    const { record } = this.#context;
-    let isSaved = false;
-    try {
-      isSaved = (await this.#checkpointing.take(link, "automatic", null)).durable;
-    } catch (error) {
-      // Without a link nothing is known about the state; the loss of the runner is handled elsewhere.
-      if (!link.isOpen) throw error;
-      logFailure(error);
-    }
-    edgeMetrics.checkpoints.add({ outcome: isSaved ? "stored" : "failed" });
-    if (isSaved) noteSaved(record);
-    else noteSaveFailed(record);
-    this.#context.save();
-    return isSaved;
   }
 
   async #closeLink(link: RunnerLink): Promise<void> {

@@ -88,6 +88,22 @@ describe("the Fleet", () => {
     expect(await placeRunner(env, "a")).toMatchObject({ id: "r1" });
   });
 
+  it("does not place on a runner that cannot start Python, and says so", async () => {
+    const read = async (path: string) => {
+      const headers = { authorization: `Bearer ${"r".repeat(32)}` };
+      const answer = await testFront().fetch(path, { headers });
+      return { status: answer.status, text: await answer.text() };
+    };
+    await recordHeartbeat(env, heartbeat("r1", { environments: [], gives_way: true }));
+    expect(await placeRunner(env, "a")).toBe("none");
+    expect(await read("/ready")).toMatchObject({ status: 503, text: expect.stringContaining("can start Python") });
+    const { text } = await read("/metrics");
+    expect(text).toContain('pyrepl_fleet_runners{state="broken"} 1');
+    expect(text).toContain("pyrepl_fleet_free_places 0");
+    await recordHeartbeat(env, heartbeat("r1", { environments: ["default"] }));
+    expect(await placeRunner(env, "a")).toMatchObject({ id: "r1" });
+  });
+
   it("gives a runner that a caller could not reach no session until its next heartbeat", async () => {
     await recordHeartbeat(env, heartbeat("r1"));
     await reportUnreachable(env, "r1");

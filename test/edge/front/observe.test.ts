@@ -65,6 +65,6 @@ it("gives metrics to callers with the secret only", async () => {
     expect(text).toContain('pyrepl_edge_requests_total{method="GET",route="/api/v1/sessions",status="200"}');
     expect(text).toMatch(/^pyrepl_edge_request_seconds_bucket\{le="\+Inf"\} \d+$/m);
     expect(text).toContain('pyrepl_edge_problems_total{code="unauthorized"}');
-    expect(text).toContain('pyrepl_fleet_runners{state="ready"} 0');
+    for (const state of ["ready", "broken"]) expect(text).toContain(`pyrepl_fleet_runners{state="${state}"} 0`);
   }
 });

@@ -4,11 +4,17 @@ import { expect, it } from "vitest";
 import { TenantLedger } from "../../../src/tenant/tenant-ledger.ts";
 import { env } from "../support/edge-client.ts";
 
-/** A ledger that allows three sessions and two busy ones. */
+/** A ledger that allows three sessions and two busy ones; four clients, two of them from one address. */
 function withLedger(use: (ledger: TenantLedger, again: () => TenantLedger) => void): Promise<void> {
   const stub = env.TENANTS.get(env.TENANTS.idFromName(crypto.randomUUID()));
   return runInDurableObject(stub, (_, state) => {
-    const settings = { ...env, MAX_SESSIONS_PER_TENANT: "3", MAX_EXECUTIONS_PER_TENANT: "2" };
+    const settings = {
+      ...env,
+      MAX_ANONYMOUS_CLIENTS: "4",
+      MAX_ANONYMOUS_CLIENTS_PER_ADDRESS: "2",
+      MAX_SESSIONS_PER_TENANT: "3",
+      MAX_EXECUTIONS_PER_TENANT: "2",
+    };
     const open = () => new TenantLedger(state, settings as never);
     use(open(), open);
   });
@@ -43,5 +49,24 @@ it("takes back what a client gives, also above the limit, and notes facts that i
     expect(ledger.report(asks("b", 1))).toEqual({ refused: "sessions" });
     expect(ledger.report(asks("a", 0))).toEqual({ refused: null });
     expect(ledger.report(asks("b", 3))).toEqual({ refused: null });
+  });
+});
+
+it("admits as many clients as allowed, in all and from one address, and forgets those that are gone", async () => {
+  await withLedger((ledger, again) => {
+    const admit = (object: string, address: string) => ledger.admitClient({ object, address });
+    expect([admit("a", "one"), admit("b", "one"), admit("c", "one")]).toEqual([null, null, "address"]);
+    expect([admit("a", "one"), admit("a", "another")]).toEqual([null, null]);
+    // Clients of no known address count in all only.
+    expect([admit("d", ""), admit("e", ""), admit("f", ""), admit("g", "two")]).toEqual([
+      null,
+      null,
+      "clients",
+      "clients",
+    ]);
+    expect(again().admitClient({ object: "f", address: "" })).toBe("clients");
+    ledger.forgetClient("a");
+    ledger.forgetClient("nobody");
+    expect([admit("c", "one"), admit("a", "one")]).toEqual([null, "clients"]);
   });
 });

@@ -154,6 +154,30 @@ describe("where sessions cannot be started", () => {
     await pool.release(borrowed);
   });
 
+  it("is broken after a second, refuses at once what it cannot serve, and lends again once a start succeeds", async () => {
+    const { state, start } = faulty();
+    const told: (string | null)[] = [];
+    const pool = await startPool({
+      minIdle: 0,
+      startSandbox: start,
+      startRetryMs: 20,
+      startRetryMaxMs: 80,
+      onBroken: (reason) => told.push(reason),
+    });
+    state.isBroken = true;
+    const waiting = pool.acquire({ deadlineMs: 60_000 });
+    await expect(waiting).rejects.toMatchObject({ code: "interpreter_failed" });
+    expect(pool.broken).toContain("no more");
+    // It does not wait for its deadline.
+    await expect(pool.acquire({ deadlineMs: 600_000 })).rejects.toMatchObject({ code: "interpreter_failed" });
+    expect(pool.isReady).toBe(false);
+    state.isBroken = false;
+    // Nobody asks for a session: the pool finds out by itself.
+    await expect.poll(() => pool.isReady).toBe(true);
+    expect(told).toEqual([expect.stringContaining("no more"), null]);
+    await pool.acquire();
+  });
+
   it("starts no more at a time than it may", async () => {
     let starting = 0;
     let most = 0;

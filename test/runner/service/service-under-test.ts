@@ -34,6 +34,7 @@ export class ScriptedPool implements ServicePool {
   readonly starting = 1;
   missing = 0;
   readonly isReady = true;
+  readonly broken = new Map<string, string>();
   readonly capabilities = {
     version: "0.3.0",
     python: { version: "3.11.2", implementation: "CPython" },

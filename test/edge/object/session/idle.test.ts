@@ -13,6 +13,18 @@ async function session(key: string) {
   return (await control("sessions", key))[0];
 }
 const newest = async () => (await control("sessions", clientId)).at(-1);
+/** Whether the ledger of callers without a token counts the client. */
+const isKnown = () =>
+  runInDurableObject(env.TENANTS.get(env.TENANTS.idFromName("anonymous")), (_, { storage }) => {
+    const rows = storage.sql.exec("SELECT * FROM client WHERE object = ?", objectId(clientId).toString());
+    return rows.toArray().length === 1;
+  });
+/** What the client's object has in its database. */
+const tables = () =>
+  runInDurableObject(stubOf(clientId), async (_, { storage }) => {
+    expect(await storage.getAlarm()).toBeNull();
+    return storage.sql.exec("SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_cf\\_%' ESCAPE '\\'").toArray();
+  });
 const stored = async () => (await env.CHECKPOINTS.list({ prefix: `checkpoints/${objectId(clientId)}/` })).objects;
 
 it("closes a silent link, and takes a ring's news when they come", async () => {
@@ -58,13 +70,27 @@ it("suspends an idle session, brings it back on the next call, and deletes every
     await runDurableObjectAlarm(stubOf(clientId));
     expect((await stored()).length).toBe(0);
   }, 40_000);
-  await runInDurableObject(stubOf(clientId), async (_, state) => {
-    expect(await state.storage.getAlarm()).toBeNull();
-    const tables = state.storage.sql.exec("SELECT COUNT(*) AS n FROM session").one();
-    expect(tables.n).toBe(0);
-  });
+  // The client counts as long as it has a socket.
+  await runDurableObjectAlarm(stubOf(clientId));
+  expect(await isKnown()).toBe(true);
+  client.close();
+  await vi.waitFor(async () => {
+    await runDurableObjectAlarm(stubOf(clientId));
+    expect(await tables()).toEqual([]);
+  }, 10_000);
+  expect(await isKnown()).toBe(false);
   await registerRunner();
-  expect(await client.value("state")).toEqual([]);
+  const again = await EdgeClient.open(clientId);
+  expect(await again.value("state")).toEqual([]);
+});
+
+it("leaves nothing of a client that only looked", async () => {
+  expect((await call("GET", "/api/v1/sessions", { clientId })).status).toBe(200);
+  expect(await isKnown()).toBe(true);
+  expect(await runDurableObjectAlarm(stubOf(clientId))).toBe(true);
+  expect(await tables()).toEqual([]);
+  expect(await isKnown()).toBe(false);
+  expect((await call("GET", "/api/v1/sessions", { clientId })).body).toEqual({ sessions: [] });
 });
 
 it("hands a session over when its runner drains", async () => {

@@ -32,6 +32,25 @@ it("makes frames that are the contract's, numbered without a gap from the base",
   expect(told.find(({ type }) => type === "result")?.frame).toContain(`"n":${2 ** 53 - 1}`);
 });
 
+it("tells of cleared output in its place among output and displays", async () => {
+  const session = await startSession();
+  const code = `from IPython.display import clear_output, display
+print('a')
+clear_output()
+display(1)
+clear_output(wait=True)
+print('b')`;
+  const { events } = await run(session, code);
+  expect(events.map(({ type, data }) => ("wait" in data ? { type, wait: data.wait } : type))).toEqual([
+    "output",
+    { type: "clear_output", wait: false },
+    "display",
+    { type: "clear_output", wait: true },
+    "output",
+    "result",
+  ]);
+});
+
 it("tells every listener the same events in the same order as the iterator", async () => {
   const session = await startSession();
   const first: string[] = [];

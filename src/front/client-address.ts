@@ -1,0 +1,27 @@
+/** Owns the address that a request counts for: the one that a trusted header names, and for IPv6 the network that one holder has. */
+import type { Settings } from "../env.ts";
+
+const MAX_ADDRESS_CHARS = 64;
+/** A holder of IPv6 has a network of 2^64 addresses. */
+const IPV6_NETWORK_GROUPS = 4;
+const IPV6_GROUPS = 8;
+
+/** The caller's address; empty if no header is trusted, or if this request does not have it. */
+export function addressOf(request: Request, { CLIENT_ADDRESS_HEADER }: Settings): string {
+  if (CLIENT_ADDRESS_HEADER === undefined) return "";
+  // A proxy adds the address that it sees at the end. What stands before comes from the caller.
+  const last = (request.headers.get(CLIENT_ADDRESS_HEADER) ?? "").split(",").at(-1) ?? "";
+  return networkOf(last.trim().toLowerCase().slice(0, MAX_ADDRESS_CHARS));
+}
+
+function networkOf(address: string): string {
+  const text = address.replace(/^\[|\](:\d+)?$/g, "");
+  if (!text.includes("::") && text.split(":").length !== IPV6_GROUPS) return text;
+  const [head = "", tail] = text.split("::");
+  const groups = (part: string) => (part === "" ? [] : part.split(":"));
+  const before = groups(head);
+  const after = groups(tail ?? "");
+  const zeros = Array.from({ length: Math.max(0, IPV6_GROUPS - before.length - after.length) }, () => "0");
+  const all = [...before, ...zeros, ...after].map((group) => group.replace(/^0+(?=.)/, ""));
+  return `${all.slice(0, IPV6_NETWORK_GROUPS).join(":")}::/64`;
+}
