@@ -14,16 +14,22 @@ const MAX_ATTEMPTS = 3;
 /** What a stub offers: the RPC methods and `fetch` (for WebSockets). */
 export type SessionStub = SessionCalls & { fetch(request: Request): Promise<Response> };
 
+export interface StubMaker {
+  /** The object's id. */
+  object: string;
+  newStub(): SessionStub;
+}
+
 /**
  * Makes stubs of the object that holds this client's sessions; tenant and client id both name it. A client is counted before its object exists.
  *
  * @throws ProblemError (as a rejection) `session_limit`.
  */
-export async function openStub(context: FrontContext, clientId: ClientId): Promise<() => SessionStub> {
+export async function openStub(context: FrontContext, clientId: ClientId): Promise<StubMaker> {
   const { CLIENT_SESSIONS } = context.env;
   const id = CLIENT_SESSIONS.idFromName(JSON.stringify([context.get("tenant"), clientId]));
   await admit(context, id.toString());
-  return () => CLIENT_SESSIONS.get(id) as unknown as SessionStub;
+  return { object: id.toString(), newStub: () => CLIENT_SESSIONS.get(id) as unknown as SessionStub };
 }
 
 /** The caller as the object gets it. */
@@ -56,7 +62,7 @@ export async function callSession<T>(
 ): Promise<T> {
   const clientId = clientOfRest(context.req.raw, context.get("grant"));
   const caller = callerOf(context, clientId);
-  const newStub = await openStub(context, clientId);
+  const { newStub } = await openStub(context, clientId);
   for (let attempt = 1; ; attempt += 1) {
     try {
       return unwrap(await call(newStub(), caller));

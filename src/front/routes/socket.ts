@@ -12,6 +12,7 @@ import { unwrap } from "../problem-response.ts";
 import { readQuery } from "../request-body.ts";
 import { addRoute, ClientHeader, type FrontApp, problems, SessionQuery } from "../route.ts";
 import { callerOf, openStub } from "../session-stub.ts";
+import { openInTurn } from "../upgrade-turns.ts";
 
 const SocketQuery = SessionQuery.extend({
   environment: EnvironmentName.optional().meta({ description: "Makes the session with it.", example: "default" }),
@@ -35,7 +36,7 @@ async function openSocket(context: FrontContext): Promise<Response> {
   const clientId = clientOfSocket(request, grant);
   const { session = DEFAULT_SESSION, environment, region } = readQuery(request, SocketQuery);
   const tenant = context.get("tenant");
-  const newStub = await openStub(context, clientId);
+  const { object, newStub } = await openStub(context, clientId);
   if (environment !== undefined || region !== undefined) {
     if (grant.isReadOnly) {
       throw new ProblemError({ code: "forbidden", detail: "The token does not allow making a session." });
@@ -59,7 +60,10 @@ async function openSocket(context: FrontContext): Promise<Response> {
   const traceparent = context.get("traceparent");
   if (traceparent !== undefined) headers.set(SOCKET_HEADERS.traceparent, traceparent);
   if (offeredSubprotocols(request).includes(SUBPROTOCOL)) headers.set(SOCKET_HEADERS.subprotocol, SUBPROTOCOL);
-  const answer = await newStub().fetch(new Request("https://session/socket", { headers }));
+  const { MAX_SOCKETS_PER_CLIENT: max } = context.get("settings");
+  const answer = await openInTurn(context.env, object, max, () =>
+    newStub().fetch(new Request("https://session/socket", { headers })),
+  );
   const { webSocket } = answer;
   if (webSocket === null) throw new ProblemError(await answer.json<ProblemInit>());
   const answerHeaders = new Headers({ "client-id": clientId, "x-request-id": context.get("requestId") });

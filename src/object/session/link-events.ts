@@ -1,6 +1,7 @@
 /** Owns how a session reacts to its runner link: it takes events in, handles the runner's notices and grants credit. */
 
 import { sleep, waitAtMost } from "../../deadline.ts";
+import { takeTurn } from "../../pace.ts";
 import type { ExecutionId } from "../../protocol/identity.ts";
 import type { LinkEvent, LinkReply } from "../../protocol/link.ts";
 import type { Opened, RunnerLink } from "../runner/runner-link.ts";
@@ -18,7 +19,7 @@ import type { Submissions } from "./submissions.ts";
 const PORTION_BYTES = 1024 * 1024;
 const SMALL_EVENTS_PORTION_BYTES = 128 * 1024;
 const SMALL_EVENT_BYTES = 4 * 1024;
-/** Each event goes to every socket, so with more sockets than this a portion is smaller. */
+/** Each event goes to every socket. With more sockets than this a portion is smaller, and what was sent counts as heavy work. */
 const FULL_PORTION_SOCKETS = 4;
 /** Less is not worth a frame, unless the target itself is small. */
 const CREDIT_STEP_BYTES = 64 * 1024;
@@ -60,6 +61,8 @@ export class LinkEvents implements SessionLinkListener {
   #portionEvents = 0;
   #portionBytes = 0;
   #grantTimer: ReturnType<typeof setTimeout> | null = null;
+  /** When the runner may get credit again. */
+  #nextPortionMs = 0;
   #toldFrameLimit = 0;
   #toldOutputLimit = "null";
 
@@ -102,7 +105,7 @@ export class LinkEvents implements SessionLinkListener {
     if (this.#backlog !== null && seq >= this.#backlog.until) this.endBacklog();
     this.#portionEvents += 1;
     this.#portionBytes += bytes;
-    if (link.credit <= 0) this.#grantTimer ??= setTimeout(() => this.updateCredit(), 0);
+    if (link.credit <= 0 && this.#grantTimer === null) this.#grantLater(this.#countFanOut());
   }
 
   onReply(_link: RunnerLink, reply: LinkReply): void {
@@ -179,7 +182,9 @@ export class LinkEvents implements SessionLinkListener {
     const toldLimit = JSON.stringify(limit);
     if (toldLimit !== this.#toldOutputLimit) link.tell({ type: "keep_output", limit });
     this.#toldOutputLimit = toldLimit;
-    if (link.credit <= 0) this.#grantPortion(link, delivery.creditTarget(nowMs));
+    const waitMs = this.#nextPortionMs - nowMs;
+    if (waitMs > 0) this.#grantLater(waitMs);
+    else if (link.credit <= 0) this.#grantPortion(link, delivery.creditTarget(nowMs));
     const { stallEndsAtMs } = delivery;
     if (stallEndsAtMs === null || stallEndsAtMs <= nowMs || this.#stallTimer !== null) return;
     this.#stallTimer = setTimeout(
@@ -189,6 +194,18 @@ export class LinkEvents implements SessionLinkListener {
       },
       stallEndsAtMs - nowMs + 1,
     );
+  }
+
+  #grantLater(waitMs: number): void {
+    this.#grantTimer = setTimeout(() => this.updateCredit(), waitMs);
+  }
+
+  /** Counts a portion that went to many sockets. @returns the milliseconds to wait before the next one. */
+  #countFanOut(): number {
+    const { size } = this.#context.delivery.sockets;
+    const waitMs = size > FULL_PORTION_SOCKETS ? takeTurn(this.#portionBytes * size) : 0;
+    this.#nextPortionMs = Date.now() + waitMs;
+    return waitMs;
   }
 
   #grantPortion(link: RunnerLink, target: number): void {
