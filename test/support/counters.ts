@@ -88,3 +88,11 @@ export function costEach(before: Counters, after: Counters, count: number): Reco
   };
   return { edge: each("edge"), runner: each("runner"), interpreter: each("interpreter") };
 }
+
+/** How often the main threads of these processes have waited for something and were woken. */
+export function countWakings(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => {
+    const status = readOrNull(`/proc/${pid}/status`) ?? "";
+    return sum + Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)?.[1] ?? 0);
+  }, 0);
+}

@@ -1,6 +1,5 @@
 /** Owns one session's control groups: their limits of memory and processor time, their usage, and their removal. */
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ControlGroups } from "./cgroup-parents.ts";
@@ -12,6 +11,8 @@ const REMOVE_ATTEMPTS = 50;
 const REMOVE_PAUSE_MS = 10;
 /** Buffers of all TCP sockets of one session, if they do not count as its memory. */
 const TCP_BYTES = 16 * 1024 * 1024;
+/** More than the longest of the kernel's files about a group has. */
+const statusBuffer = Buffer.alloc(16 * 1024);
 
 export class SessionGroup {
   readonly #groups: ControlGroups;
@@ -37,11 +38,9 @@ export class SessionGroup {
 
   async memoryStatus(): Promise<SandboxMemory> {
     const isFirst = this.#groups.mechanism === "cgroup-v1";
-    const [usage, statistics, events] = await Promise.all([
-      this.#read(isFirst ? "memory.usage_in_bytes" : "memory.current"),
-      this.#read("memory.stat"),
-      this.#read(isFirst ? "memory.oom_control" : "memory.events"),
-    ]);
+    const usage = this.#read(isFirst ? "memory.usage_in_bytes" : "memory.current");
+    const statistics = this.#read("memory.stat");
+    const events = this.#read(isFirst ? "memory.oom_control" : "memory.events");
     // Cached files that nobody maps are given back when memory is short.
     const cached = numberOf(isFirst ? "total_inactive_file" : "inactive_file", statistics);
     const residentBytes = Math.max(0, Number(usage) - cached);
@@ -61,8 +60,14 @@ export class SessionGroup {
     }
   }
 
-  #read(name: string): Promise<string> {
-    return readFile(join(this.#memory, name), "utf8");
+  /** The kernel makes the text at once, with no disk. Threads that read it would take ten times as many system calls. */
+  #read(name: string): string {
+    const file = openSync(join(this.#memory, name), "r");
+    try {
+      return statusBuffer.toString("latin1", 0, readSync(file, statusBuffer, 0, statusBuffer.length, 0));
+    } finally {
+      closeSync(file);
+    }
   }
 
   #limitMemory(bytes: number): void {

@@ -28,9 +28,10 @@ export class EdgeArena {
     this.#workerd = findProcesses(product.pid, "workerd serve")[0] ?? -1;
   }
 
-  static async open(): Promise<EdgeArena> {
+  /** @param env settings beside the defaults. */
+  static async open(env: Record<string, string> = {}): Promise<EdgeArena> {
     // An empty variable leaves the default: no limit of the product is switched off here.
-    const product = await startProduct({ RATE_LIMIT_PER_SECOND: "", POOL_MIN_IDLE: "" });
+    const product = await startProduct({ RATE_LIMIT_PER_SECOND: "", POOL_MIN_IDLE: "", ...env });
     const neighbour = fork(fileURLToPath(new URL("neighbour.ts", import.meta.url)), [product.socketUrl]);
     await once(neighbour, "message");
     return new EdgeArena(product, neighbour);
