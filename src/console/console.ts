@@ -2,12 +2,13 @@
 import type { z } from "zod";
 import type { TransactionPolicy } from "../protocol/client-message.ts";
 import type { Checkpoint, ServerMessage } from "../protocol/server-message.ts";
+import { BranchDialog, type BranchMade } from "./branch-dialog.ts";
 import { showCheckpoints } from "./checkpoint-list.ts";
 import { Connection, type ConnectionState } from "./connection.ts";
-import { FilePanel } from "./file-panel.ts";
 import { type Identity, newClientId } from "./identity.ts";
 import { byId, element } from "./page.ts";
 import { checkpointsOf, deleteCheckpoint, executionById, recentExecutions } from "./rest.ts";
+import { SidePanels } from "./side-panels.ts";
 import { Transcript } from "./transcript.ts";
 
 const RECENT_EXECUTIONS = 30;
@@ -20,6 +21,7 @@ const STATE_WORDS: Record<ConnectionState, string> = {
 /** Session states that come often and are not worth a line on the page. */
 const QUIET_STATES = ["starting", "ready", "busy"];
 
+type Execute = Parameters<Connection["execute"]>[0];
 type SessionData = Extract<ServerMessage, { type: "session" }>["data"];
 
 export class Console {
@@ -33,37 +35,39 @@ export class Console {
     }
   });
   readonly #running = new Set<string>();
-  readonly #files: FilePanel;
-  /** Listing files starts an interpreter, so nothing is listed while nobody looks. */
-  #areFilesShown = false;
+  readonly #undo = byId("undo", HTMLButtonElement);
+  readonly #side: SidePanels;
+  readonly #branching = new BranchDialog((branch) => this.#branched(branch));
+  readonly #openSession: (session: string) => void;
   #identity: Identity;
+  /** Null while the page learns what the session did lately. */
   #connection: Connection | null = null;
+  /** Code that was run in that time. */
+  #unsent: Execute[] = [];
   /** Why the edge does not let this page in; it stands until a connection opens. */
   #refusal: string | null = null;
 
-  constructor(identity: Identity) {
+  /** @param openSession goes on in another session of the same client. */
+  constructor(identity: Identity, openSession: (session: string) => void) {
     this.#identity = identity;
-    const parts = {
-      panel: byId("files-panel", HTMLElement),
-      list: byId("files", HTMLUListElement),
-      note: byId("files-note", HTMLParagraphElement),
-      picker: byId("file-picker", HTMLInputElement),
-    };
-    this.#files = new FilePanel(parts, identity, (text) => this.notice(text));
+    this.#openSession = openSession;
+    this.#side = new SidePanels(identity, (text) => this.notice(text));
   }
 
-  /** Lists the files now, and again after each execution, while somebody looks at them. */
-  async showFiles(areShown: boolean): Promise<void> {
-    this.#areFilesShown = areShown;
-    if (areShown) await this.#files.refresh();
+  /** Shows files and variables now, and again after each execution, while somebody looks at them. */
+  showSide(isShown: boolean): void {
+    this.#side.show(isShown);
   }
 
   /** Shows what this client's session did lately, and stays connected to it. */
   async connect(identity: Identity): Promise<void> {
     this.#connection?.close();
     this.#connection = null;
+    this.#unsent = [];
+    this.#state.dataset.state = "connecting";
+    this.#state.textContent = STATE_WORDS.connecting;
     this.#identity = identity;
-    this.#files.identity = identity;
+    this.#side.identity = identity;
     this.#transcript.clear();
     this.#running.clear();
     const recent = await recentExecutions(identity, RECENT_EXECUTIONS);
@@ -82,9 +86,10 @@ export class Console {
       message: (message) => this.#received(message),
       state: (state) => void this.#connectionIs(state),
     });
+    for (const message of this.#unsent.splice(0)) this.#connection.execute(message);
     this.#welcome.hidden = !this.#transcript.isEmpty;
     await this.#refreshCheckpoints();
-    if (this.#areFilesShown) await this.#files.refresh();
+    this.#side.refresh();
   }
 
   run(code: string, policy: z.infer<typeof TransactionPolicy>, timeout: number): void {
@@ -92,7 +97,9 @@ export class Console {
     this.#welcome.hidden = true;
     this.#transcript.start(id, code);
     this.#setRunning(id, true);
-    this.#connection?.execute({ type: "execute", id, code, transaction_policy: policy, timeout });
+    const message: Execute = { type: "execute", id, code, transaction_policy: policy, timeout, report_files: true };
+    if (this.#connection === null) this.#unsent.push(message);
+    else this.#connection.execute(message);
   }
 
   interrupt(): void {
@@ -110,6 +117,24 @@ export class Console {
     const left = skipped.length === 0 ? "" : ` Not saved: ${skipped.map((item) => item.name).join(", ")}.`;
     this.notice(`Checkpoint saved.${left}`);
     await this.#refreshCheckpoints();
+  }
+
+  /** Brings the variables back to what they were before the last execution. */
+  async undo(): Promise<void> {
+    this.#undo.disabled = true;
+    const answer = await this.#connection?.request({ type: "undo" });
+    this.#undo.disabled = false;
+    if (answer === undefined || answer === null) this.notice("Not connected.");
+    if (answer?.type !== "undone") return;
+    const line = this.#transcript.firstLineOf(answer.data.execution_id);
+    const which = line === null ? "the last execution" : `“${line}”`;
+    this.#transcript.note(`Undone: the variables are as they were before ${which}. Files stay as they are.`);
+    this.#side.refresh();
+  }
+
+  /** Asks for the name of a new session that begins with this one's variables and files. */
+  branch(): void {
+    this.#branching.open(this.#identity);
   }
 
   /** @returns names for the editor's cursor, or null where nobody answers. */
@@ -133,6 +158,15 @@ export class Console {
     this.#transcript.note(
       `Back at ${checkpoint.name ?? `the checkpoint of ${new Date(checkpoint.created_at * 1000).toLocaleTimeString()}`}.${left}`,
     );
+    this.#side.refresh();
+  }
+
+  #branched({ session, missing }: BranchMade): void {
+    const left = missing.length === 0 ? "" : ` Not brought over: ${missing.map((item) => item.name).join(", ")}.`;
+    this.#transcript.note(`The session ${session} begins with this state; both go on by themselves.${left}`, {
+      label: `Open ${session}`,
+      run: () => this.#openSession(session),
+    });
   }
 
   async #refreshCheckpoints(): Promise<void> {
@@ -184,7 +218,7 @@ export class Console {
         this.#welcome.hidden = true;
         if (this.#transcript.add(message)) void this.#learnCode(id);
         const isOver = message.type === "result" || message.type === "error";
-        if (isOver && this.#running.has(id) && this.#areFilesShown) void this.#files.refresh();
+        if (isOver) this.#side.refresh();
         this.#setRunning(id, !isOver);
         return;
       }
@@ -224,6 +258,7 @@ export class Console {
     const left =
       missing === undefined || missing.length === 0 ? "" : ` Missing: ${missing.map((item) => item.name).join(", ")}.`;
     this.#transcript.note(`Session ${state}${reason === "" ? "" : `: ${reason}`}.${left}`);
+    if (state === "restored" || state === "reset") this.#side.refresh();
   }
 
   /** Another page of the same client ran this: its code is not in its events. */

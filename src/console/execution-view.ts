@@ -1,6 +1,7 @@
 /** Owns one execution on the page: its code, its output as it comes, its prompts, and how it ended. */
 import type { z } from "zod";
 import type { ErrorData, ExecutionEvent, InputData, ResultData, ToolDoneData } from "../protocol/event.ts";
+import { changedFilesElement } from "./changed-files.ts";
 import { OutputView } from "./output-view.ts";
 import { element } from "./page.ts";
 import { richElement } from "./rich-output.ts";
@@ -60,6 +61,11 @@ export class ExecutionView {
   /** Shows what ran; null where that is not known (yet). */
   setCode(code: string | null): void {
     this.#code.textContent = code ?? "…";
+  }
+
+  /** The first line of the code with something in it. */
+  get firstLine(): string {
+    return this.#code.textContent.trimStart().split("\n", 1)[0] ?? "";
   }
 
   add(event: ExecutionEvent): void {
@@ -165,6 +171,7 @@ export class ExecutionView {
     } else if (result.repr !== null && result.repr !== "None") {
       this.#output.append(element("pre", "value", result.repr));
     }
+    this.#showChanges(result);
     this.#end("succeeded");
     const rolledBack = result.transaction === "rolled_back" ? " · rolled back" : "";
     this.#foot.textContent = `${seconds(result.execution_time)}${rolledBack}`;
@@ -173,10 +180,19 @@ export class ExecutionView {
   #fail(error: z.infer<typeof ErrorData>): void {
     const text = error.traceback === "" ? `${error.exception_type}: ${error.exception_message}` : error.traceback;
     this.#output.append(element("pre", "traceback", withoutEscapes(text)));
+    this.#showChanges(error);
     this.#end(error.reason);
     const reason = error.reason === "exception" ? "" : ` · ${error.reason.replaceAll("_", " ")}`;
     const state = STATES[error.state];
     this.#foot.textContent = `${seconds(error.execution_time)}${reason}${state === "" ? "" : ` · ${state}`}`;
+  }
+
+  #showChanges({
+    files,
+    files_truncated: isTruncated = false,
+  }: Pick<z.infer<typeof ResultData>, "files" | "files_truncated">): void {
+    const changes = changedFilesElement(files ?? [], isTruncated);
+    if (changes !== null) this.#output.append(changes);
   }
 
   #end(status: string): void {

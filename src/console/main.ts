@@ -7,7 +7,7 @@ import { loadIdentity, newClientId, saveIdentity } from "./identity.ts";
 import { byId } from "./page.ts";
 
 const identity = loadIdentity();
-const page = new Console(identity);
+const page = new Console(identity, openSession);
 const policy = byId("policy", HTMLSelectElement);
 const timeout = byId("timeout", HTMLInputElement);
 
@@ -29,13 +29,15 @@ byId("reset", HTMLButtonElement).addEventListener("click", () => {
   if (confirm("Start over with a fresh interpreter? Checkpoints are kept.")) page.reset();
 });
 byId("checkpoint", HTMLButtonElement).addEventListener("click", () => void page.checkpoint());
+byId("undo", HTMLButtonElement).addEventListener("click", () => void page.undo());
+byId("branch", HTMLButtonElement).addEventListener("click", () => page.branch());
 
 const side = byId("side", HTMLElement);
 const toggle = byId("toggle-side", HTMLButtonElement);
 toggle.addEventListener("click", () => {
   side.hidden = !side.hidden;
   toggle.setAttribute("aria-expanded", String(!side.hidden));
-  void page.showFiles(!side.hidden);
+  page.showSide(!side.hidden);
 });
 
 const clientId = byId("client-id", HTMLInputElement);
@@ -46,6 +48,11 @@ sessionName.value = identity.session;
 token.value = identity.token;
 byId("identity", HTMLFormElement).addEventListener("submit", (event) => {
   event.preventDefault();
+  connect();
+});
+
+/** Goes on as the client and session that the form names. */
+function connect(): void {
   const chosen = {
     clientId: clientId.value.trim() || newClientId(),
     session: sessionName.value.trim() || "default",
@@ -53,7 +60,13 @@ byId("identity", HTMLFormElement).addEventListener("submit", (event) => {
   };
   saveIdentity(chosen);
   void page.connect(chosen);
-});
+}
+
+function openSession(session: string): void {
+  sessionName.value = session;
+  connect();
+  editor.focus();
+}
 
 editor.focus();
 void page.connect(identity);

@@ -1,8 +1,10 @@
 /** Owns the console's REST calls: what it asks beside the socket, as values or as the edge's own words. */
 import type { z } from "zod";
+import type { BranchOutcome } from "../protocol/branch.ts";
 import type { FileList, FileWritten } from "../protocol/file.ts";
 import type { Problem } from "../protocol/problem.ts";
 import type { CheckpointList, Execution, ExecutionList } from "../protocol/rest.ts";
+import type { VariableList } from "../protocol/session-resource.ts";
 import type { Identity } from "./identity.ts";
 
 export type Answer<T> = { ok: true; value: T } | { ok: false; code: string; detail: string };
@@ -55,6 +57,15 @@ export function checkpointsOf(identity: Identity): Promise<Answer<z.infer<typeof
 
 export function deleteCheckpoint(identity: Identity, id: string): Promise<Answer<null>> {
   return call(identity, "DELETE", `checkpoints/${encodeURIComponent(id)}`);
+}
+
+export function variablesOf(identity: Identity): Promise<Answer<VariableList>> {
+  return call(identity, "GET", `session/variables?${inSession(identity)}`);
+}
+
+export function branchSession(identity: Identity, name: string): Promise<Answer<BranchOutcome>> {
+  const body = JSON.stringify({ session: identity.session, name });
+  return call(identity, "POST", "session/branch", new Blob([body], { type: "application/json" }));
 }
 
 const ofFile = (identity: Identity, path: string) => `${inSession(identity)}&path=${encodeURIComponent(path)}`;

@@ -69,9 +69,21 @@ export class Transcript {
     return true;
   }
 
-  /** Says between two executions what happened to the session. */
-  note(text: string): void {
-    this.#append(element("li", "event", text));
+  /** Says between two executions what happened to the session. @param action what its reader may do about it. */
+  note(text: string, action?: { label: string; run(): void }): void {
+    const item = element("li", "event", text);
+    if (action !== undefined) {
+      const button = element("button", "", action.label);
+      button.type = "button";
+      button.addEventListener("click", () => action.run());
+      item.append(" ", button);
+    }
+    this.#append(item);
+  }
+
+  /** The first line of an execution's code; null if it is not on the page. */
+  firstLineOf(executionId: string): string | null {
+    return this.#views.get(executionId)?.firstLine ?? null;
   }
 
   get isEmpty(): boolean {

@@ -264,6 +264,95 @@ it("lists files after each execution, takes dropped and picked ones, and downloa
   await close();
 }, 120_000);
 
+it("shows variables, and keeps them right after executions, an undo and a failed reading", async () => {
+  const { page, complaints, close } = await openConsole();
+  await connected(page);
+  await page.click("#toggle-side");
+  await page.locator("#variables-note", { hasText: "None yet" }).waitFor();
+  // With this policy each execution has a copy to go back to, also if they follow each other at once.
+  await page.selectOption("#policy", "rollback_on_failure");
+  await run(page, "first = 1\nmarkup = '<b>bold</b>'");
+  await page.locator("#variables li", { hasText: "markup" }).waitFor();
+  expect(await page.locator("#variables li").allTextContents()).toEqual(["markup str'<b>bold</b>'", "first int1"]);
+  expect(await page.locator("#variables b").count()).toBe(0);
+  await run(page, "first = 'changed'");
+  await page.locator("#variables li", { hasText: "changed" }).waitFor();
+  await page.click("#undo");
+  await page.locator(".event", { hasText: "as they were before “first = 'changed'”" }).waitFor();
+  await page.locator("#variables li", { hasText: "first int1" }).waitFor();
+  expect(complaints).toEqual([]);
+  await page.route("**/session/variables*", (route) => route.abort());
+  await run(page, "second = 2");
+  await page.locator("#variables-note", { hasText: "The edge does not answer." }).waitFor();
+  await page.unroute("**/session/variables*");
+  await run(page, "third = 3");
+  await page.locator("#variables li", { hasText: "third" }).waitFor();
+  expect(await page.locator("#variables-note").isVisible()).toBe(false);
+  await close();
+}, 120_000);
+
+it("says why nothing can be undone", async () => {
+  const { page, close } = await openConsole();
+  await connected(page);
+  await page.click("#undo");
+  await page.locator("#notices p", { hasText: "no earlier state is kept" }).waitFor();
+  await page.locator("#undo:enabled").waitFor();
+  await close();
+});
+
+it("branches into a session that goes on by itself, from the keyboard alone", async () => {
+  const { page, close } = await openConsole();
+  await connected(page);
+  await run(page, "x = 'shared'");
+  await ended(page, 1, "succeeded");
+  const branch = page.locator("#branch");
+  const dialog = page.locator("#branch-dialog");
+  await branch.focus();
+  await page.keyboard.press("Enter");
+  expect(await page.locator("#branch-name").inputValue()).toBe("default-2");
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "hidden" });
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("default");
+  await page.keyboard.press("Enter");
+  await page.locator("#branch-error", { hasText: "default" }).waitFor();
+  await page.keyboard.press("ControlOrMeta+a");
+  await page.keyboard.type("attempt");
+  await page.keyboard.press("Enter");
+  await dialog.waitFor({ state: "hidden" });
+  await page.locator(".event button", { hasText: "Open attempt" }).click();
+  await connected(page);
+  expect(await page.locator("#session-name").inputValue()).toBe("attempt");
+  const there = await run(page, "x = x + ' once'; x");
+  await there.locator(".value", { hasText: "'shared once'" }).waitFor();
+  await page.click("#toggle-side");
+  await page.fill("#session-name", "default");
+  await page.click("#identity button");
+  await page.locator(".execution .code", { hasText: "x = 'shared'" }).waitFor();
+  await connected(page);
+  const here = await run(page, "x");
+  await here.locator(".value", { hasText: "'shared'" }).waitFor();
+  await close();
+}, 120_000);
+
+it("tells which files an execution changed, also after a reload", async () => {
+  const { page, complaints, close } = await openConsole();
+  await connected(page);
+  const made = await run(page, "open('<b>.txt', 'w').write('12345')");
+  await made.locator(".changes").waitFor();
+  expect(await made.locator(".changes").textContent()).toBe("Files changed: 1created <b>.txt (5 B)");
+  const failed = await run(page, "import os\nos.remove('<b>.txt')\n1/0");
+  await failed.locator(".changes li", { hasText: "deleted <b>.txt" }).waitFor();
+  const quiet = await run(page, "1");
+  await quiet.locator(".value").waitFor();
+  expect(await quiet.locator(".changes").count()).toBe(0);
+  await page.reload();
+  await connected(page);
+  await page.locator(".execution .changes li", { hasText: "created <b>.txt" }).waitFor();
+  expect(complaints).toEqual([]);
+  await close();
+}, 120_000);
+
 it("says what the edge says where it asks for a token", async () => {
   const guarded = await startProduct({ JWT_SECRET: SECRET });
   try {
