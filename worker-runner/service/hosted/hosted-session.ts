@@ -103,7 +103,7 @@ export class HostedSession {
     });
     this.#unsubscribe = options.session.subscribe({
       event: (event) => this.#take(event),
-      busy: (isBusy) => this.use.noteBusy(isBusy),
+      busy: this.use.noteBusy,
       started: (executionId, startedAt) =>
         this.#link?.tell({ type: "started", execution_id: executionId, started_at: startedAt }),
       state: (state, reason) => {

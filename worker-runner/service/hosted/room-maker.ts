@@ -36,7 +36,7 @@ export class RoomMaker {
   }
 
   /** Asks as many sessions to leave as are missing. Call it after every change that may allow more. */
-  pulse(): void {
+  readonly pulse = (): void => {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     if (this.#waiting === 0) return;
@@ -56,5 +56,5 @@ export class RoomMaker {
       hosted.giveWay();
       missing -= 1;
     }
-  }
+  };
 }

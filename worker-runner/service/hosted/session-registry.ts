@@ -155,7 +155,7 @@ export class SessionRegistry {
       object: request.object,
       session,
       log: log.child({ session: session.id }),
-      onIdle: () => this.#room.pulse(),
+      onIdle: this.#room.pulse,
       onRemoved: () => {
         this.#hosted.delete(key);
         this.#room.pulse();

@@ -17,6 +17,13 @@ export class SessionUse {
     this.#onIdle = onIdle;
   }
 
+  /** The session has begun its first turn, or has ended its last one. */
+  readonly noteBusy = (isBusy: boolean): void => {
+    this.#isBusy = isBusy;
+    this.#usedAt = performance.now();
+    if (!isBusy) this.#onIdle();
+  };
+
   /** Milliseconds since the last use; null while the session is in use or gives way. */
   get idleMs(): number | null {
     const isInUse = this.#isBusy || this.#calls > 0;
@@ -47,13 +54,6 @@ export class SessionUse {
       this.#usedAt = performance.now();
       this.#onIdle();
     };
-  }
-
-  /** The session's executions begin, or the last one has ended. */
-  noteBusy(isBusy: boolean): void {
-    this.#isBusy = isBusy;
-    this.#usedAt = performance.now();
-    if (!isBusy) this.#onIdle();
   }
 
   /** The edge is asked to store the session. It stays after all if the edge takes too long. */

@@ -77,7 +77,7 @@ export class OutputRetention {
 
   /** Publishes the held output. */
   release(): void {
-    while (this.releaseSlice());
+    while (this.#tail.length > 0) this.releaseSlice();
   }
 
   /** Publishes a part of the held output. @returns false if none is left. */
@@ -103,7 +103,7 @@ export class OutputRetention {
 
   /** All output is of use. Held output goes first. */
   #notePublished(bytes: number): void {
-    this.release();
+    if (this.#tail.length > 0) this.release();
     this.#publishedBytes += bytes;
   }
 
