@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
-const BANNED = /\b(whoever|lest|so many)\b/i;
+const BANNED = /\b(whoever|lest|so many|in peace|whereby|thereof)\b/i;
 const PROSE = /\.(md|ts|mjs|py|css|html|toml|yaml)$/;
 /** Tests may quote code and output; what the project wrote about itself is elsewhere. */
 const EXEMPT = /^(test|examples)\/|^scripts\/check-words\.ts$|^CHANGELOG\.md$/;
