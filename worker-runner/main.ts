@@ -21,7 +21,7 @@ async function run(config: RunnerConfig, log: Logger): Promise<void> {
   const prepared = await startServicePool(
     config,
     packageJson.version,
-    metrics.hooks,
+    metrics,
     (message) => log.warn(message),
     (environment, reason) => service?.noteBroken(environment, reason),
   );

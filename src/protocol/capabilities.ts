@@ -26,6 +26,14 @@ export const RunnerCapabilities = z.object({
   }),
   /** Whether sessions can install packages. Absent from runners older than this field, which cannot. */
   packages: z.object({ enabled: z.boolean() }).default({ enabled: false }),
+  /** What code can reach by HTTP and HTTPS through the runner's proxy. Absent from runners older than this field, which have none. */
+  egress: z
+    .object({
+      enabled: z.boolean(),
+      /** Entries of EGRESS_ALLOW: `example.org` and `*.example.org` for ports 80 and 443, `example.org:8443`, `192.0.2.7:8443`. */
+      allow: z.array(z.string()),
+    })
+    .optional(),
   limits: z.record(z.string(), EnforcedLimit),
 });
 export type RunnerCapabilities = z.infer<typeof RunnerCapabilities>;

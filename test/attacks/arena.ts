@@ -46,6 +46,8 @@ export class Arena {
   /** Runs one attack. @throws AssertionError where it is not contained, disturbs its neighbour or leaves anything behind. */
   async run(attack: Attack): Promise<Figures> {
     this.#neighbour ??= await this.start();
+    // Sessions with a proxy are forked from a zygote of their own, which stays.
+    if (attack.session?.egress !== undefined) await (await this.start(attack.session)).shutdown();
     const before = this.#traces();
     const session = await this.start(attack.session);
     const here = await this.#placesOf(session);

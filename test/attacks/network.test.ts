@@ -10,6 +10,7 @@ import type { Session } from "../../worker-runner/session/session.ts";
 import { SessionError } from "../../worker-runner/session/session-error.ts";
 import { isHere } from "../support/needs.ts";
 import { Arena } from "./arena.ts";
+import { egressAttacks } from "./catalogue/egress.ts";
 import { findGrades } from "./grade.ts";
 import { assertFailed, printedBy, resultOf, run } from "./outcome.ts";
 
@@ -112,6 +113,12 @@ describe.each(await findGrades())("by $kind", (grade) => {
       assert.equal(resultOf(own), port);
       assert.equal(printedBy(await run(second, knock(["127.0.0.1"], [port]))), "done\n");
       await Promise.all([first.shutdown(), second.shutdown()]);
+    });
+  });
+
+  describe("with a proxy for EGRESS_ALLOW", () => {
+    it.each(egressAttacks)("$name", async (attack) => {
+      await arena.run(attack);
     });
   });
 

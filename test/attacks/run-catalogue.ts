@@ -1,6 +1,7 @@
 /** Runs the attacks that depend on whom the runner runs as, and prints one line of JSON for each; `ordinary-user.test.ts` starts it. */
 import { Arena } from "./arena.ts";
 import type { Attack } from "./catalogue/attack.ts";
+import { egressAttacks } from "./catalogue/egress.ts";
 import { kernelEscapes, machineEscapes, processEscapes } from "./catalogue/escape.ts";
 import { fileEscapes, SECRET } from "./catalogue/host-files.ts";
 import { memoryAttacks } from "./catalogue/memory.ts";
@@ -25,6 +26,7 @@ const attacks: readonly Attack[] = [
   ...kernelEscapes,
   ...machineEscapes,
   ...fileEscapes,
+  ...egressAttacks,
   ...checkpointAttacks,
   ...workspaceAttacks,
 ];

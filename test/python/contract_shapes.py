@@ -288,12 +288,13 @@ execution = record(
     first_seq=maybe(seq),
     last_seq=maybe(seq),
 )
-runner_capabilities: dict[str, Shape] = {
+runner_capabilities: dict[str, Shape | tuple[Shape]] = {
     "version": text,
     "python": record(version=text, implementation=text),
     "serializer": record(name=one_of("cloudpickle", "source"), version=maybe(text)),
-    "sandbox": record(kind=one_of("bwrap", "none"), isolated=flag, network=flag, seccomp=flag, detail=text),
+    "sandbox": record(kind=one_of("bwrap", "landlock", "none"), isolated=flag, network=flag, seccomp=flag, detail=text),
     "packages": record(enabled=flag),
+    "egress": (record(enabled=flag, allow=many(text)),),
     "limits": table(record(value=maybe(number), enforced=flag, mechanism=text)),
 }
 

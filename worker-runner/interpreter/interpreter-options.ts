@@ -2,6 +2,12 @@
 import type { SandboxOptions, StartSandbox } from "../sandbox/sandbox-contract.ts";
 import type { PackageIndex } from "./package-index.ts";
 
+/** The way out for code in one sandbox, on a socket of its own. */
+export interface EgressDoor {
+  /** Ends every connection. */
+  close(): Promise<void>;
+}
+
 /** The settings of one interpreter. Times are in milliseconds. */
 export interface InterpreterOptions {
   startSandbox: StartSandbox;
@@ -18,4 +24,6 @@ export interface InterpreterOptions {
   loadDeadlineMs: number;
   /** Where packages come from; null: none can be installed. */
   packageIndex: PackageIndex | null;
+  /** What user code may reach; null: nothing. */
+  egress: { open(path: string): Promise<EgressDoor> } | null;
 }

@@ -4,8 +4,13 @@ import { join } from "node:path";
 import { Door, newToken, type Peer } from "../channel/door.ts";
 import type { Hello } from "../channel/message.ts";
 import { withDeadline } from "../deadline.ts";
-import { CHANNEL_SOCKET_NAME, type Sandbox, type SandboxMemory } from "../sandbox/sandbox-contract.ts";
-import type { InterpreterOptions } from "./interpreter-options.ts";
+import {
+  CHANNEL_SOCKET_NAME,
+  EGRESS_SOCKET_NAME,
+  type Sandbox,
+  type SandboxMemory,
+} from "../sandbox/sandbox-contract.ts";
+import type { EgressDoor, InterpreterOptions } from "./interpreter-options.ts";
 import { Keeper, type KeeperListener } from "./keeper.ts";
 import { Unanswered } from "./pending-answers.ts";
 
@@ -25,6 +30,7 @@ export class SandboxRoom {
   readonly #listener: SandboxRoomListener;
   readonly #gone = new AbortController();
   #door: Door | null = null;
+  #egress: EgressDoor | null = null;
   #starting: Promise<Sandbox> | null = null;
   #sandbox: Sandbox | null = null;
   #keeper: Keeper | null = null;
@@ -45,6 +51,7 @@ export class SandboxRoom {
     const path = join(channelDirectory, CHANNEL_SOCKET_NAME);
     if (Buffer.byteLength(path) > SOCKET_PATH_MAX) throw new Error(`${path} is too long for a socket's path`);
     this.#door = await Door.open(path);
+    this.#egress = (await this.#options.egress?.open(join(channelDirectory, EGRESS_SOCKET_NAME))) ?? null;
     const { startSandbox, sandbox: settings, startDeadlineMs } = this.#options;
     this.#gone.signal.throwIfAborted();
     this.#starting = startSandbox({ ...settings, id: this.#options.makeSandboxId(), channelDirectory });
@@ -146,6 +153,7 @@ export class SandboxRoom {
     await this.#endSandbox();
     this.#keeper?.disconnect();
     await this.#door?.close();
+    await this.#egress?.close();
     // A process that is ending can add a file while the folder is emptied; `rm` then tries again.
     await rm(this.#directory, { recursive: true, force: true, maxRetries: 10 });
   }

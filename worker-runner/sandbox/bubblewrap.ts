@@ -5,6 +5,7 @@ import { join } from "node:path";
 import {
   bwrapArguments,
   CHANNEL_PATH,
+  egressInside,
   HIDDEN_IN_PROC,
   PACKAGE_INSIDE,
   skeletonArguments,
@@ -20,7 +21,7 @@ import { launchCommand, NICENESS, OOM_SCORE } from "./launch-script.ts";
 import { connectNetwork, NAMESERVER } from "./network.ts";
 import { findPythonHome, KEEPER_PACKAGE } from "./python-home.ts";
 import { countsProcessesApart, NO_CRASH_HANDLER, rlimitArguments } from "./rlimits.ts";
-import { CHANNEL_SOCKET_NAME, type Sandbox, type SandboxOptions } from "./sandbox-contract.ts";
+import { CHANNEL_SOCKET_NAME, EGRESS_SOCKET_NAME, type Sandbox, type SandboxOptions } from "./sandbox-contract.ts";
 import { hasSeccompTable, seccompProgram } from "./seccomp/seccomp-filter.ts";
 import { freeSessionUid, runsAsRoot, takeSessionUid } from "./session-uid.ts";
 import { Stage } from "./stage.ts";
@@ -76,6 +77,7 @@ export async function startSkeleton(options: SandboxOptions): Promise<Skeleton> 
       channel: CHANNEL_PATH,
       program: PACKAGE_INSIDE,
       workspace: WORKSPACE_INSIDE,
+      egress: egressInside(options),
     },
   };
 }
@@ -136,12 +138,14 @@ type Connect = typeof connectNetwork;
 /** A skeleton waits for nothing; that it could say so shows that it is complete. */
 const noNetwork: Connect = async () => () => undefined;
 
-/** Nobody but the session's user gets through to the socket. User code has not run yet, and will see both read-only. */
+/** Nobody but the session's user gets through to the sockets. User code has not run yet, and will see both read-only. */
 function closeChannelToOthers(directory: string, uid: number | null): void {
   chmodSync(directory, 0o700);
   if (uid === null) return;
-  const socket = join(directory, CHANNEL_SOCKET_NAME);
-  // A skeleton that is made ahead gets its socket later.
-  if (existsSync(socket)) chownSync(socket, uid, uid);
+  // A skeleton that is made ahead gets its sockets later.
+  for (const name of [CHANNEL_SOCKET_NAME, EGRESS_SOCKET_NAME]) {
+    const socket = join(directory, name);
+    if (existsSync(socket)) chownSync(socket, uid, uid);
+  }
   chownSync(directory, uid, uid);
 }

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { FILTER_FD, NETWORK_FD, STATUS_FD, TOKEN_FD } from "./descriptors.ts";
 import { networkSetup } from "./network.ts";
 import { KEEPER_PACKAGE, PYTHON_FLAGS, type PythonHome } from "./python-home.ts";
-import { CHANNEL_SOCKET_NAME, type SandboxOptions } from "./sandbox-contract.ts";
+import { CHANNEL_SOCKET_NAME, EGRESS_SOCKET_NAME, PROXY_PORT, type SandboxOptions } from "./sandbox-contract.ts";
 import { ETC_FILES, type Stage } from "./stage.ts";
 
 const CHANNEL_INSIDE = "/run/pyrepl";
@@ -14,6 +14,11 @@ const HOME_INSIDE = "/home/python";
 
 /** The session's socket as the keeper sees it. */
 export const CHANNEL_PATH = `${CHANNEL_INSIDE}/${CHANNEL_SOCKET_NAME}`;
+
+/** Port and socket of the session's proxy as the keeper sees them; empty if there is none. */
+export function egressInside({ network }: Pick<SandboxOptions, "network">): string {
+  return network === "proxy" ? `${PROXY_PORT}:${CHANNEL_INSIDE}/${EGRESS_SOCKET_NAME}` : "";
+}
 
 /** The user that user code sees itself as; outside it is another one. */
 export const USER_INSIDE = 1000;
@@ -160,6 +165,7 @@ export function environment(options: SandboxOptions, python: PythonHome): Record
   return {
     ...userEnvironment(options.env, python),
     PYREPL_CHANNEL: CHANNEL_PATH,
+    ...(egressInside(options) === "" ? {} : { PYREPL_EGRESS: egressInside(options) }),
     PYREPL_PRELOAD: options.preload.join(","),
     PYREPL_PROGRAM: PACKAGE_INSIDE,
     PYREPL_WORKSPACE: WORKSPACE_INSIDE,

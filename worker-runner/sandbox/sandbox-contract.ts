@@ -4,6 +4,12 @@ import type { Readable, Writable } from "node:stream";
 /** The session's listening socket in `channelDirectory`; it exists before the sandbox starts. */
 export const CHANNEL_SOCKET_NAME = "channel.sock";
 
+/** The listening socket of the session's proxy in `channelDirectory`, if the network is `proxy`; it exists before the sandbox starts. */
+export const EGRESS_SOCKET_NAME = "egress.sock";
+
+/** Where user code finds the proxy, on its own loopback. Without a loopback, connections to this port alone are made for it. */
+export const PROXY_PORT = 3128;
+
 export interface SandboxLimits {
   /** Everything in the sandbox together: all processes, snapshots, and the files in memory. */
   memoryBytes: number;
@@ -29,7 +35,8 @@ export interface SandboxOptions {
   /** Modules that the keeper imports ahead of need. */
   preload: readonly string[];
   limits: SandboxLimits;
-  network: "off" | "on";
+  /** `proxy`: user code reaches the session's proxy, and nothing else. */
+  network: "off" | "proxy" | "on";
   /** Variables for user code on top of the sandbox's own few. */
   env: Readonly<Record<string, string>>;
 }

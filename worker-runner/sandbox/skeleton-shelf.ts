@@ -1,12 +1,12 @@
 /** Owns the skeletons that are made ahead of need, so that a burst of new sessions finds sandboxes that are ready. */
 import { randomUUID } from "node:crypto";
-import { chownSync, renameSync } from "node:fs";
+import { chownSync, existsSync, renameSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { tempFolderPrefix } from "../temp-folder.ts";
 import { startSkeleton } from "./bubblewrap.ts";
 import { endSkeleton, type Skeleton } from "./forked-keeper.ts";
-import { CHANNEL_SOCKET_NAME, type SandboxOptions } from "./sandbox-contract.ts";
+import { CHANNEL_SOCKET_NAME, EGRESS_SOCKET_NAME, type SandboxOptions } from "./sandbox-contract.ts";
 
 /** A skeleton is made once no session was started for this long: making it competes with them for the processor. */
 const QUIET_MS = 500;
@@ -41,7 +41,7 @@ export class SkeletonShelf {
     this.#plan(options);
     if (skeleton === null) return startSkeleton(options);
     try {
-      moveSocket(options.channelDirectory, skeleton);
+      moveSockets(options.channelDirectory, skeleton);
       return skeleton;
     } catch {
       // The two folders are on different file systems.
@@ -114,10 +114,13 @@ async function makeAhead(options: SandboxOptions): Promise<Skeleton> {
   }
 }
 
-/** The session's socket appears in the folder that the sandbox has as its channel. */
-function moveSocket(from: string, { ownDirectory, uid }: Skeleton): void {
+/** The session's sockets appear in the folder that the sandbox has as its channel. */
+function moveSockets(from: string, { ownDirectory, uid }: Skeleton): void {
   if (ownDirectory === null) return;
-  const socket = join(from, CHANNEL_SOCKET_NAME);
-  if (uid !== null) chownSync(socket, uid, uid);
-  renameSync(socket, join(ownDirectory, CHANNEL_SOCKET_NAME));
+  for (const name of [CHANNEL_SOCKET_NAME, EGRESS_SOCKET_NAME]) {
+    const socket = join(from, name);
+    if (!existsSync(socket)) continue;
+    if (uid !== null) chownSync(socket, uid, uid);
+    renameSync(socket, join(ownDirectory, name));
+  }
 }

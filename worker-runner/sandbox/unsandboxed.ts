@@ -18,6 +18,9 @@ import { quote } from "./shell.ts";
  * @throws Error where it cannot start.
  */
 export async function startUnsandboxed(options: SandboxOptions): Promise<Sandbox> {
+  if (options.network === "proxy") {
+    throw new Error("EGRESS_ALLOW needs a sandbox: without one, code uses the network of this machine");
+  }
   const python = await findPythonHome(options.python);
   const groups = findControlGroups();
   const group = groups && new SessionGroup(groups, options.id, options.limits.memoryBytes);

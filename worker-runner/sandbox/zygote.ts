@@ -45,6 +45,8 @@ export interface Entry {
   channel: string;
   program: string;
   workspace: string;
+  /** Port and socket of the session's proxy, as `port:path`; empty if there is none. */
+  egress: string;
 }
 
 /** A session without namespaces, whose warden is forked: `WardEntry` in `landlock_entry.py`. */
@@ -77,6 +79,8 @@ export interface WardEntry {
   /** Modules to import, if there is no zygote that has done so. */
   preload: readonly string[];
   workspace: string;
+  /** Port and socket of the session's proxy, as `port:path`; empty if there is none. */
+  egress: string;
   environment: Readonly<Record<string, string>>;
 }
 

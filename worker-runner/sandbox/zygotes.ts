@@ -10,7 +10,7 @@ import { Zygote } from "./zygote.ts";
 /** After a zygote could not be started: how long interpreters start by themselves. */
 const RETRY_MS = 30_000;
 
-type Kind = Pick<SandboxOptions, "python" | "preload" | "env">;
+type Kind = Pick<SandboxOptions, "python" | "preload" | "env" | "network">;
 
 /** How one kind of sandbox gets its keepers. */
 interface Way {
@@ -18,7 +18,7 @@ interface Way {
   /** Starts a keeper by itself. */
   startAlone: StartSandbox;
   fork(options: SandboxOptions, zygote: Zygote, shelf: SkeletonShelf): Promise<Sandbox>;
-  filter(python: string): Promise<Buffer> | Buffer;
+  filter(kind: Kind): Promise<Buffer> | Buffer;
 }
 
 const WAYS: Record<Way["name"], Way> = {
@@ -102,7 +102,7 @@ export class Zygotes {
 
   /** The zygote of a kind. One that has died, or whose files have changed, is replaced. */
   async #zygoteFor(kind: Kind, way: Way): Promise<Zygote> {
-    const key = JSON.stringify([way.name, kind.python, kind.preload, Object.entries(kind.env).sort()]);
+    const key = JSON.stringify([way.name, kind.python, kind.preload, kind.network, Object.entries(kind.env).sort()]);
     const present = this.#byKind.get(key);
     if (present) {
       const zygote = await present;
@@ -114,7 +114,7 @@ export class Zygotes {
       return this.#zygoteFor(kind, way);
     }
     const starting = findPythonHome(kind.python).then(async (python) =>
-      Zygote.start({ python, preload: kind.preload, env: kind.env, filter: await way.filter(kind.python) }),
+      Zygote.start({ python, preload: kind.preload, env: kind.env, filter: await way.filter(kind) }),
     );
     this.#byKind.set(key, starting);
     // A start that failed may succeed later.

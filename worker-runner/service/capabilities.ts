@@ -15,13 +15,15 @@ export interface CapabilityFacts {
   sandbox: Pick<SandboxOptions, "python" | "limits" | "network">;
   /** Whether sessions can install packages. */
   hasPackages: boolean;
+  /** What EGRESS_ALLOW names. */
+  egressAllow?: readonly string[];
   /** Limits that the runner itself enforces, by name. */
   runnerLimits: Readonly<Record<string, number>>;
 }
 
 /** Asks Python and the machine. `choice` has shown already that both work. */
 export async function describeCapabilities(facts: CapabilityFacts): Promise<RunnerCapabilities> {
-  const { version, choice, sandbox, hasPackages, runnerLimits } = facts;
+  const { version, choice, sandbox, hasPackages, egressAllow = [], runnerLimits } = facts;
   const python = await findPythonHome(sandbox.python);
   const isIsolated = choice.kind !== "none";
   return {
@@ -36,6 +38,7 @@ export async function describeCapabilities(facts: CapabilityFacts): Promise<Runn
       detail: choice.detail,
     },
     packages: { enabled: hasPackages },
+    egress: { enabled: egressAllow.length > 0, allow: [...egressAllow] },
     limits: {
       ...(await limitsOf(choice.kind, sandbox)),
       ...Object.fromEntries(Object.entries(runnerLimits).map(([name, value]) => [name, enforced(value, "runner")])),

@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { z } from "zod";
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
 import { OtlpHeaders } from "../../src/protocol/otlp-headers.ts";
+import { AllowList, WrongEntry } from "../egress/allow-list.ts";
 
 const MIB = 1024 * 1024;
 
@@ -44,6 +45,16 @@ const environments = z
     }));
   });
 
+const allowList = list.transform((entries, context) => {
+  try {
+    return new AllowList(entries);
+  } catch (error) {
+    if (!(error instanceof WrongEntry)) throw error;
+    context.addIssue({ code: "custom", message: error.message });
+    return z.NEVER;
+  }
+});
+
 const Variables = z.object({
   /** 0: any free port; the log names it. */
   RUNNER_PORT: port.default(8788),
@@ -79,6 +90,8 @@ const Variables = z.object({
     .default("auto"),
   /** Whether user code may use the network. */
   NETWORK: flag.default(false),
+  /** Hosts that user code may reach by HTTP and HTTPS, separated by commas. */
+  EGRESS_ALLOW: allowList,
   /** Where packages come from; without it, none can be installed. */
   PACKAGE_INDEX_URL: z.url({ protocol: /^https?$/, error: "must be an http or https URL" }).optional(),
   /** Further hosts that the index's pages link to for files, separated by commas. */
@@ -149,6 +162,16 @@ export function parseConfig(environment: Record<string, string | undefined>): Ru
   if (config.POOL_MIN_IDLE > config.POOL_MAX_SESSIONS) {
     throw new ConfigError(
       `The runner's configuration is wrong: POOL_MIN_IDLE (${config.POOL_MIN_IDLE}) exceeds POOL_MAX_SESSIONS (${config.POOL_MAX_SESSIONS})`,
+    );
+  }
+  if (config.EGRESS_ALLOW.entries.length > 0 && config.NETWORK) {
+    throw new ConfigError(
+      "The runner's configuration is wrong: NETWORK opens more than EGRESS_ALLOW allows; set one of them only",
+    );
+  }
+  if (config.EGRESS_ALLOW.entries.length > 0 && config.SANDBOX === "none") {
+    throw new ConfigError(
+      "The runner's configuration is wrong: EGRESS_ALLOW needs a sandbox, because with SANDBOX=none code uses the network of the machine",
     );
   }
   // Files in memory count, and stay when a process is ended for memory: what filled them could never be brought back.

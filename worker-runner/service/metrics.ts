@@ -1,5 +1,6 @@
 /** Owns the runner's metrics for Prometheus: their names, their buckets and their sources. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { EgressHooks } from "../egress/dialer.ts";
 import type { MetricsHooks } from "../session/metrics-hooks.ts";
 
 /** Values that are read when Prometheus asks. */
@@ -54,6 +55,26 @@ export class Metrics {
   readonly refusals = this.#counter("pyrepl_refusals_total", "Sessions that the runner refused, by code", ["code"]);
   readonly rings = this.#counter("pyrepl_rings_total", "Times that the runner rang the edge");
   readonly violations = this.#counter("pyrepl_link_violations_total", "Links closed because of a malformed frame");
+
+  readonly #egressRequests = this.#counter(
+    "pyrepl_egress_requests_total",
+    "Requests of user code to the proxy for EGRESS_ALLOW, by outcome",
+    ["outcome"],
+  );
+  readonly #egressBytes = this.#counter(
+    "pyrepl_egress_bytes_total",
+    "Bytes that user code has sent and received through the proxy",
+    ["direction"],
+  );
+
+  /** The callbacks for the way out of sessions. */
+  readonly egressHooks: EgressHooks = {
+    ended: (outcome) => this.#egressRequests.inc({ outcome }),
+    moved: (sent, received) => {
+      this.#egressBytes.inc({ direction: "sent" }, sent);
+      this.#egressBytes.inc({ direction: "received" }, received);
+    },
+  };
 
   /** The callbacks for sessions and the pool. */
   readonly hooks: MetricsHooks = {

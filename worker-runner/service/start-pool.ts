@@ -1,16 +1,17 @@
 /** Owns starting the pool from the runner's settings, and describing what it can do. */
 import type { RunnerCapabilities } from "../../src/protocol/capabilities.ts";
+import { Egress } from "../egress/egress.ts";
 import type { PackageIndexSettings } from "../interpreter/package-index.ts";
 import { EnvironmentPools } from "../pool/environment-pools.ts";
 import { SessionPool } from "../pool/session-pool.ts";
 import { findPythonHome } from "../sandbox/python-home.ts";
 import { chooseSandbox, type SandboxChoice } from "../sandbox/sandbox-mode.ts";
 import { Zygotes } from "../sandbox/zygotes.ts";
-import type { MetricsHooks } from "../session/metrics-hooks.ts";
 import { type SessionOptions, settleOptions } from "../session/session-options.ts";
 import { describeCapabilities } from "./capabilities.ts";
 import type { RunnerConfig } from "./config.ts";
 import { EnvironmentList, environmentsOf } from "./environments.ts";
+import type { Metrics } from "./metrics.ts";
 
 const MIB = 1024 * 1024;
 /** The edge waits two minutes for a restore, of which the blob itself may take one. */
@@ -39,7 +40,7 @@ export interface PreparedPool {
 export async function startServicePool(
   config: RunnerConfig,
   version: string,
-  metrics: MetricsHooks,
+  metrics: Pick<Metrics, "hooks" | "egressHooks">,
   warn: (message: string) => void = () => undefined,
   onBroken: (environment: string, reason: string | null) => void = () => undefined,
 ): Promise<PreparedPool> {
@@ -59,7 +60,7 @@ export async function startServicePool(
 async function startPool(
   config: RunnerConfig,
   version: string,
-  metrics: MetricsHooks,
+  metrics: Pick<Metrics, "hooks" | "egressHooks">,
   zygotes: Zygotes,
   onBroken: (environment: string, reason: string | null) => void,
 ): Promise<PreparedPool> {
@@ -76,6 +77,7 @@ async function startPool(
     choice,
     sandbox,
     hasPackages: config.PACKAGE_INDEX_URL !== undefined,
+    egressAllow: config.EGRESS_ALLOW.entries,
     runnerLimits: {
       sessions: config.POOL_MAX_SESSIONS,
       queued_executions: config.MAX_QUEUED_EXECUTIONS,
@@ -117,7 +119,7 @@ async function refuseOldPython(command: string): Promise<void> {
   );
 }
 
-function sessionOptions(config: RunnerConfig, metrics: MetricsHooks): SessionOptions {
+function sessionOptions(config: RunnerConfig, metrics: Pick<Metrics, "hooks" | "egressHooks">): SessionOptions {
   return {
     python: config.PYTHON,
     preload: config.PRELOAD,
@@ -132,7 +134,10 @@ function sessionOptions(config: RunnerConfig, metrics: MetricsHooks): SessionOpt
     maxSnapshots: config.SNAPSHOTS_PER_SESSION,
     checkpointMaxBytes: config.CHECKPOINT_MAX_BYTES,
     ...(config.PACKAGE_INDEX_URL === undefined ? {} : { packageIndex: packageIndex(config, config.PACKAGE_INDEX_URL) }),
-    metrics,
+    ...(config.EGRESS_ALLOW.entries.length === 0
+      ? {}
+      : { egress: new Egress({ allow: config.EGRESS_ALLOW, hooks: metrics.egressHooks }) }),
+    metrics: metrics.hooks,
   };
 }
 

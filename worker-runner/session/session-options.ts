@@ -1,12 +1,20 @@
 /** Owns the settings of a session and their defaults. The limits of the sandbox are in `sandbox-contract.ts`. */
 import { DEFAULT_LIMITS } from "../../src/protocol/limits.ts";
+import type { Egress } from "../egress/egress.ts";
 import type { InterpreterOptions } from "../interpreter/interpreter-options.ts";
 import { PackageIndex, type PackageIndexSettings } from "../interpreter/package-index.ts";
 import { startSandbox } from "../sandbox/bubblewrap.ts";
-import type { SandboxLimits, StartSandbox } from "../sandbox/sandbox-contract.ts";
+import { PROXY_PORT, type SandboxLimits, type StartSandbox } from "../sandbox/sandbox-contract.ts";
 import type { MetricsHooks } from "./metrics-hooks.ts";
 
 const MIB = 1024 * 1024;
+
+const PROXY_URL = `http://127.0.0.1:${PROXY_PORT}`;
+/** By these, HTTP libraries find the proxy. Some know only names in lower case. What code itself serves is on its own loopback. */
+const PROXY_VARIABLES = {
+  ...{ HTTP_PROXY: PROXY_URL, HTTPS_PROXY: PROXY_URL, NO_PROXY: "localhost,127.0.0.1,::1" },
+  ...{ http_proxy: PROXY_URL, https_proxy: PROXY_URL, no_proxy: "localhost,127.0.0.1,::1" },
+};
 
 /** The settings that the caller may give. */
 export interface SessionOptions {
@@ -56,6 +64,8 @@ export interface SessionOptions {
   completionAnswerMs?: number;
   /** Where packages come from; absent: none can be installed. */
   packageIndex?: PackageIndexSettings;
+  /** What user code may reach by HTTP and HTTPS; absent: nothing, unless there is a network. */
+  egress?: Egress;
   /** How many finished executions are remembered by their ids. */
   rememberedExecutions?: number;
   /** Bytes of finished executions' events that are kept for repeated requests. */
@@ -76,6 +86,7 @@ export type SessionSettings = Required<
     | "startDeadlineMs"
     | "checkpointSilenceMs"
     | "packageIndex"
+    | "egress"
   >
 > & { interpreter: Omit<InterpreterOptions, "makeSandboxId"> };
 
@@ -105,8 +116,8 @@ export function settleOptions(options: SessionOptions): SessionSettings {
         workspaceDirectory: null,
         python: options.python ?? "python3",
         preload: options.preload ?? [],
-        network: options.network ?? "off",
-        env: options.env ?? {},
+        network: options.egress === undefined ? (options.network ?? "off") : "proxy",
+        env: { ...(options.egress === undefined ? {} : PROXY_VARIABLES), ...options.env },
         limits: {
           memoryBytes: DEFAULT_LIMITS.memoryLimitMb * MIB,
           processes: DEFAULT_LIMITS.processLimit,
@@ -122,6 +133,7 @@ export function settleOptions(options: SessionOptions): SessionSettings {
       fileSilenceMs: 30_000,
       loadDeadlineMs: 60_000,
       packageIndex: options.packageIndex === undefined ? null : new PackageIndex(options.packageIndex),
+      egress: options.egress ?? null,
     },
   };
 }

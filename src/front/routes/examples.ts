@@ -90,6 +90,7 @@ export const CAPABILITIES = {
   serializer: { name: "cloudpickle" as const, version: "2.2.0" },
   sandbox: { kind: "bwrap" as const, isolated: true, network: false, seccomp: true, detail: "bubblewrap 0.8.0" },
   packages: { enabled: true },
+  egress: { enabled: true, allow: ["api.example.org", "*.example.net:8443"] },
   limits: { memory: { value: 536_870_912, enforced: true, mechanism: "cgroup-v1" } },
   protocol: "v1" as const,
   edge_version: "0.3.0",

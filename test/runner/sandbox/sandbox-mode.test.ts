@@ -52,6 +52,20 @@ it("takes Landlock if it is asked for, and describes what that enforces", { tags
   expect(told.limits.processes).toMatchObject({ enforced: true, mechanism: runsAsRoot() ? "rlimit" : "counted" });
 });
 
+it.each(["bwrap", "landlock"] as const)(
+  "takes %s for EGRESS_ALLOW, and says what code reaches",
+  { tags: ["bubblewrap", "landlock"] },
+  async (mode) => {
+    const sandbox = { ...testSandbox, network: "proxy" as const };
+    const choice = await chooseSandbox({ mode, sandbox });
+    expect(choice.kind).toBe(mode);
+    const facts = { version: "1.2.3", choice, sandbox, hasPackages: false, runnerLimits: {} };
+    const told = await describeCapabilities({ ...facts, egressAllow: ["example.org"] });
+    expect(told.egress).toEqual({ enabled: true, allow: ["example.org"] });
+    expect(told.sandbox.network).toBe(false);
+  },
+);
+
 it("calls a missing Python a missing Python", async () => {
   const sandbox = { ...testSandbox, python: "no-such-python" };
   await expect(chooseSandbox({ mode: "auto", sandbox })).rejects.toThrow(/no such command/);

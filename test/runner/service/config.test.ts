@@ -41,6 +41,17 @@ it("takes an empty variable as absent, words for a switch, and a list", () => {
   expect(config).toMatchObject({ NETWORK: true, PRELOAD: ["numpy", "pandas"], RUNNER_PORT: 0 });
 });
 
+it("takes what code may reach, and refuses it beside what opens more", () => {
+  const config = parseConfig({ RUNNER_TOKEN, EGRESS_ALLOW: "example.org, *.example.net:8443" });
+  expect(config.EGRESS_ALLOW.entries).toEqual(["example.org", "*.example.net:8443"]);
+  expect(parseConfig({ RUNNER_TOKEN }).EGRESS_ALLOW.entries).toEqual([]);
+  expect(() => parseConfig({ RUNNER_TOKEN, EGRESS_ALLOW: "example.org,http://x" })).toThrow(
+    'EGRESS_ALLOW has the entry "http://x", which cannot be understood: write example.org',
+  );
+  expect(() => parseConfig({ RUNNER_TOKEN, EGRESS_ALLOW: "a.org", NETWORK: "1" })).toThrow("set one of them only");
+  expect(() => parseConfig({ RUNNER_TOKEN, EGRESS_ALLOW: "a.org", SANDBOX: "none" })).toThrow("needs a sandbox");
+});
+
 it("refuses a pool that would keep more idle than it may have", () => {
   expect(() => parseConfig({ RUNNER_TOKEN, POOL_MIN_IDLE: "6", POOL_MAX_SESSIONS: "5" })).toThrow("POOL_MIN_IDLE");
   expect(() => parseConfig({ RUNNER_TOKEN, POOL_MIN_IDLE: "5", POOL_MAX_SESSIONS: "5" })).not.toThrow();

@@ -18,6 +18,9 @@ _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 22, 2
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _CAPABILITY_VERSION_3 = 0x20080522
 _SECCOMP_MODE_FILTER = 2
+_SECCOMP_SET_MODE_FILTER, _SECCOMP_GET_NOTIF_SIZES = 1, 3
+_SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3
+_SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}
 _FILTER_INSTRUCTION_BYTES = 8
 _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 
@@ -102,6 +105,24 @@ def drop_capabilities(*, user: int | None = None, may_keep_bounds: bool = False)
 def forbid_new_privileges() -> None:
     """Let no program that this process starts have more rights than it."""
     check("no_new_privs", _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def can_listen_to_calls() -> bool:
+    """Say whether the kernel, and the container around this process, let a process answer calls of another one."""
+    sizes = (ctypes.c_uint16 * 3)()
+    number = _SYS_SECCOMP.get(os.uname().machine)
+    return number is not None and _libc.syscall(number, _SECCOMP_GET_NOTIF_SIZES, 0, sizes) == 0
+
+
+def add_filter_with_listener(program: bytes) -> int:
+    """Put this process under a seccomp program; returns the descriptor by which another process answers its calls."""
+    filter_program = _Program(len(program) // _FILTER_INSTRUCTION_BYTES, program)
+    number = _SYS_SECCOMP[os.uname().machine]
+    flags = _SECCOMP_FILTER_FLAG_NEW_LISTENER
+    return check(
+        "seccomp with a listener",
+        _libc.syscall(number, _SECCOMP_SET_MODE_FILTER, flags, ctypes.byref(filter_program)),
+    )
 
 
 def add_filter(program: bytes) -> None:

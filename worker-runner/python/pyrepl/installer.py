@@ -122,7 +122,10 @@ def _install(request: dict[str, Any], proxy: IndexProxy) -> str | None:
 
 
 def _set_environment(request: dict[str, Any], proxy: IndexProxy) -> None:
-    for name in [name for name in os.environ if name.startswith(("PYREPL_", "PIP_"))]:
+    # Some versions of pip prefer the proxy of the environment, which is that of user code, to the one that they are given.
+    for name in [
+        name for name in os.environ if name.startswith(("PYREPL_", "PIP_")) or name.lower().endswith("_proxy")
+    ]:
         del os.environ[name]
     os.environ.update(
         PIP_INDEX_URL=request["index_url"],

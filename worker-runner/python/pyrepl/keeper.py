@@ -14,6 +14,7 @@ from .import_ahead import import_ahead
 from .leftover_output import empty_pipes, send_leftover_output
 from .live import prepare_process
 from .messages import UnknownMessage, refuse_unknown, unsupported
+from .relay import Entrance
 from .rendezvous import passed_on
 from .wire import ConnectionEnded, connect, to_json
 
@@ -32,7 +33,7 @@ _MOMENT_MS = 2
 class Keeper:
     """One session's keeper."""
 
-    def __init__(self, state: SessionState, live: Live, channel_path: str, program: str) -> None:
+    def __init__(self, state: SessionState, live: Live, channel_path: str, program: str, egress: str) -> None:
         self._workspace = "."
         self._log = os.dup(2)
         state.open(channel_path)
@@ -48,6 +49,7 @@ class Keeper:
         self._channel_path = channel_path
         self._program = program
         self._file_pids: set[int] = set()
+        self._entrance = Entrance(egress) if egress else None
 
     def run(self, token: str, facts: dict[str, Any], preload: list[str], workspace: str) -> NoReturn:
         """Serve the runner until the connection ends; then kill every other process, and exit."""
@@ -79,11 +81,18 @@ class Keeper:
         poll = select.poll()
         poll.register(self._connection.fd, select.POLLIN)
         poll.register(self._child_read, select.POLLIN)
+        entrance = self._entrance
         while True:
+            if entrance is not None and not entrance.pid:
+                # While a relay lives, connections are its own.
+                poll.register(entrance.fd, select.POLLIN)
             events = dict(poll.poll())
             if self._child_read in events:
                 _drain(self._child_read)
                 self._reap()
+            if entrance is not None and entrance.fd in events:
+                self._start_relay(entrance)
+                poll.unregister(entrance.fd)
             if self._connection.fd in events:
                 self._connection.receive_some(wait=False)
                 while self._connection.has_frame():
@@ -171,6 +180,23 @@ class Keeper:
             os._exit(70)
         os._exit(0)
 
+    def _start_relay(self, entrance: Entrance) -> None:
+        """Fork a relay for who has connected, unless user code has used up the sandbox's processes."""
+        try:
+            pid = self._forker.fork(is_fresh=True)
+        except OSError:
+            entrance.refuse()
+            return
+        if pid:
+            entrance.pid = pid
+            return
+        try:
+            self._entrance = None
+            self._leave_keeper()
+            entrance.serve()
+        finally:
+            os._exit(70)
+
     def _become_live(self) -> None:
         self._leave_keeper()
         prepare_process()
@@ -181,6 +207,8 @@ class Keeper:
     def _leave_keeper(self) -> None:
         """Give up what only the keeper has, in a process that it has just forked."""
         self._connection.close()
+        if self._entrance is not None:
+            self._entrance.close()
         os.close(self._log)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -197,6 +225,8 @@ class Keeper:
 
     def _report(self, pid: int, status: int) -> None:
         self._file_pids.discard(pid)
+        if self._entrance is not None and pid == self._entrance.pid:
+            self._entrance.pid = 0
         begun = self._ring.begun() if pid == self._ring.live_pid() else 0
         if pid in self._installers:
             self._installers.discard(pid)
@@ -216,8 +246,9 @@ class Keeper:
         )
 
     def _sweep(self, message: Sweep) -> None:
-        # A call on files goes on: user code did not start it.
-        keep = {*message["keep"], *self._file_pids}
+        # Calls on files and the relay go on: user code did not start them.
+        relay = () if self._entrance is None else (self._entrance.pid,)
+        keep = {*message["keep"], *self._file_pids, *relay}
         ended: list[tuple[int, int]] = []
 
         def wait_for_end() -> None:

@@ -28,10 +28,11 @@ def main(at_start: frozenset[str]) -> NoReturn:
     """Run the keeper as docs/channel.md describes; never returns. `at_start` names the modules that a bare Python imports."""
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # Descriptors inherited from the runner are not for user code.
     made = make_session(environment.prepare(at_start))
-    names = ("CHANNEL", "PRELOAD", "PROGRAM", "RUNNER", "WORKSPACE")
+    names = ("CHANNEL", "EGRESS", "PRELOAD", "PROGRAM", "RUNNER", "WORKSPACE")
     variables = {name: os.environ.pop(f"PYREPL_{name}", "") for name in names}
     preload = [name for name in variables["PRELOAD"].split(",") if name]
-    serve(made, preload, variables["CHANNEL"], variables["PROGRAM"], os.path.realpath(variables["WORKSPACE"]))
+    workspace = os.path.realpath(variables["WORKSPACE"])
+    serve(made, preload, variables["CHANNEL"], variables["PROGRAM"], workspace, variables["EGRESS"])
 
 
 def make_session(own_imports: frozenset[str]) -> MadeSession:
@@ -41,13 +42,18 @@ def make_session(own_imports: frozenset[str]) -> MadeSession:
     return state, make_live(state), python_facts()
 
 
-def serve_warm(made: MadeSession, channel_path: str, program: str, workspace: str) -> NoReturn:
+def serve_warm(made: MadeSession, channel_path: str, program: str, workspace: str, egress: str = "") -> NoReturn:
     """Run the keeper in a process forked from the zygote, which has made the session and imported the modules already."""
-    serve(made, [], channel_path, program, workspace)
+    serve(made, [], channel_path, program, workspace, egress)
 
 
-def serve(made: MadeSession, preload: list[str], channel_path: str, program: str, workspace: str) -> NoReturn:
-    """Run the keeper in this process, which has one thread; `preload` are modules to import first."""
+def serve(
+    made: MadeSession, preload: list[str], channel_path: str, program: str, workspace: str, egress: str = ""
+) -> NoReturn:
+    """Run the keeper in this process, which has one thread.
+
+    `preload` are modules to import first; `egress` is the port and the socket of the session's proxy.
+    """
     state, live, facts = made
     linux.set_dumpable(False)
     linux.forbid_core_dumps()
@@ -61,7 +67,7 @@ def serve(made: MadeSession, preload: list[str], channel_path: str, program: str
     os.close(null)
     linux.unbuffer_c_stdio()
     gc.disable()
-    Keeper(state, live, channel_path, program).run(token, facts, preload, workspace)
+    Keeper(state, live, channel_path, program, egress).run(token, facts, preload, workspace)
 
 
 def _read_token() -> str:

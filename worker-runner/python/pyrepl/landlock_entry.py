@@ -17,6 +17,7 @@ from .confinement import (
     NEW_IPC,
     NEW_MOUNTS,
     add_filter,
+    add_filter_with_listener,
     drop_capabilities,
     forbid_new_privileges,
     hint_at_oom_score,
@@ -28,6 +29,7 @@ from .confinement import (
 )
 from .linux import set_dumpable
 from .pid_filter import pid_filter
+from .rendezvous import hand_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
         program: str
         preload: list[str]
         workspace: str
+        egress: str
         environment: dict[str, str]
 
 
@@ -104,7 +107,10 @@ def confine(entry: WardEntry, seccomp_filter: bytes, warden: int) -> None:
     set_dumpable(False)
     landlock.enter(ruleset)
     add_filter(pid_filter(os.uname().machine, (os.getpid(), warden)))
-    add_filter(seccomp_filter)
+    if entry["egress"]:
+        hand_over(add_filter_with_listener(seccomp_filter))
+    else:
+        add_filter(seccomp_filter)
     os.environ.clear()
     os.environ.update(entry["environment"])
 

@@ -21,7 +21,9 @@ CHANNEL = "warden:"
 """What stands in place of the path of the runner's socket."""
 
 _ANSWER_SECONDS = 10.0
+_CONFINED_SECONDS = 60.0
 _REQUEST = b"c"
+_LISTENER = b"l"
 _INT_BYTES = 4
 _ROOM_FOR_DESCRIPTORS = 64
 _socketpair, _Socket = _socket.socketpair, _socket.socket
@@ -51,6 +53,26 @@ def call(door: int = DOOR_FD) -> _socket.socket:
 def passed_on(channel: str) -> list[tuple[int, int, int]]:
     """Return what `os.posix_spawn` has to do so that a program of ours which it starts can call the warden too."""
     return [(os.POSIX_SPAWN_DUP2, DOOR_FD, DOOR_FD)] if channel == CHANNEL else []
+
+
+def hand_over(listener: int) -> None:
+    """Give the warden the descriptor by which it answers calls of this process, before user code exists."""
+    shared = _Socket(fileno=DOOR_FD)
+    try:
+        shared.sendmsg([_LISTENER], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _packed(listener))])
+    finally:
+        shared.detach()
+        _close(listener)
+
+
+def take_listener(own_end: _socket.socket) -> int | None:
+    """Return the descriptor that the keeper hands over; None if the keeper has ended, or takes too long."""
+    own_end.settimeout(_CONFINED_SECONDS)
+    try:
+        request, descriptors = _receive(own_end)
+    except OSError:
+        return None
+    return descriptors[0] if request == _LISTENER and len(descriptors) == 1 else None
 
 
 def take_callers(own_end: _socket.socket, connect: Callable[[], _socket.socket]) -> None:

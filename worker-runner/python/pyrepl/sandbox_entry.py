@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         channel: str
         program: str
         workspace: str
+        egress: str
 
 
 # linux/sched.h

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 
 from . import environment, keeper_start, linux
-from .confinement import NEW_IPC, NEW_MOUNTS, make_mounts_private, mount, unshare
+from .confinement import NEW_IPC, NEW_MOUNTS, can_listen_to_calls, make_mounts_private, mount, unshare
 from .landlock import abi
 from .rendezvous import CHANNEL
 from .warden import guard
@@ -36,9 +37,19 @@ def main(at_start: frozenset[str]) -> NoReturn:
 
 
 def probe(_at_start: frozenset[str]) -> NoReturn:
-    """Print what the kernel, and the container around this process, allow: Landlock's version, and whether root may mount."""
-    os.write(1, to_json({"abi": abi(), "can_mount": _can_mount()}).encode("ascii"))
+    """Print what the kernel, and the container around this process, allow.
+
+    That is Landlock's version, whether root may mount, and whether a warden can answer calls that make sockets.
+    """
+    facts = {"abi": abi(), "can_mount": _can_mount(), "can_notify": _can_give_descriptors()}
+    os.write(1, to_json(facts).encode("ascii"))
     os._exit(0)
+
+
+def _can_give_descriptors() -> bool:
+    """Say whether an answer can bring a descriptor along in one step, which came with Linux 5.14."""
+    major, minor = (int(part) for part in re.findall(r"\d+", os.uname().release)[:2])
+    return (major, minor) >= (5, 14) and can_listen_to_calls()
 
 
 def _can_mount() -> bool:

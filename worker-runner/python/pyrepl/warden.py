@@ -13,7 +13,8 @@ import signal
 
 from . import file_room, linux, process_room, processes
 from .landlock_entry import confine
-from .rendezvous import DOOR_FD, take_callers
+from .rendezvous import DOOR_FD, take_callers, take_listener
+from .socket_calls import SocketCalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +54,11 @@ def guard(entry: WardEntry, seccomp_filter: bytes, serve: Callable[[], NoReturn]
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
-    _Warden(entry, own_end, keeper).run()
+    listener = take_listener(own_end) if entry["egress"] else None
+    if entry["egress"] and listener is None:
+        # Without an answer, every call that makes a socket would wait for ever.
+        os.kill(keeper, _SIGKILL)
+    _Warden(entry, own_end, keeper, listener).run()
 
 
 def _become_keeper(
@@ -83,8 +88,10 @@ def _take_terminal(path: str) -> None:
 
 
 class _Warden:
-    def __init__(self, entry: WardEntry, own_end: _socket.socket, keeper: int) -> None:
+    def __init__(self, entry: WardEntry, own_end: _socket.socket, keeper: int, listener: int | None) -> None:
         self._entry = entry
+        port, _, self._egress = entry["egress"].partition(":")
+        self._calls = None if listener is None else SocketCalls(listener, int(port), self._connect_to_proxy)
         self._own_end = own_end
         self._keeper = keeper
         own_end.setblocking(False)
@@ -101,15 +108,25 @@ class _Warden:
         poll = select.poll()
         poll.register(self._own_end.fileno(), select.POLLIN)
         poll.register(self._wake_read, select.POLLIN)
+        calls = self._calls
+        if calls is not None:
+            poll.register(calls.fd, select.POLLIN)
         while True:
             events = dict(poll.poll())
             if self._wake_read in events:
                 self._obey(os.read(self._wake_read, 4096))
-            elif events.get(self._own_end.fileno(), 0) & select.POLLIN:
+                continue
+            door, call = (events.get(fd, 0) for fd in (self._own_end.fileno(), -1 if calls is None else calls.fd))
+            if door & select.POLLIN:
                 take_callers(self._own_end, self._connect)
-            else:
+            elif door:
                 # Every process of the session has closed its end. The keeper's exit follows.
                 poll.unregister(self._own_end.fileno())
+            if calls is not None and call & select.POLLIN:
+                calls.answer_one()
+            elif calls is not None and call:
+                # No process is left that could call.
+                poll.unregister(calls.fd)
 
     def _obey(self, signals: bytes) -> None:
         if signal.SIGTERM in signals:
@@ -141,12 +158,10 @@ class _Warden:
                 self._finish(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
 
     def _connect(self) -> _socket.socket:
-        connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
-        # A backlog that is full must not keep the end of the session waiting for long.
-        connection.settimeout(_CONNECT_SECONDS)
-        connection.connect(self._entry["channel"])
-        connection.setblocking(True)
-        return connection
+        return _connect_to(self._entry["channel"])
+
+    def _connect_to_proxy(self) -> _socket.socket:
+        return _connect_to(self._egress)
 
     def _finish(self, code: int) -> NoReturn:
         """End every process of the session, and exit."""
@@ -159,6 +174,19 @@ class _Warden:
                 os.waitpid(-1, 0)
             except ChildProcessError:
                 os._exit(code)
+
+
+def _connect_to(path: str) -> _socket.socket:
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+    # A backlog that is full must not keep the end of the session waiting for long.
+    connection.settimeout(_CONNECT_SECONDS)
+    try:
+        connection.connect(path)
+    except OSError:
+        connection.close()
+        raise
+    connection.setblocking(True)
+    return connection
 
 
 def _kill_user(user: int) -> None:

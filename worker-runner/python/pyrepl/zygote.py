@@ -131,7 +131,7 @@ def _enter(reports: _Reports, seccomp_filter: bytes, session: MadeSession) -> No
     except BaseException as error:
         os.write(log, f"{type(error).__name__}: {error}\n".encode("utf-8", "replace"))
         os._exit(70)
-    keeper_start.serve_warm(session, entry["channel"], entry["program"], entry["workspace"])
+    keeper_start.serve_warm(session, entry["channel"], entry["program"], entry["workspace"], entry["egress"])
 
 
 def _enter_by_warden(reports: _Reports, seccomp_filter: bytes, session: MadeSession, entry: WardEntry) -> NoReturn:

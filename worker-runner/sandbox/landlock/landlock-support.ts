@@ -11,7 +11,7 @@ const TRUNCATE_SINCE = 3;
 const TCP_SINCE = 4;
 const SCOPES_SINCE = 6;
 
-const Support = z.object({ abi: z.int().nonnegative(), can_mount: z.boolean() });
+const Support = z.object({ abi: z.int().nonnegative(), can_mount: z.boolean(), can_notify: z.boolean() });
 
 export interface LandlockSupport {
   /** 0 if there is none. */
@@ -22,6 +22,8 @@ export interface LandlockSupport {
   hasScopes: boolean;
   /** Whether a session's files can be on a tmpfs of its own. */
   canMount: boolean;
+  /** Whether the warden can answer calls that make sockets, with connections to the session's proxy. */
+  canPassSockets: boolean;
 }
 
 let found: Promise<LandlockSupport> | null = null;
@@ -41,12 +43,13 @@ async function probe(python: string): Promise<LandlockSupport> {
     timeout: PROBE_TIMEOUT_MS,
     cwd: "/",
   });
-  const { abi, can_mount } = Support.parse(JSON.parse(stdout));
+  const { abi, can_mount, can_notify } = Support.parse(JSON.parse(stdout));
   return {
     abi,
     hasTruncate: abi >= TRUNCATE_SINCE,
     hasTcpRules: abi >= TCP_SINCE,
     hasScopes: abi >= SCOPES_SINCE,
     canMount: can_mount,
+    canPassSockets: can_notify,
   };
 }

@@ -11,7 +11,14 @@ import { NICENESS, OOM_SCORE } from "../launch-script.ts";
 import { sendSignal } from "../process-tree.ts";
 import { findPythonHome, type PythonHome } from "../python-home.ts";
 import { NO_CRASH_HANDLER, rlimitArguments } from "../rlimits.ts";
-import { CHANNEL_SOCKET_NAME, type Sandbox, type SandboxOptions, type StartSandbox } from "../sandbox-contract.ts";
+import {
+  CHANNEL_SOCKET_NAME,
+  EGRESS_SOCKET_NAME,
+  PROXY_PORT,
+  type Sandbox,
+  type SandboxOptions,
+  type StartSandbox,
+} from "../sandbox-contract.ts";
 import { bareRules } from "../seccomp/bare-rules.ts";
 import { hasSeccompTable, seccompProgram } from "../seccomp/seccomp-filter.ts";
 import { freeSessionUid, runsAsRoot, takeSessionUid } from "../session-uid.ts";
@@ -40,7 +47,7 @@ const SLACK_BYTES = 1024 * 1024;
 
 /** Starts a keeper by itself. @throws Error with the step that the kernel refuses. */
 export const startLandlocked: StartSandbox = async (options) =>
-  launch(options, async (entry, python) => spawnWarden(entry, await landlockFilter(options.python), python));
+  launch(options, async (entry, python) => spawnWarden(entry, await landlockFilter(options), python));
 
 /** Forks a keeper from a zygote. @throws Error as `startLandlocked`. */
 export function forkLandlocked(options: SandboxOptions, zygote: Zygote): Promise<Sandbox> {
@@ -48,13 +55,16 @@ export function forkLandlocked(options: SandboxOptions, zygote: Zygote): Promise
 }
 
 /** The seccomp program of this machine. @throws Error if there is none. */
-export async function landlockFilter(python: string): Promise<Buffer> {
+export async function landlockFilter({ python, network }: Pick<SandboxOptions, "python" | "network">): Promise<Buffer> {
   const architecture = arch();
   if (!hasSeccompTable(architecture)) {
     throw new Error(`The sandbox does not start: no table of system calls for ${architecture}`);
   }
   const { hasTruncate } = await findLandlock(python);
-  return seccompProgram(architecture, bareRules({ hasOwnUser: runsAsRoot(), hasTruncate }));
+  return seccompProgram(
+    architecture,
+    bareRules({ hasOwnUser: runsAsRoot(), hasTruncate, hasProxy: network === "proxy" }),
+  );
 }
 
 async function launch(
@@ -62,10 +72,15 @@ async function launch(
   start: (entry: WardEntry, python: PythonHome) => Promise<WardenProcess>,
 ): Promise<Sandbox> {
   if (options.network === "on") throw new Error("NETWORK=on needs bubblewrap: Landlock cannot keep code from the host");
-  const { abi, canMount } = await findLandlock(options.python);
+  const { abi, canMount, canPassSockets } = await findLandlock(options.python);
   if (abi === 0) {
     throw new Error(
       "The sandbox does not start: this kernel has no Landlock (Linux 5.13, `landlock` in its list of lsm)",
+    );
+  }
+  if (options.network === "proxy" && !canPassSockets) {
+    throw new Error(
+      "EGRESS_ALLOW needs bubblewrap here: under Landlock it takes Linux 5.14 and a container that allows seccomp(2) with a listener",
     );
   }
   const python = await findPythonHome(options.python);
@@ -99,6 +114,7 @@ async function launch(
     program: files.program,
     preload: options.preload,
     workspace: files.workspace,
+    egress: options.network === "proxy" ? `${PROXY_PORT}:${join(options.channelDirectory, EGRESS_SOCKET_NAME)}` : "",
     environment: environmentOf(options, python, files),
   };
   let unwatch: (() => void) | null = null;

@@ -6,6 +6,7 @@
 import {
   ABSENT,
   type Condition,
+  EPERM,
   GUARDED,
   type Guarded,
   type Numbers,
@@ -18,6 +19,10 @@ const EOPNOTSUPP = 95;
 const EAFNOSUPPORT = 97;
 
 const AF_UNIX = 1;
+const AF_INET = 2;
+const ANY_PROTOCOL = 0;
+/** IPPROTO_TCP; also the level of TCP's socket options. */
+const TCP = 6;
 /** All but SOCK_STREAM, SOCK_CLOEXEC and SOCK_NONBLOCK: a pair of another kind could send to any socket that has a path. */
 const NOT_STREAM = 0xfff7_f7fe;
 const PR_SET_DUMPABLE = 4;
@@ -79,19 +84,29 @@ export interface BareSandbox {
   hasOwnUser: boolean;
   /** Whether Landlock knows a right for cutting files off (its version 3). */
   hasTruncate: boolean;
+  /** Whether there is a proxy: the warden then answers calls that make and connect TCP sockets. */
+  hasProxy: boolean;
 }
 
 /** The rules for a sandbox that has Landlock and no namespaces. */
-export function bareRules({ hasOwnUser, hasTruncate }: BareSandbox): SeccompRules {
+export function bareRules({ hasOwnUser, hasTruncate, hasProxy }: BareSandbox): SeccompRules {
   const shared = hasOwnUser ? {} : always(EXTENDED_ATTRIBUTES, EOPNOTSUPP);
   const { socket: _, ...guarded } = GUARDED;
+  const { socket: newSocket, connect, ...apart } = APART_BY_NAMESPACES;
+  if (!newSocket || !connect) throw new Error("the table has no such rule");
+  const proxy: Record<string, Guarded> = hasProxy ? towardsProxy(newSocket, connect) : {};
   return {
-    refused: { ...REFUSED, ...APART_BY_NAMESPACES, ...(hasTruncate ? {} : { truncate: [76, 45] }) },
+    refused: {
+      ...REFUSED,
+      ...(hasProxy ? apart : APART_BY_NAMESPACES),
+      ...(hasTruncate ? {} : { truncate: [76, 45] }),
+    },
     absent: ABSENT,
     pretended: { ...PRETENDED, ...(hasOwnUser ? {} : CHANGES_OF_FILES) },
     guarded: {
       ...guarded,
       ...shared,
+      ...proxy,
       socketpair: {
         numbers: [53, 199],
         errno: EAFNOSUPPORT,
@@ -113,14 +128,35 @@ export function bareRules({ hasOwnUser, hasTruncate }: BareSandbox): SeccompRule
   };
 }
 
+/**
+ * No socket of the Internet is ever made here: the warden answers `socket` with a connection to the session's proxy, and `connect`
+ * with success for the proxy's own address. TCP's options do not exist on such a connection; HTTP libraries set them.
+ */
+function towardsProxy(socket: Numbers, connect: Numbers): Record<string, Guarded> {
+  const asTcp = [ANY_PROTOCOL, TCP].map((protocol): Condition[] => [
+    { argument: 0, equals: AF_INET },
+    { argument: 1, lacks: NOT_STREAM },
+    { argument: 2, equals: protocol },
+  ]);
+  return {
+    socket: { numbers: socket, errno: EPERM, allowed: [], notified: asTcp },
+    connect: { numbers: connect, errno: EPERM, allowed: [], notified: [[]] },
+    setsockopt: { ...existing(GUARDED.setsockopt), pretended: [[{ argument: 1, equals: TCP }]] },
+  };
+}
+
+function existing(rule: Guarded | undefined): Guarded {
+  if (!rule) throw new Error("the table has no such rule");
+  return rule;
+}
+
 function always(calls: Record<string, Numbers>, errno: number): Record<string, Guarded> {
   return Object.fromEntries(Object.entries(calls).map(([name, numbers]) => [name, { numbers, errno, allowed: [] }]));
 }
 
 function alsoDiffers(rule: Guarded | undefined, argument: number, values: readonly number[]): Guarded {
-  if (!rule) throw new Error("the table has no such rule");
   const more = values.map((value): Condition => ({ argument, differs: value }));
-  return { ...rule, allowed: rule.allowed.map((conditions) => [...conditions, ...more]) };
+  return { ...existing(rule), allowed: existing(rule).allowed.map((conditions) => [...conditions, ...more]) };
 }
 
 function orIf(rule: Guarded, conditions: readonly Condition[]): Guarded {

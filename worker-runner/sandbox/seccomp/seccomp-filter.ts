@@ -26,6 +26,7 @@ const RETURN = 0x06;
 // linux/seccomp.h
 const ALLOW = 0x7fff_0000;
 const FAIL = 0x0005_0000;
+const NOTIFY = 0x7fc0_0000;
 const END_PROCESS = 0x8000_0000;
 
 /** struct seccomp_data: call, architecture, instruction pointer, six arguments of 64 bits. */
@@ -40,6 +41,7 @@ type Instruction = readonly [number, number, number, number];
 const load = (offset: number): Instruction => [LOAD, 0, 0, offset];
 const fail = (errno: number): Instruction => [RETURN, 0, 0, FAIL | errno];
 const allow: Instruction = [RETURN, 0, 0, ALLOW];
+const notify: Instruction = [RETURN, 0, 0, NOTIFY];
 
 /** Whether a filter exists for this machine. */
 export function hasSeccompTable(architecture: string): architecture is Architecture {
@@ -68,9 +70,15 @@ export function seccompProgram(architecture: Architecture, rules: SeccompRules =
   for (const numbers of Object.values(rules.refused)) refuse(numbers, EPERM);
   for (const numbers of Object.values(rules.absent)) refuse(numbers, ENOSYS);
   for (const numbers of Object.values(rules.pretended)) refuse(numbers, 0);
-  for (const { numbers, errno, allowed } of Object.values(rules.guarded)) {
+  for (const { numbers, errno, allowed, notified = [], pretended = [] } of Object.values(rules.guarded)) {
     const number = numbers[column];
-    if (number != null) instructions.push(...when(JUMP_EQUAL, number, [...allowed.flatMap(allowIf), fail(errno)]));
+    const block = [
+      ...pretended.flatMap((conditions) => endIf(conditions, fail(0))),
+      ...notified.flatMap((conditions) => endIf(conditions, notify)),
+      ...allowed.flatMap((conditions) => endIf(conditions, allow)),
+      fail(errno),
+    ];
+    if (number != null) instructions.push(...when(JUMP_EQUAL, number, block));
   }
   instructions.push(allow);
   return encode(instructions);
@@ -81,9 +89,9 @@ function when(jump: number, operand: number, block: Instruction[]): Instruction[
   return [[jump, 0, block.length, operand], ...block];
 }
 
-/** Allows the call where every condition holds; otherwise goes on behind. */
-function allowIf(conditions: readonly Condition[]): Instruction[] {
-  let block: Instruction[] = [allow];
+/** Ends with this answer where every condition holds; otherwise goes on behind. */
+function endIf(conditions: readonly Condition[], answer: Instruction): Instruction[] {
+  let block: Instruction[] = [answer];
   for (const condition of [...conditions].reverse()) block = [...testOf(condition, block.length), ...block];
   return block;
 }

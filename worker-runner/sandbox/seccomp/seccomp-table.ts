@@ -132,6 +132,10 @@ export interface Guarded {
   errno: number;
   /** The call goes through where every condition of any one list holds. */
   allowed: readonly (readonly Condition[])[];
+  /** So, a process outside answers the call. */
+  notified?: readonly (readonly Condition[])[];
+  /** So, the call succeeds and does nothing. */
+  pretended?: readonly (readonly Condition[])[];
 }
 
 /** All that a filter decides by. */

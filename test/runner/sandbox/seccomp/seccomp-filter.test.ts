@@ -142,7 +142,7 @@ it("has a table for the architectures that it compiles for, and no other", () =>
 
 it("closes without namespaces what they would keep apart", () => {
   const [own, shared] = [true, false].map((hasOwnUser) =>
-    seccompProgram("x64", bareRules({ hasOwnUser, hasTruncate: hasOwnUser })),
+    seccompProgram("x64", bareRules({ hasOwnUser, hasTruncate: hasOwnUser, hasProxy: false })),
   ) as [Buffer, Buffer];
   const x64 = 0xc000003e;
   const [UNIX, STREAM, DGRAM, SEQPACKET, CLOEXEC_NONBLOCK] = [1n, 1n, 2n, 5n, 0x80800n];
@@ -162,4 +162,39 @@ it("closes without namespaces what they would keep apart", () => {
   // chmod, setxattr, truncate
   expect([90, 188, 76].map((call) => decide(own, x64, call))).toEqual([ALLOW, ALLOW, ALLOW]);
   expect([90, 188, 76].map((call) => decide(shared, x64, call))).toEqual([SUCCESS, 0x5005f, EPERM]);
+});
+
+it("hands TCP sockets to the warden if there is a proxy, and opens nothing else", () => {
+  const NOTIFY = 0x7fc00000;
+  for (const [architecture, column, audit] of architectures) {
+    const without = seccompProgram(architecture, bareRules({ hasOwnUser: true, hasTruncate: true, hasProxy: false }));
+    const program = seccompProgram(architecture, bareRules({ hasOwnUser: true, hasTruncate: true, hasProxy: true }));
+    const [socket, connect, setsockopt] = (
+      [
+        [41, 198],
+        [42, 203],
+        [54, 208],
+      ] as const
+    ).map((both) => both[column]) as [number, number, number];
+    for (const kind of [1n, 0x80801n]) {
+      for (const protocol of [0n, 6n]) expect(decide(program, audit, socket, [2n, kind, protocol])).toBe(NOTIFY);
+    }
+    // UDP, raw, IPv6, local, SCTP
+    for (const call of [
+      [2n, 2n, 0n],
+      [2n, 3n, 1n],
+      [10n, 1n, 0n],
+      [1n, 1n, 0n],
+      [2n, 1n, 132n],
+    ]) {
+      expect(decide(program, audit, socket, call)).toBe(EPERM);
+    }
+    expect(decide(program, audit, connect, [3n])).toBe(NOTIFY);
+    expect(decide(program, audit, setsockopt, [3n, 6n, 1n])).toBe(SUCCESS);
+    expect(decide(program, audit, setsockopt, [3n, 1n, 26n])).toBe(EPERM);
+    for (let call = 0; call <= NEWEST_CALL; call += 1) {
+      if ([socket, connect, setsockopt].includes(call)) continue;
+      expect(decide(program, audit, call), `call ${call}`).toBe(decide(without, audit, call));
+    }
+  }
 });

@@ -11,7 +11,7 @@ import kernelNumbers from "./kernel-numbers.json" with { type: "json" };
 const guarded = Object.entries(GUARDED).map(([name, { numbers }]) => [name, numbers] as const);
 const table = [...Object.entries({ ...REFUSED, ...ABSENT, ...PRETENDED }), ...guarded];
 
-const bare = bareRules({ hasOwnUser: false, hasTruncate: false });
+const bare = bareRules({ hasOwnUser: false, hasTruncate: false, hasProxy: true });
 const bareTable = [
   ...Object.entries({ ...bare.refused, ...bare.absent, ...bare.pretended }),
   ...Object.entries(bare.guarded).map(([name, { numbers }]) => [name, numbers] as const),
