@@ -1,4 +1,4 @@
-/** Owns the edge's spans and their export as OTLP over HTTP in JSON. It is small because the Worker has to be; the runner uses OpenTelemetry's packages. */
+/** Owns the edge's spans and their export as OTLP over HTTP in JSON. It is small, because the Worker has to be. */
 import type { Settings } from "./env.ts";
 import { logLine } from "./log.ts";
 import { formatTraceparent, parseTraceparent } from "./protocol/trace.ts";

@@ -1,4 +1,4 @@
-/** Owns how many bytes of large bodies one caller may send. This process counts them before it reads the body, because reading and parsing cost time. */
+/** Owns how many bytes of large bodies one caller may send. It counts them before a body is read, because reading costs time. */
 import { RateLimit } from "../rate-limit.ts";
 
 const MIB = 1024 * 1024;

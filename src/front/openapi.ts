@@ -12,7 +12,7 @@ export function describeApi(app: FrontApp): ReturnType<FrontApp["getOpenAPI31Doc
       title: "PyREPL3",
       version: packageJson.version,
       description:
-        "Python sessions as a network service. Run code in a Python session of your own, see its output as it is printed, answer `input()`, interrupt, roll back, checkpoint, go away and come back. The WebSocket at `/ws/v1/session` does all of it over one connection.",
+        "Python sessions as a network service. Run code in your own Python process: stream its output, answer `input()`, interrupt it, roll back or checkpoint its state, disconnect, and pick up where you left off. The WebSocket at `/ws/v1/session` does all of it over one connection.",
       license: { name: "MIT", url: "https://spdx.org/licenses/MIT.html" },
     },
     servers: [{ url: "/" }],

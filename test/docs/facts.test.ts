@@ -38,6 +38,19 @@ it("names every problem code in the contract's page", () => {
   expect(Object.keys(PROBLEMS).filter((code) => !page.includes(`\`${code}\``))).toEqual([]);
 });
 
+it("has every section of the contract's page that the code names", { tags: "git" }, () => {
+  const sections = new Set(Array.from(read("docs/protocol.md").matchAll(/^## (\d+)\./gm), ([, number]) => number));
+  const files = execFileSync("git", ["ls-files", "src", "worker-runner"], { encoding: "utf8" }).trim().split("\n");
+  const named = files
+    .filter((file) => /\.(ts|py)$/.test(file) && existsSync(file))
+    .flatMap((file) =>
+      Array.from(read(file).matchAll(/\(protocol, sections? ([\d, and]+)\)/g), ([, list]) => ({ file, list })),
+    );
+  expect(named.length).toBeGreaterThan(10);
+  const missing = named.filter(({ list }) => list?.match(/\d+/g)?.some((number) => !sections.has(number)));
+  expect(missing).toEqual([]);
+});
+
 it("keeps lines short enough to read side by side", () => {
   const long = pages.flatMap((page) =>
     read(page)

@@ -1,4 +1,4 @@
-/** Owns the runner's registration with the edge: a heartbeat at regular intervals and after every change, with back-off while the edge is unreachable. */
+/** Owns the runner's registration with the edge: a heartbeat at intervals and after every change, with back-off. */
 import type { Heartbeat } from "../../src/protocol/link.ts";
 import { Backoff } from "../backoff.ts";
 import type { EdgeAnswer } from "./edge-calls.ts";

@@ -1,4 +1,4 @@
-/** Owns the state of one client's WebSocket: its client, its position and its unacknowledged events. The attachment keeps it while the object hibernates. */
+/** Owns one client's WebSocket: sends to it, and keeps its position and its unacknowledged events, also while the object hibernates. */
 import type { Grant } from "../../grant.ts";
 import type { ClientId, ExecutionId, MessageId, SessionName } from "../../protocol/identity.ts";
 import { DEFAULT_LIMITS } from "../../protocol/limits.ts";

@@ -1,4 +1,4 @@
-/** Owns when the memory of relayed output is collected. workerd keeps WebSocket messages until a full collection, which comes too late on a large machine. */
+/** Owns when the memory of relayed output is collected. workerd keeps WebSocket messages until a full collection. */
 
 const COLLECT_EVERY_CHARS = 16 * 1024 * 1024;
 

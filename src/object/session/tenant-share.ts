@@ -1,4 +1,4 @@
-/** Owns one client's share of its tenant's limits. It asks the tenant's ledger before it adds a session or runs code in one more, and gives back unused places. */
+/** Owns one client's share of its tenant's limits. It asks the ledger for each place, and gives unused places back. */
 
 import { sleep } from "../../deadline.ts";
 import type { Bindings, Settings } from "../../env.ts";

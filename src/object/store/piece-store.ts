@@ -1,4 +1,4 @@
-/** Owns the content of checkpoints in R2: pieces, each stored once for a client, and gathered in packs. It knows which checkpoint needs which piece, and deletes the rest. */
+/** Owns the content of checkpoints in R2: pieces, each stored once for a client, gathered in packs, and deleted when no checkpoint needs them. */
 import type { CheckpointId, SessionName } from "../../protocol/identity.ts";
 import type { BlobPiece } from "../../protocol/link.ts";
 import { writePack } from "./pack-writer.ts";

@@ -1,4 +1,4 @@
-/** Owns leaving out the middle of output that nobody keeps: its beginning is published at once, its end when the execution needs an answer or ends. */
+/** Owns leaving out the middle of output that nobody keeps: its beginning is published at once, its end with the next question or ending. */
 import type { StreamName } from "../../interpreter/output-cursor.ts";
 
 /** How much of one execution's output is of use to the edge; null: all of it. */
