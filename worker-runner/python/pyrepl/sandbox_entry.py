@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import TypedDict
 
     class Entry(TypedDict):
-        """Where to, and with what limits; the runner sends it."""
+        """The sandbox to join, and its limits. The runner sends it."""
 
         id: int
         skeleton_pid: int

@@ -128,7 +128,7 @@ def _annotation(schema: dict[str, Any], inspect: Any) -> Any:
 
 
 def make_doc(tool: ToolDefinition) -> str:
-    """Return the text that `help` shows: the description, then each argument with what the schema says of it."""
+    """Return the text that `help` shows: the description, then each argument as the schema describes it."""
     schema = tool.get("input_schema") or {}
     lines = [tool.get("description") or f"The client's tool {tool['name']}."]
     described = [

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 class ToolError(Exception):
-    """A tool answered with an error. `type` and `data` are what the client sent, or None."""
+    """A tool answered with an error. `type` and `data` come from the client, or are None."""
 
     def __init__(self, message: str = "", *, type: str | None = None, data: Any = None) -> None:
         super().__init__(message)

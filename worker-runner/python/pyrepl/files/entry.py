@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def describe(path: str, details: os.stat_result) -> Entry:
-    """Return the entry of what stands at `path`."""
+    """Return the entry of the file or folder at `path`."""
     kind = type_of(details)
     size = details.st_size if kind in ("file", "link") else 0
     return {"path": shown(path), "type": kind, "size": size, "modified_at": max(0.0, details.st_mtime_ns / 1e9)}
