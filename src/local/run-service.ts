@@ -143,5 +143,5 @@ PyREPL3 is ready (${seconds} s). Ctrl-C stops it.
   Console    ${url}/
   REST       ${url}/api/v1   (described at ${url}/docs)
   WebSocket  ${url.replace("http", "ws")}/ws/v1/session
-${isolation === undefined ? "" : describeIsolation(isolation)}`);
+${settings.RUNNERS > 1 ? `  Runners    ${settings.RUNNERS}\n` : ""}${isolation === undefined ? "" : describeIsolation(isolation)}`);
 }

@@ -35,6 +35,9 @@ export type Isolation = z.infer<typeof Isolation>;
 /** `starting` → `running` ⇄ `waiting` (to start again) → `stopping`. */
 type Phase = "starting" | "running" | "waiting" | "stopping";
 
+/** How a runner ends that somebody sent SIGTERM. */
+const DRAINED = "drained";
+
 export class RunnerProcess {
   readonly #options: RunnerProcessOptions;
   readonly #backoff = new Backoff();
@@ -101,7 +104,7 @@ export class RunnerProcess {
         this.#child = null;
         this.#noteEnd(how, performance.now() - startedAt);
       };
-      child.once("close", (code, signal) => end(signal ?? `exit code ${code}`));
+      child.once("close", (code, signal) => end(code === 0 ? DRAINED : (signal ?? `exit code ${code}`)));
       child.once("error", (error) => end(error.message));
     });
   }
@@ -115,7 +118,9 @@ export class RunnerProcess {
     }
     this.#phase = "waiting";
     const waitMs = this.#backoff.next(ranForMs);
-    log.named("start").error(`${id} ended (${how}); it is started again in ${waitMs / 1000} s`);
+    const line = `${id} ended (${how}); it is started again in ${waitMs / 1000} s`;
+    if (how === DRAINED) log.named("start").info(line);
+    else log.named("start").error(line);
     this.#timer = setTimeout(() => {
       this.#phase = "running";
       this.#spawn();

@@ -155,6 +155,9 @@ it("starts a runner again that died, and workerd too", async () => {
   process.kill(workerd as number, "SIGKILL");
   await start.says(/workerd ended \(SIGKILL\); restarting(?:.|\n)*workerd has restarted/);
   expect((await run(url, "1 + 1")).result?.value).toBe(2);
+  const [again] = findProcesses(start.pid, "worker-runner/main.ts");
+  process.kill(again as number, "SIGTERM");
+  await start.says(/INFO.*runner-1 ended \(drained\); it is started again/);
 });
 
 it("takes everything with it when it is killed itself", async () => {
