@@ -1,11 +1,13 @@
 /** Owns a package index for tests: packages that the test makes, served on a free port of 127.0.0.1. */
 import { execFileSync } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { createServer } from "node:http";
+import { createServer, type RequestListener } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { testPython } from "../../scripts/python-tests.ts";
+import { TLS_IDENTITY } from "./tls-identity.ts";
 
 /** A pure wheel has one module and its metadata; a source package has a `setup.py` of the test's own. */
 export type TestPackage = { name: string; version: string } & ({ module: string } | { setup: string });
@@ -48,24 +50,41 @@ export interface TestIndex {
   close(): Promise<void>;
 }
 
+export interface TestIndexSettings {
+  /** Whether it speaks TLS, with the identity in `tls-identity.ts`. */
+  isSecure?: boolean;
+  /** `user:secret`, without which it answers 401. Its links then have them too, as those of some indexes do. */
+  credentials?: string;
+}
+
 /** Starts an index with these packages. `/simple/NAME/` lists the files of a package, as PEP 503 says. */
-export async function startPackageIndex(packages: readonly TestPackage[]): Promise<TestIndex> {
+export async function startPackageIndex(
+  packages: readonly TestPackage[],
+  { isSecure = false, credentials }: TestIndexSettings = {},
+): Promise<TestIndex> {
   const folder = await mkdtemp(join(tmpdir(), "pyrepl3-index-"));
   execFileSync(testPython(), ["-c", MAKE, folder, JSON.stringify(packages)]);
   const files = await readdir(folder);
   const asked: string[] = [];
   let isHanging = false;
-  const server = createServer(async (request, response) => {
+  const scheme = isSecure ? "https" : "http";
+  const listener: RequestListener = async (request, response) => {
     const path = request.url ?? "";
     asked.push(path);
     if (isHanging) return;
+    const isKnown = request.headers.authorization === `Basic ${Buffer.from(credentials ?? "").toString("base64")}`;
+    if (credentials !== undefined && !isKnown) {
+      response.writeHead(401, { "www-authenticate": "Basic" }).end("who are you?");
+      return;
+    }
+    const base = credentials === undefined ? "" : `${scheme}://${credentials}@${request.headers.host}`;
     const name = /^\/simple\/([^/]+)\/$/.exec(path)?.[1];
     const found = name === undefined ? [] : files.filter((file) => file.startsWith(`${name}-`));
     const file = files.find((each) => path === `/files/${each}`);
     if (found.length > 0) {
       response.setHeader("content-type", "text/html");
       response.end(
-        `<!DOCTYPE html><html><body>${found.map((each) => `<a href="/files/${each}">${each}</a>`)}</body></html>`,
+        `<!DOCTYPE html><html><body>${found.map((each) => `<a href="${base}/files/${each}">${each}</a>`)}</body></html>`,
       );
     } else if (file !== undefined) {
       response.end(await readFile(join(folder, file)));
@@ -73,11 +92,12 @@ export async function startPackageIndex(packages: readonly TestPackage[]): Promi
       response.statusCode = 404;
       response.end();
     }
-  });
+  };
+  const server = isSecure ? createTlsServer(TLS_IDENTITY, listener) : createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${port}/simple`,
+    url: `${scheme}://${credentials === undefined ? "" : `${credentials}@`}127.0.0.1:${port}/simple`,
     port,
     asked,
     hang() {

@@ -14,6 +14,8 @@ const PASSED_BACK = [
 ];
 /** A page that lists the files of one package. Links in it may have to be rewritten, so it is read whole. */
 const PAGE = /^(text\/html|application\/vnd\.pypi\.simple\.)/;
+/** What stands between the scheme of an address and its host. */
+const CREDENTIALS = /(https?:\/\/)[^/?#@\s"'<>]*@/gi;
 const MAX_PAGE_BYTES = 64 * 1024 * 1024;
 
 export interface PackageIndexSettings {
@@ -97,7 +99,7 @@ export class PackageIndex {
     const location = answer.headers.get("location");
     if (location !== null) headers.location = this.#shown(new URL(location, answer.url).href);
     const isPage = PAGE.test(headers["content-type"] ?? "") && answer.body !== null;
-    const problem = answer.status >= 500 ? `The package index answered ${answer.status}.` : null;
+    const problem = problemOf(answer.status);
     if (!isPage) return { status: answer.status, headers, problem, body: this.#bodyOf(answer, silence) };
     const pieces: Uint8Array[] = [];
     let size = 0;
@@ -111,10 +113,14 @@ export class PackageIndex {
     return { status: answer.status, headers, problem, body: [page] };
   }
 
-  /** The text with each https address of the index as installers name it. */
+  /** The text with each address of the index as installers name it. Some indexes write the caller's credentials into their links. */
   #shown(text: string): string {
-    if (this.#scheme !== "https:") return text;
-    return this.hosts.reduce((shown, host) => shown.replaceAll(`https://${host}/`, `http://${host}/`), text);
+    const withoutCredentials = text.replace(CREDENTIALS, "$1");
+    if (this.#scheme !== "https:") return withoutCredentials;
+    return this.hosts.reduce(
+      (shown, host) => shown.replaceAll(`https://${host}/`, `http://${host}/`),
+      withoutCredentials,
+    );
   }
 
   /** @throws Error if the answer breaks off. */
@@ -177,6 +183,12 @@ class Silence {
       this.#abort();
     }, this.#limitMs);
   }
+}
+
+/** Why an answer with this status is of no use, whatever is asked for; null if it may be. */
+function problemOf(status: number): string | null {
+  if (status === 401) return "The package index does not accept the credentials of this service (401).";
+  return status >= 500 ? `The package index answered ${status}.` : null;
 }
 
 function refusal(status: number, problem: string): IndexAnswer {

@@ -45,6 +45,17 @@ const environments = z
     }));
   });
 
+/** The message of an error must not hold them. */
+function hasReadableCredentials(text: string): boolean {
+  const { username, password } = new URL(text);
+  try {
+    decodeURIComponent(`${username}${password}`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const allowList = list.transform((entries, context) => {
   try {
     return new AllowList(entries);
@@ -93,7 +104,10 @@ const Variables = z.object({
   /** Hosts that user code may reach by HTTP and HTTPS, separated by commas. */
   EGRESS_ALLOW: allowList,
   /** Where packages come from; without it, none can be installed. */
-  PACKAGE_INDEX_URL: z.url({ protocol: /^https?$/, error: "must be an http or https URL" }).optional(),
+  PACKAGE_INDEX_URL: z
+    .url({ protocol: /^https?$/, error: "must be an http or https URL" })
+    .refine(hasReadableCredentials, { error: "must have credentials in which each % begins a code such as %40" })
+    .optional(),
   /** Further hosts that the index's pages link to for files, separated by commas. */
   PACKAGE_FILE_HOSTS: list,
   /** How long the index may send nothing. */

@@ -52,6 +52,13 @@ it("takes what code may reach, and refuses it beside what opens more", () => {
   expect(() => parseConfig({ RUNNER_TOKEN, EGRESS_ALLOW: "a.org", SANDBOX: "none" })).toThrow("needs a sandbox");
 });
 
+it("refuses credentials of the package index that cannot be read, without naming them", () => {
+  const withCredentials = (text: string) =>
+    parseConfig({ RUNNER_TOKEN, PACKAGE_INDEX_URL: `https://${text}@a.org/simple` });
+  expect(() => withCredentials("user:se%cret")).toThrow(/^[^:]*: PACKAGE_INDEX_URL must have credentials(?!.*cret)/);
+  expect(withCredentials("user:se%40cret").PACKAGE_INDEX_URL).toBe("https://user:se%40cret@a.org/simple");
+});
+
 it("refuses a pool that would keep more idle than it may have", () => {
   expect(() => parseConfig({ RUNNER_TOKEN, POOL_MIN_IDLE: "6", POOL_MAX_SESSIONS: "5" })).toThrow("POOL_MIN_IDLE");
   expect(() => parseConfig({ RUNNER_TOKEN, POOL_MIN_IDLE: "5", POOL_MAX_SESSIONS: "5" })).not.toThrow();

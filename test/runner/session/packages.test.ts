@@ -1,10 +1,15 @@
 /** Packages with a real pip: installed from an index that the test serves, imported at once, and brought back with a state. */
 // @module-tag pip
+import { execFileSync } from "node:child_process";
+import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { testPython } from "../../../scripts/python-tests.ts";
 import type { CheckpointId } from "../../../src/protocol/identity.ts";
 import type { SessionOptions } from "../../../worker-runner/index.ts";
-import { startPackageIndex, type TestPackage } from "../../support/package-index.ts";
+import { startPackageIndex, type TestIndexSettings, type TestPackage } from "../../support/package-index.ts";
+import { TLS_IDENTITY } from "../../support/tls-identity.ts";
 import { failure, result, run, startSession } from "../borrowed-session.ts";
 
 // pip takes seconds, and many of them on a busy machine.
@@ -16,8 +21,12 @@ const GREETING: TestPackage[] = [
 ];
 
 /** A session that may install from an index with these packages. */
-async function startWith(packages: readonly TestPackage[], change: SessionOptions = {}) {
-  const index = await startPackageIndex(packages);
+async function startWith(
+  packages: readonly TestPackage[],
+  change: SessionOptions = {},
+  settings: TestIndexSettings = {},
+) {
+  const index = await startPackageIndex(packages, settings);
   onTestFinished(() => index.close());
   const limits = { fileHosts: [], silenceMs: 4_000, installMs: 60_000, restoreMs: 30_000 };
   const options = { python: testPython(), packageIndex: { url: index.url, ...limits }, ...change };
@@ -130,4 +139,69 @@ it("gives user code no way to the index", { tags: "bubblewrap" }, async () => {
   const direct = `import urllib.request\nurllib.request.urlopen('${index.url}/greeting/', timeout=2)`;
   expect((await failure(session, direct)).exception_type).toBe("URLError");
   expect(index.asked).toEqual([]);
+});
+
+it("asks an index over https with its credentials, which neither the session nor an error shows", async () => {
+  const secret = "s3cret-of-the-index";
+  const { index, session } = await startWith(GREETING, {}, { isSecure: true, credentials: `reader:${secret}` });
+  const shown: string[] = [];
+  const port = new URL(index.url).port;
+  const url = `https://reader:wrong-${secret}@127.0.0.1:${port}/simple`;
+  const limits = { fileHosts: [], silenceMs: 4_000, installMs: 60_000, restoreMs: 30_000 };
+  const refused = await startSession({ python: testPython(), packageIndex: { url, ...limits } });
+  const untrusted = await failure(refused, "%pip install greeting");
+  expect(untrusted.exception_message).toMatch(/The package index cannot be reached \(.*(CERT|SIGNED)/);
+  shown.push(JSON.stringify(untrusted));
+  const before = getCACertificates("default");
+  setDefaultCACertificates([...before, TLS_IDENTITY.cert]);
+  onTestFinished(() => setDefaultCACertificates(before));
+  const ran = await run(session, "%pip install -vvv greeting==1.0");
+  expect(ran.terminal.type, JSON.stringify(ran.terminal.data)).toBe("result");
+  expect((await result(session, "import greeting; greeting.text")).value).toBe("hello");
+  expect(index.asked.at(-1)).toBe("/files/greeting-1.0-py3-none-any.whl");
+  shown.push(JSON.stringify(ran));
+  shown.push(JSON.stringify(await failure(session, "%pip install -vvv nothing-of-that-name")));
+  const look = `
+import os, pathlib
+home = pathlib.Path.home()
+[dict(os.environ), [path.read_bytes().decode("latin1") for path in home.rglob("*") if path.is_file() and path.stat().st_size < 1 << 20],
+ [open(f"/proc/{pid}/cmdline").read() for pid in os.listdir("/proc") if pid.isdigit()]]`;
+  shown.push(JSON.stringify(await result(session, look)));
+  const rejected = await failure(refused, "%pip install -vvv greeting");
+  expect(rejected.exception_message).toContain("does not accept the credentials of this service (401)");
+  shown.push(JSON.stringify(rejected));
+  for (const text of shown) {
+    expect(text).not.toContain(secret);
+    expect(text).not.toContain(Buffer.from(`reader:${secret}`).toString("base64"));
+  }
+});
+
+it.each([
+  ["of its own", []],
+  ["that sees the system's packages", ["--system-site-packages"]],
+])("installs into a session whose Python is in a venv %s", async (_kind, options) => {
+  const venv = mkdtempSync("/var/tmp/pyrepl3-venv-");
+  onTestFinished(() => rmSync(venv, { recursive: true }));
+  // A session's own user must get to it.
+  chmodSync(venv, 0o755);
+  execFileSync(testPython(), ["-m", "venv", "--without-pip", ...options, venv]);
+  const paths = "import os, pip, sysconfig; print(os.path.dirname(pip.__file__))";
+  const pip = execFileSync(testPython(), ["-c", paths], { encoding: "utf8" }).trim();
+  const python = join(venv, "bin", "python");
+  const site = execFileSync(python, ["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], {
+    encoding: "utf8",
+  });
+  cpSync(pip, join(site.trim(), "pip"), { recursive: true });
+  const { session, options: settings } = await startWith(GREETING, { python });
+  expect((await result(session, "import sys; sys.prefix")).value).toBe(venv);
+  await result(session, "%pip install greeting==1.0");
+  expect((await result(session, "import greeting; greeting.text")).value).toBe("hello");
+  const child =
+    "import subprocess\nsubprocess.check_output([sys.executable, '-c', 'import greeting; print(greeting.text)'], text=True)";
+  expect((await result(session, child)).value).toBe("hello\n");
+  const taken = await session.checkpoint("venv" as CheckpointId);
+  expect(taken.packages).toEqual(["greeting==1.0"]);
+  const second = await startSession(settings);
+  expect(await second.restore("venv" as CheckpointId, { blobPath: taken.blobPath })).toMatchObject({ missing: [] });
+  expect((await result(second, "greeting.text")).value).toBe("hello");
 });
