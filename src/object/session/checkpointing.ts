@@ -160,9 +160,11 @@ export class Checkpointing {
     let plan: StorePlan | null = null;
     try {
       plan = stores.checkpoints.plan(checkpoint, pieces);
-      const { wanted, store, keep } = plan;
+      const { parts, keep } = plan;
       await stores.storage.within(checkpoint.size, this.#replacedBytes, isListed(checkpoint), async () => {
-        if (wanted.length > 0) await stores.runnerCalls.takePieces(incarnation, checkpoint.id, wanted, store);
+        for (const { wanted, store } of parts) {
+          await stores.runnerCalls.takePieces(incarnation, checkpoint.id, wanted, store);
+        }
         keep();
       });
       return true;

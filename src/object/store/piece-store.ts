@@ -22,12 +22,18 @@ export interface BlobContent {
   pipeTo(destination: WritableStream<Uint8Array>): Promise<void>;
 }
 
+/** Some of the pieces that the store lacks. */
+export interface StorePart {
+  /** Their indexes, in order. */
+  wanted: number[];
+  /** Stores them; they come one behind the other. @throws if one is not what it should be, or R2 fails. */
+  store(content: ReadableStream<Uint8Array>): Promise<void>;
+}
+
 /** What storing one checkpoint takes. `release` must follow. */
 export interface StorePlan {
-  /** Indexes of the pieces that the store lacks, in order. */
-  wanted: number[];
-  /** Stores the wanted pieces, which come one behind the other. @throws if one is not what it should be, or R2 fails. */
-  store(content: ReadableStream<Uint8Array>): Promise<void>;
+  /** All that the store lacks; one part is to be stored after the other. */
+  parts: StorePart[];
   /** Notes that the checkpoint needs these pieces. In one step with writing the checkpoint's row. */
   keep(): void;
   /** The packs of the plan may be deleted again if no checkpoint needs them. */
@@ -39,7 +45,15 @@ export interface PieceStoreOptions {
   bucket: R2Bucket;
   /** The object's own id: no other object makes the same keys. */
   prefix: string;
+  /** A pack gets no further piece with which it would be larger. */
+  packBytes?: number;
 }
+
+/**
+ * workerd looks at no other socket while the one with the pieces has data, so one pack of 100 MB made every client wait for seconds.
+ * Between two packs all others get their turn.
+ */
+const PACK_BYTES = 4 * 1024 * 1024;
 
 /** How many checkpoints of a session are searched for pieces that a new one has too. */
 const SEARCHED = 4;
@@ -58,24 +72,32 @@ export class PieceStore {
   /** Finds out which pieces of a new checkpoint are missing. */
   plan(id: CheckpointId, session: SessionName, pieces: readonly BlobPiece[]): StorePlan {
     const known = this.#reusable(session, pieces);
-    const pack = crypto.randomUUID();
+    const packBytes = this.#options.packBytes ?? PACK_BYTES;
     const placed: PlacedPiece[] = [];
-    const wanted: number[] = [];
-    let packSize = 0;
+    const packs: { pack: string; size: number; wanted: number[] }[] = [];
     for (const [index, piece] of pieces.entries()) {
       let place = known.get(piece.sha256);
       if (place === undefined) {
-        place = { ...piece, pack, offset: packSize };
+        let last = packs.at(-1);
+        if (last === undefined || last.size + piece.size > packBytes) {
+          last = { pack: crypto.randomUUID(), size: 0, wanted: [] };
+          packs.push(last);
+        }
+        place = { ...piece, pack: last.pack, offset: last.size };
         known.set(piece.sha256, place);
-        wanted.push(index);
-        packSize += piece.size;
+        last.wanted.push(index);
+        last.size += piece.size;
       }
       placed.push(place);
     }
-    const lacking = wanted.flatMap((index) => pieces[index] ?? []);
     const plan: StorePlan = {
-      wanted,
-      store: (content) => this.#storePack(pack, packSize, lacking, content),
+      parts: packs.map(({ pack, size, wanted }) => ({
+        wanted,
+        store: (content) => {
+          const lacking = wanted.flatMap((index) => pieces[index] ?? []);
+          return this.#storePack(pack, size, lacking, content);
+        },
+      })),
       keep: () => this.#keep(id, session, placed),
       release: () => this.#busy.delete(plan),
     };
@@ -88,10 +110,9 @@ export class PieceStore {
     const pieces = this.#piecesOf(id);
     if (pieces === undefined) return undefined;
     const runs = runsOf(pieces);
-    for (const pack of new Set(runs.map((run) => run.pack))) {
-      const found = await this.#options.bucket.head(this.#key(pack));
-      if (found === null || found.size !== this.#sizeOf(pack)) return null;
-    }
+    const packs = [...new Set(runs.map((run) => run.pack))];
+    const found = await Promise.all(packs.map((pack) => this.#options.bucket.head(this.#key(pack))));
+    if (packs.some((pack, index) => found[index]?.size !== this.#sizeOf(pack))) return null;
     return { pipeTo: (destination) => this.#writeRuns(runs, destination) };
   }
 

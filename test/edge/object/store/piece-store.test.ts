@@ -2,11 +2,12 @@
 import { runInDurableObject } from "cloudflare:test";
 
 import { expect, it } from "vitest";
-import { PieceStore } from "../../../../src/object/store/piece-store.ts";
+import { PieceStore, type StorePart, type StorePlan } from "../../../../src/object/store/piece-store.ts";
 import type { CheckpointId, SessionName } from "../../../../src/protocol/identity.ts";
 import type { BlobPiece } from "../../../../src/protocol/link.ts";
 import { env } from "../../support/edge-client.ts";
 
+const PACK_BYTES = 5_000;
 const session = "work" as SessionName;
 const idOf = (id: string) => id as CheckpointId;
 
@@ -45,21 +46,25 @@ async function withStore(use: (ground: Ground) => Promise<void>): Promise<void> 
   const namespace = env.CLIENT_SESSIONS;
   await runInDurableObject(namespace.get(namespace.idFromName(prefix)), async (_instance, { storage }) => {
     const { sql } = storage;
-    const store = new PieceStore({ sql, bucket: env.CHECKPOINTS, prefix });
+    const store = new PieceStore({ sql, bucket: env.CHECKPOINTS, prefix, packBytes: PACK_BYTES });
     await use({
       sql,
       prefix,
       store,
       async save(id, pieces) {
         const plan = store.plan(idOf(id), session, pieces);
-        const wanted = plan.wanted.flatMap((index) => pieces[index] ?? []);
+        let bytes = 0;
         try {
-          if (wanted.length > 0) await plan.store(streamOf(wanted));
+          for (const { wanted, store } of plan.parts) {
+            const come = wanted.flatMap((index) => pieces[index] ?? []);
+            await store(streamOf(come));
+            bytes += come.reduce((sum, { size }) => sum + size, 0);
+          }
           plan.keep();
         } finally {
           plan.release();
         }
-        return wanted.reduce((sum, { size }) => sum + size, 0);
+        return bytes;
       },
       async read(id) {
         const content = await store.read(idOf(id));
@@ -75,6 +80,12 @@ async function withStore(use: (ground: Ground) => Promise<void>): Promise<void> 
       },
     });
   });
+}
+
+/** The only part of a plan. */
+function partOf({ parts }: StorePlan): StorePart {
+  expect(parts.length).toBe(1);
+  return parts[0] as StorePart;
 }
 
 const many = (...bytes: number[]) => Promise.all(bytes.map(pieceOf));
@@ -96,6 +107,19 @@ it("stores a piece once, reads each checkpoint in its order, and deletes what no
   });
 });
 
+it("spreads what is missing over packs of a bounded size, and replaces only those that are mostly unused", async () => {
+  await withStore(async ({ store, save, read, sizes }) => {
+    expect(await save("a", await many(1, 2, 3, 4, 5, 6, 7, 1, 8, 9, 10, 11))).toBe(11_000);
+    expect(await sizes()).toEqual([1_000, 5_000, 5_000]);
+    expect(await read("a")).toEqual([1, 2, 3, 4, 5, 6, 7, 1, 8, 9, 10, 11]);
+    expect(await save("b", await many(1, 12, 13, 14, 15, 6, 7, 8, 9, 16))).toBe(6_000);
+    store.forget(idOf("a"));
+    await store.collect();
+    expect(await sizes()).toEqual([1_000, 5_000, 5_000]);
+    expect(await read("b")).toEqual([1, 12, 13, 14, 15, 6, 7, 8, 9, 16]);
+  });
+});
+
 it("stores pieces of a pack that is mostly unused again, so that the pack can go", async () => {
   await withStore(async ({ store, save, read, sizes }) => {
     await save("a", await many(1, 2, 3, 4, 5));
@@ -114,7 +138,7 @@ it("takes no piece that is not what its hash says, and no more or fewer bytes", 
     const wrong: Cut[][] = [[second, first], [first], [...pieces, first]];
     for (const content of wrong) {
       const plan = store.plan(idOf("a"), session, pieces);
-      await expect(plan.store(streamOf(content))).rejects.toThrow();
+      await expect(partOf(plan).store(streamOf(content))).rejects.toThrow();
       plan.release();
     }
     await store.collect();
@@ -126,9 +150,9 @@ it("takes no piece that is not what its hash says, and no more or fewer bytes", 
 it("leaves nothing behind if it is interrupted, and takes nothing away from a store that is under way", async () => {
   await withStore(async ({ sql, prefix, store, save, read, sizes }) => {
     const abandoned = store.plan(idOf("lost"), session, await many(1, 2));
-    await abandoned.store(streamOf(await many(1, 2)));
+    await partOf(abandoned).store(streamOf(await many(1, 2)));
     // The object ended here; another one takes over.
-    const later = new PieceStore({ sql, bucket: env.CHECKPOINTS, prefix });
+    const later = new PieceStore({ sql, bucket: env.CHECKPOINTS, prefix, packBytes: PACK_BYTES });
     await store.collect();
     expect(await sizes()).toEqual([2_000]);
     await later.collect();
@@ -138,7 +162,7 @@ it("leaves nothing behind if it is interrupted, and takes nothing away from a st
     const plan = store.plan(idOf("b"), session, await many(1, 2, 4));
     store.forget(idOf("a"));
     await store.collect();
-    await plan.store(streamOf(await many(4)));
+    await partOf(plan).store(streamOf(await many(4)));
     plan.keep();
     plan.release();
     expect(await read("b")).toEqual([1, 2, 4]);
