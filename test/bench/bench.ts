@@ -1,6 +1,6 @@
 // `npm run bench`: figures of the whole service beside bare counterparts in the same run. `--json` prints JSON;
 // `--compare FILE` says what got worse since a run that was saved as JSON; names (costs, latency, output, sessions, checkpoints, endings,
-// sizes, replay, floods, house, clients, neighbours, tools) choose what to measure.
+// sizes, replay, floods, house, clients, neighbours, tools, overload) choose what to measure.
 import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
@@ -18,6 +18,7 @@ import { measureFullHouse } from "./full-house.ts";
 import { measureLatency } from "./latency.ts";
 import { measureNeighbours } from "./neighbours.ts";
 import { measureOutput } from "./output.ts";
+import { measureOverload } from "./overload.ts";
 import { measureReplay } from "./replay.ts";
 import { type Figure, type Judged, judge, renderTable } from "./report.ts";
 import { measureSessions } from "./sessions.ts";
@@ -38,6 +39,7 @@ const parts: Record<string, (product: Product, baselines: Baselines) => Promise<
   clients: measureClients,
   neighbours: measureNeighbours,
   tools: measureTools,
+  overload: measureOverload,
   crowds: measureCrowds,
 };
 /** Takes five minutes, so it is measured only where it is named. */
