@@ -153,7 +153,7 @@ print({line.split()[1] for line in open("/proc/self/status") if line.startswith(
   });
 
   describe("sockets that have a path", () => {
-    it("are out of reach, whoever owns them", async () => {
+    it("are out of reach, also those that are open to all", async () => {
       const folder = mkdtempSync("/var/tmp/pyrepl3-sockets-");
       chmodSync(folder, 0o777);
       const path = join(folder, "open.sock");
