@@ -4,12 +4,12 @@ import type { Bindings } from "../env.ts";
 import type { Grant } from "../grant.ts";
 import { notFound, ProblemError, type ProblemInit } from "../problem.ts";
 import type { CheckpointId, ExecutionId, SessionName } from "../protocol/identity.ts";
-import { DEFAULT_SESSION } from "../protocol/identity.ts";
 import { DEFAULT_LIMITS } from "../protocol/limits.ts";
 import type { SessionBody } from "../protocol/session-resource.ts";
 import type { ToolDefinition, ToolResult } from "../protocol/tool.ts";
 import { RateLimit, RateLimits } from "../rate-limit.ts";
 import type { Caller, EventStreamFormat, FileCall, SessionCalls } from "../session-calls.ts";
+import { CheckpointCalls } from "./checkpoint-calls.ts";
 import { acceptSocket, readSocketCaller, switchToSocket } from "./clients/accept-socket.ts";
 import { closeIfExpired, nextExpiryMs } from "./clients/token-expiry.ts";
 import { ExecutionCalls } from "./execution-calls.ts";
@@ -21,7 +21,6 @@ import { overviewOf, overviewOfUnused } from "./session/overview.ts";
 import { exists, putSession } from "./session/session-resource.ts";
 import { SessionBook } from "./session-book.ts";
 import { SocketMessages } from "./socket-messages.ts";
-import { checkpointOf, isListed } from "./store/checkpoint-store.ts";
 
 /** Close codes that only the platform may use. */
 const UNSENDABLE_CLOSE_CODES = [1005, 1006, 1015];
@@ -29,11 +28,12 @@ const CLOSE_NORMAL = 1000;
 /** Room in a frame or body for everything except the tool's value. */
 const TOOL_FRAME_EXTRA_BYTES = 64 * 1024;
 
-/** What is made of the client's storage. */
+/** The parts that rest on the client's storage. */
 interface Made {
   stores: ClientStores;
   book: SessionBook;
   executions: ExecutionCalls;
+  checkpoints: CheckpointCalls;
 }
 
 export class ClientSession extends DurableObject<Bindings> implements SessionCalls {
@@ -118,6 +118,10 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     return this.#open().book;
   }
 
+  get #checkpoints(): CheckpointCalls {
+    return this.#open().checkpoints;
+  }
+
   get #executions(): ExecutionCalls {
     return this.#open().executions;
   }
@@ -126,7 +130,12 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
     if (this.#made === null) {
       const stores = new ClientStores(this.ctx, this.env);
       const book = new SessionBook(stores);
-      this.#made = { stores, book, executions: new ExecutionCalls(stores, book) };
+      this.#made = {
+        stores,
+        book,
+        executions: new ExecutionCalls(stores, book),
+        checkpoints: new CheckpointCalls(stores, book),
+      };
     }
     return this.#made;
   }
@@ -172,59 +181,31 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
   }
 
   async createCheckpoint(caller: Caller, name: SessionName, checkpointName?: string) {
-    return this.#call(caller, async () => {
-      const session = this.#book.use(name, caller.grant);
-      return checkpointOf(await actions.checkpoint(session, checkpointName));
-    });
+    return this.#call(caller, () => this.#checkpoints.create(name, checkpointName, caller.grant));
   }
 
   async listCheckpoints(caller: Caller, session?: SessionName) {
-    return this.#call(caller, () => ({ checkpoints: this.#stores.checkpoints.list(session).map(checkpointOf) }));
+    return this.#call(caller, () => this.#checkpoints.list(session));
   }
 
   async getCheckpoint(caller: Caller, id: CheckpointId) {
-    return this.#call(caller, () => checkpointOf(this.#stores.checkpoints.visible(id)));
+    return this.#call(caller, () => this.#checkpoints.get(id));
   }
 
   async deleteCheckpoint(caller: Caller, id: CheckpointId) {
-    return this.#call(caller, async () => {
-      const found = this.#stores.checkpoints.visible(id);
-      if (!isListed(found)) throw notFound("checkpoint");
-      const session = this.#book.open(found.session);
-      await session.checkpointing.delete(found, session.incarnations.ready);
-      return null;
-    });
+    return this.#call(caller, () => this.#checkpoints.delete(id));
   }
 
   async restore(caller: Caller, name: SessionName, id: CheckpointId, clearExisting: boolean) {
-    return this.#call(caller, async () => {
-      const session = this.#book.use(name, caller.grant);
-      const outcome = await actions.restore(session, id, clearExisting);
-      session.context.announce({ state: "restored", reason: "restore", checkpointId: id });
-      return outcome;
-    });
+    return this.#call(caller, () => this.#checkpoints.restore(name, id, clearExisting, caller.grant));
   }
 
   async branch(caller: Caller, body: Parameters<SessionCalls["branch"]>[1]) {
-    return this.#call(caller, () => {
-      const { checkpoint_id } = body;
-      const of = checkpoint_id === undefined ? null : this.#stores.checkpoints.visible(checkpoint_id).session;
-      return this.#book.branch(
-        this.#book.open(body.session ?? of ?? DEFAULT_SESSION),
-        body.name,
-        checkpoint_id,
-        caller.grant,
-      );
-    });
+    return this.#call(caller, () => this.#checkpoints.branch(body, caller.grant));
   }
 
   async undo(caller: Caller, body: Parameters<SessionCalls["undo"]>[1]) {
-    return this.#call(caller, async () => {
-      const session = this.#book.open(body.session ?? DEFAULT_SESSION);
-      const outcome = await actions.undo(session, body.execution_id);
-      session.context.announce({ state: "restored", reason: "undo" });
-      return outcome;
-    });
+    return this.#call(caller, () => this.#checkpoints.undo(body));
   }
 
   async getSession(caller: Caller, name: SessionName) {

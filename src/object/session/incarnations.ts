@@ -3,10 +3,10 @@ import { sleep } from "../../deadline.ts";
 import { reportUnreachable } from "../../fleet/fleet-calls.ts";
 import { edgeMetrics } from "../../metrics.ts";
 import type { SessionKey } from "../../protocol/link.ts";
-import { DEFAULT_ENVIRONMENT } from "../../protocol/session-resource.ts";
 import { exportSpans, startSpan } from "../../trace.ts";
-import { LinkError, type LinkListener, RunnerLink } from "../runner/runner-link.ts";
-import { type Incarnation, RESERVE_STRIDE, type SessionPhase } from "../store/session-table.ts";
+import { LinkError, type RunnerLink } from "../runner/runner-link.ts";
+import type { Incarnation, SessionPhase } from "../store/session-table.ts";
+import { openLink, type SessionLinkListener } from "./open-link.ts";
 import { LostRunner, RunnerSearch } from "./runner-search.ts";
 import type { SessionContext } from "./session-context.ts";
 
@@ -16,13 +16,6 @@ const RESUME_DEADLINE_MS = 10_000;
 const ATTEMPT_DEADLINE_MS = 4000;
 /** A runner under load may have to start an interpreter first. */
 const START_DEADLINE_MS = 40_000;
-
-export interface SessionLinkListener extends LinkListener {
-  /** The credit with which a link opens. */
-  openingCredit(): number;
-  /** The link can take requests. @param isNew the interpreter has just been started. */
-  onReady(link: RunnerLink, isNew: boolean): void;
-}
 
 export interface IncarnationHandlers {
   listener(): SessionLinkListener;
@@ -284,45 +277,16 @@ export class Incarnations {
     throw search.failure;
   }
 
+  async #open(incarnation: Incarnation, isNew: boolean, deadlineMs: number, traceparent?: string): Promise<RunnerLink> {
+    const requestId = this.#context.stores.cause?.requestId;
+    const listener = this.#handlers.listener();
+    await this.#handlers.beforeOpen();
+    return openLink(this.#context, incarnation, { isNew, deadlineMs, requestId, traceparent, listener });
+  }
+
   #becomeReady(link: RunnerLink, isNew: boolean): void {
     this.#state = { kind: "up", link };
     this.#handlers.listener().onReady(link, isNew);
-  }
-
-  async #open(
-    incarnation: Incarnation,
-    isNew: boolean,
-    openDeadlineMs: number,
-    traceparent?: string,
-  ): Promise<RunnerLink> {
-    const { record, stores, journal } = this.#context;
-    const requestId = stores.cause?.requestId;
-    const listener = this.#handlers.listener();
-    await this.#handlers.beforeOpen();
-    const base = record.reservedSeq;
-    if (isNew) record.reservedSeq += RESERVE_STRIDE;
-    record.isLinked = true;
-    // Written before the runner gets the numbers, so that no later incarnation uses them again.
-    this.#context.save();
-    return RunnerLink.open({
-      url: incarnation.runnerUrl,
-      key: incarnation.key,
-      token: stores.settings.RUNNER_TOKEN,
-      open: {
-        session: record.name,
-        after: isNew ? base : journal.lastSeq,
-        base,
-        create: isNew,
-        credit: listener.openingCredit(),
-        object: stores.ctx.id.toString(),
-        ...(record.environment === DEFAULT_ENVIRONMENT ? {} : { environment: record.environment }),
-      },
-      openDeadlineMs,
-      requestId,
-      traceparent,
-      idleMs: stores.settings.LINK_IDLE_SECONDS * 1000,
-      listener,
-    });
   }
 }
 
