@@ -20,7 +20,7 @@ import { Files } from "./files.ts";
 import type { Outcome } from "./outcome.ts";
 import { Rest } from "./rest.ts";
 import type { Run } from "./run.ts";
-import { declarationsOf, type RunSettings, type Tools } from "./run-options.ts";
+import { declarationsOf, type ResumeSettings, type RunSettings, type Tools } from "./run-options.ts";
 import { Runs } from "./runs.ts";
 import { inTransaction, type Transaction } from "./transaction.ts";
 import type { Incoming, Outgoing } from "./wire.ts";
@@ -89,6 +89,18 @@ export class Client {
   /** Runs code. Await the run for its outcome, or loop over it for its events. @throws ClientError from the run where it cannot be done. */
   run(code: string, settings: RunSettings = {}): Run {
     return this.#runs.start(code, settings);
+  }
+
+  /**
+   * Takes up an execution that another program submitted, or an earlier client with this client id: its events come from the
+   * first one on, as far as the service keeps them.
+   *
+   * @throws ClientError from the run: `not_found` if the service does not know the id.
+   * @example
+   * const { stdout } = await python.resume(executionId, { onOutput: (text) => console.log(text) });
+   */
+  resume(executionId: string, settings: ResumeSettings = {}): Run {
+    return this.#runs.resume(executionId, settings);
   }
 
   /** Interrupts what runs now, as Ctrl-C does. @returns its execution id; null where nothing runs. */
@@ -186,9 +198,7 @@ export class Client {
     const accepted = await this.#rest.json<{ execution_id: string }>("POST", "packages", {
       json: { requirements, session: this.session },
     });
-    const { code } = await this.execution(accepted.execution_id);
-    // The id makes it run once: this brings the events of the installation that has begun.
-    return this.run(code, { ...settings, id: accepted.execution_id });
+    return this.resume(accepted.execution_id, settings);
   }
 
   /** Calls `work` with a transaction. Where it throws, the session is as it was before. @throws what `work` throws. */

@@ -20,6 +20,8 @@ export interface EndpointOptions {
   session?: string;
   /** The bearer token, or a function that gives one; it is asked at each connection and call, so that it may renew the token. */
   token?: string | (() => string | Promise<string>);
+  /** The W3C trace that the calls belong to, as a `traceparent`, or a function that gives that of the moment. */
+  traceparent?: string | (() => string | undefined);
   /** Calls over HTTP (default: the runtime's own `fetch`). */
   fetch?: typeof fetch;
 }
@@ -71,8 +73,19 @@ export class Endpoint {
   }
 
   async headers(): Promise<Record<string, string>> {
+    const { traceparent } = this;
     const token = await this.#token();
-    return { "client-id": this.clientId, ...(token === "" ? {} : { authorization: `Bearer ${token}` }) };
+    return {
+      "client-id": this.clientId,
+      ...(traceparent === undefined ? {} : { traceparent }),
+      ...(token === "" ? {} : { authorization: `Bearer ${token}` }),
+    };
+  }
+
+  /** The trace that a call of this moment belongs to. */
+  get traceparent(): string | undefined {
+    const { traceparent } = this.#options;
+    return typeof traceparent === "function" ? traceparent() : traceparent;
   }
 
   socketUrl(): string {

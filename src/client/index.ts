@@ -6,7 +6,7 @@ export type { SocketConstructor } from "./endpoint.ts";
 export type { FileContent, Files, ReadOptions, WriteOptions } from "./files.ts";
 export type { Display, Failure, Outcome } from "./outcome.ts";
 export type { Run } from "./run.ts";
-export type { InputRequest, RunSettings, Tool, ToolFunction, Tools } from "./run-options.ts";
+export type { InputRequest, ResumeSettings, RunSettings, Tool, ToolFunction, Tools } from "./run-options.ts";
 export type { Transaction } from "./transaction.ts";
 export type { RunEvent } from "./wire.ts";
 

@@ -34,12 +34,20 @@ export interface RunSettings {
   reportFiles?: boolean;
   /** False: the outcome's `stdout` and `stderr` stay empty, for output too large to keep. */
   keepOutput?: boolean;
+  /** The W3C trace that the execution belongs to, as a `traceparent`; without it that of the client. */
+  traceparent?: string;
   onOutput?(text: string, stream: "stdout" | "stderr"): void;
   onDisplay?(display: Display): void;
   /** Answers `input()`; null is end of file. Without it another client of the session may answer. */
   onInput?(request: InputRequest): string | null | Promise<string | null>;
   onEvent?(event: WireEvent): void;
 }
+
+/** What a caller may say about an execution that was submitted elsewhere. */
+export type ResumeSettings = Pick<
+  RunSettings,
+  "signal" | "tools" | "keepOutput" | "onOutput" | "onDisplay" | "onInput" | "onEvent"
+>;
 
 function declarationOf([name, tool]: [string, ToolFunction | Tool]): ToolDeclaration {
   if (typeof tool === "function") return { name };
@@ -54,7 +62,7 @@ export function declarationsOf(tools: Tools): ToolDeclaration[] {
 
 /** The fields of the `execute`. */
 export function executeFields(code: string, id: string, settings: RunSettings): ExecuteFields {
-  const { timeout, policy, tools, reportFiles, maxToolCalls, maxParallelToolCalls } = settings;
+  const { timeout, policy, tools, reportFiles, maxToolCalls, maxParallelToolCalls, traceparent } = settings;
   return {
     id,
     code,
@@ -64,5 +72,6 @@ export function executeFields(code: string, id: string, settings: RunSettings): 
     ...(maxToolCalls === undefined ? {} : { max_tool_calls: maxToolCalls }),
     ...(maxParallelToolCalls === undefined ? {} : { max_parallel_tool_calls: maxParallelToolCalls }),
     ...(reportFiles === undefined ? {} : { report_files: reportFiles }),
+    ...(traceparent === undefined ? {} : { traceparent }),
   };
 }

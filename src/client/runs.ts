@@ -1,13 +1,14 @@
 /** Owns the runs of one client that are not over: each event reaches its run, and each run goes on after a break. */
-import type { Execution } from "../protocol/rest.ts";
 import { Answering } from "./answering.ts";
 import { ClientError } from "./client-error.ts";
 import { type Attached, Connection, type ConnectionListener, type ConnectionState } from "./connection.ts";
 import type { SocketConstructor } from "./endpoint.ts";
+import { ExecutionCalls } from "./execution-calls.ts";
 import { runOverHttp } from "./http-run.ts";
 import type { Rest } from "./rest.ts";
+import { ResumedRuns } from "./resumed-runs.ts";
 import { Run } from "./run.ts";
-import { executeFields, type RunSettings, type Tools } from "./run-options.ts";
+import { executeFields, type ResumeSettings, type RunSettings, type Tools } from "./run-options.ts";
 import { type ExecuteFields, eventOf, type Incoming, type ToolAnswer, type WireEvent } from "./wire.ts";
 
 /** Output that waits for a slow loop before the service is slowed down. */
@@ -41,11 +42,15 @@ export class Runs implements ConnectionListener {
   readonly #active = new Map<string, Active>();
   /** Null: without a socket. */
   #connection: Connection | null;
+  readonly #calls: ExecutionCalls;
+  readonly #resumed: ResumedRuns;
   #sessionTools: Tools = {};
 
   constructor(options: RunsOptions) {
     this.#options = options;
-    const { socket } = options;
+    const { rest, socket, resumeTimeoutMs } = options;
+    this.#calls = new ExecutionCalls(rest);
+    this.#resumed = new ResumedRuns({ rest, calls: this.#calls, resumeTimeoutMs });
     this.#connection = socket === null ? null : new Connection({ ...options, socket, listener: this });
   }
 
@@ -73,11 +78,12 @@ export class Runs implements ConnectionListener {
       run.fail(signal.reason);
       return run;
     }
-    if (this.#active.has(id)) {
+    if (this.#active.has(id) || this.#resumed.has(id)) {
       run.fail(new Error(`A run with the id ${id} is not over yet.`));
       return run;
     }
-    const fields = executeFields(code, id, settings);
+    const { traceparent } = this.#options.rest.endpoint;
+    const fields = executeFields(code, id, { ...(traceparent === undefined ? {} : { traceparent }), ...settings });
     this.#active.set(id, { run, fields, retries: 0, mayRepeat: settings.id !== undefined, answers: new Map() });
     const onAbort = () => void run.cancel().catch((error: unknown) => run.fail(error));
     signal?.addEventListener("abort", onAbort, { once: true });
@@ -91,15 +97,22 @@ export class Runs implements ConnectionListener {
     return run;
   }
 
+  /** Takes up an execution that was submitted elsewhere. @throws Error if this client has its run already. */
+  resume(id: string, settings: ResumeSettings): Run {
+    if (this.#active.has(id) || this.#resumed.has(id)) {
+      throw new Error(`A run with the id ${id} is not over yet.`);
+    }
+    return this.#resumed.resume(id, settings, this.#sessionTools);
+  }
+
   async cancel(executionId: string): Promise<void> {
     if (this.#connection !== null) await this.#connection.ask({ type: "cancel", execution_id: executionId }, true);
-    else await this.#options.rest.json("POST", `executions/${encodeURIComponent(executionId)}/cancel`);
+    else await this.#calls.cancel(executionId);
   }
 
   async answerInput(executionId: string, inputId: string, value: string | null): Promise<void> {
     if (this.#connection === null) {
-      const json = { input_id: inputId, value };
-      await this.#options.rest.json("POST", `executions/${encodeURIComponent(executionId)}/input`, { json });
+      await this.#calls.answerInput(executionId, inputId, value);
       return;
     }
     const message = { type: "input_response", input_id: inputId, value } as const;
@@ -116,7 +129,9 @@ export class Runs implements ConnectionListener {
 
   close(): void {
     this.#connection?.close();
-    this.#failAll(new ClientError("closed", "The client was closed."));
+    const error = new ClientError("closed", "The client was closed.");
+    this.#failAll(error);
+    this.#resumed.fail(error);
   }
 
   message(message: Incoming): void {
@@ -196,8 +211,8 @@ export class Runs implements ConnectionListener {
     const { execution_id: id } = event.data;
     const active = this.#active.get(id);
     if (active === undefined) {
-      // Code that another client of the session runs may call this one's tools.
-      if (event.type === "tool_call") this.#answeringFor(id, {}).take(event);
+      // Code that another client of the session runs may call this one's tools. A resumed run has its own events.
+      if (event.type === "tool_call" && !this.#resumed.has(id)) this.#answeringFor(id, {}).take(event);
       return;
     }
     if (event.type === "tool_done") active.answers.delete(event.data.call_id);
@@ -229,7 +244,7 @@ export class Runs implements ConnectionListener {
   /** Takes the ending from the execution's record, where it has one that did not come. */
   async #endOfRecord(run: Run, id: string): Promise<void> {
     try {
-      const { result, error, last_seq: seq } = await this.#record(id);
+      const { result, error, last_seq: seq } = await this.#calls.record(id);
       const ending = result ?? error;
       if (ending === null || seq === null) return;
       run.take(ending.type === "result" ? { type: "result", seq, data: ending } : { type: "error", seq, data: ending });
@@ -238,21 +253,14 @@ export class Runs implements ConnectionListener {
     }
   }
 
-  #record(id: string) {
-    return this.#options.rest.json<Execution>("GET", `executions/${encodeURIComponent(id)}`);
-  }
-
   async #isPending(id: string, event: WireEvent): Promise<boolean> {
     if (this.#active.get(id)?.mayRepeat === false) return true;
-    const { pending_input: input, pending_tool_calls: calls } = await this.#record(id);
-    if (event.type === "input") return input?.input_id === event.data.input_id;
-    return event.type === "tool_call" && calls.some(({ call_id: callId }) => callId === event.data.call_id);
+    return this.#calls.isPending(id, event);
   }
 
   async #answerTool(id: string, answer: ToolAnswer): Promise<void> {
     if (this.#connection === null) {
-      const json = { results: [answer] };
-      await this.#options.rest.json("POST", `executions/${encodeURIComponent(id)}/tool-results`, { json });
+      await this.#calls.answerTool(id, answer);
       return;
     }
     const message = { type: "tool_result", ...answer } as const;

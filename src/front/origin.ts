@@ -3,7 +3,7 @@ import { ProblemError } from "../problem.ts";
 
 const ALLOWED_METHODS = "GET, POST, PUT, DELETE, OPTIONS";
 const ALLOWED_HEADERS =
-  "authorization, client-id, content-type, idempotency-key, if-match, if-none-match, if-range, last-event-id, range";
+  "authorization, client-id, content-type, idempotency-key, if-match, if-none-match, if-range, last-event-id, range, traceparent";
 const EXPOSED_HEADERS =
   "accept-ranges, client-id, content-disposition, content-range, etag, location, retry-after, x-request-id";
 const LOOPBACK = /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/;

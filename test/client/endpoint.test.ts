@@ -21,6 +21,14 @@ it("asks for the token each time, and never puts it into an address", async () =
   expect(endpoint.socketUrl()).not.toContain("token");
 });
 
+it("asks for the trace of each call, and goes without", async () => {
+  let trace: string | undefined = "00-a-b-01";
+  const endpoint = new Endpoint({ url: "http://host", traceparent: () => trace });
+  expect(await endpoint.headers()).toMatchObject({ traceparent: trace });
+  trace = undefined;
+  expect(await endpoint.headers()).not.toHaveProperty("traceparent");
+});
+
 it("makes a client id that is hard to guess and that the service takes", () => {
   const ids = [1, 2].map(() => new Endpoint({ url: "http://host" }).clientId);
   expect(new Set(ids).size).toBe(2);

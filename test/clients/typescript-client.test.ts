@@ -43,6 +43,14 @@ function open(options: Partial<ClientOptions> = {}): Client {
 /** How often connections were made, by client. */
 const opened = new Map<Client, number>();
 
+function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve: () => void = () => undefined;
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}
+
 async function takeStep(client: Client, step: RunStep): Promise<void> {
   const inputs = [...(step.inputs ?? [])];
   let chars = 0;
@@ -107,6 +115,25 @@ tools.add(a=2, b=3)`;
     const client = open(options);
     expect(await client.offerTools({ "get-time": () => 12 })).toEqual({ "get-time": "get_time" });
     expect((await client.run("import tools\ntools.get_time()")).value).toBe(12);
+  });
+
+  it("takes up an execution of a program that is gone, answers it, and calls a tool once", async () => {
+    const gone = connect({ url: product.url, ...options });
+    const code = "import tools\nprint('begun')\nname = input('Who? ')\nprint('Hello', name)\ntools.count()";
+    await gone.offerTools({ count: () => 0 });
+    const { promise: asked, resolve } = deferred();
+    const left = gone.run(code, { onEvent: ({ type }) => type === "input" && resolve() });
+    await asked;
+    gone.close();
+    await expect(left).rejects.toMatchObject({ code: "closed" });
+    const client = open({ ...options, clientId: gone.clientId });
+    let calls = 0;
+    await client.offerTools({ count: () => ++calls });
+    const resumed = client.resume(left.executionId, { onInput: () => "Ada" });
+    expect(await resumed).toMatchObject({ ok: true, value: 1, stdout: "begun\nHello Ada\n" });
+    expect(calls).toBe(1);
+    expect((await client.resume(left.executionId)).stdout).toBe("begun\nHello Ada\n");
+    await expect(client.resume("never-submitted")).rejects.toMatchObject({ code: "not_found" });
   });
 
   it("cancels a run by its signal", async () => {

@@ -3,6 +3,9 @@ import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { testPython } from "../../scripts/python-tests.ts";
+import { runStep } from "../../scripts/run-step.ts";
+import { connect } from "../../src/client/index.ts";
 import { type Product, startProduct } from "../support/product.ts";
 import { SocketClient } from "../support/socket-client.ts";
 
@@ -34,6 +37,13 @@ async function collect(request: IncomingMessage): Promise<void> {
     const service = String(plain(resource.attributes)["service.name"]);
     for (const span of scopeSpans[0].spans) spans.push({ ...span, service, attributes: plain(span.attributes) });
   }
+}
+
+/** Waits for one run in each of these traces. */
+async function expectRunsOf(digits: string[]): Promise<void> {
+  const found = () =>
+    digits.filter((digit) => spans.some(({ name, traceId }) => name === "run" && traceId === digit.repeat(32)));
+  await expect.poll(found, { timeout: 30_000, interval: 200 }).toEqual(digits);
 }
 
 beforeAll(async () => {
@@ -101,6 +111,39 @@ it("begins a trace for a message on a socket, or goes on with that of the messag
   await expect.poll(last, { timeout: 30_000, interval: 200 }).toBe(true);
   expect(spans.some((span) => span.attributes["pyrepl.execution_id"] === "unsampled")).toBe(false);
   await client.close();
+});
+
+const traceOf = (digit: string) => `00-${digit.repeat(32)}-${"2".repeat(16)}-01`;
+
+it("goes on with the trace that the TypeScript client gives", async () => {
+  const onSocket = connect({ url: product.url, traceparent: () => traceOf("4") });
+  await onSocket.run("1");
+  await onSocket.run("2", { traceparent: traceOf("5") });
+  onSocket.close();
+  await connect({ url: product.url, WebSocket: null }).run("3", { traceparent: traceOf("6") });
+  await expectRunsOf(["4", "5", "6"]);
+});
+
+it("goes on with the trace that the Python clients give", async () => {
+  const code = `
+import asyncio, sys
+from pyrepl3 import AsyncClient, Client
+url, first, second, third = sys.argv[1:]
+with Client(url, traceparent=lambda: first) as client:
+    client.run("1")
+    client.run("2", traceparent=second)
+async def main():
+    async with AsyncClient(url, transport="rest", traceparent=third) as client:
+        await client.run("3")
+asyncio.run(main())
+`;
+  const { exitCode, printed } = await runStep(
+    testPython(),
+    ["-c", code, product.url, traceOf("7"), traceOf("8"), traceOf("9")],
+    { env: { ...process.env, PYTHONPATH: "src/client-python", PYTHONDONTWRITEBYTECODE: "1" } },
+  );
+  expect(exitCode, printed).toBe(0);
+  await expectRunsOf(["7", "8", "9"]);
 });
 
 it("has every metric that the dashboard and the alerts use", async () => {

@@ -8,6 +8,7 @@ from typing import Callable, Dict, Optional, Union
 from urllib.parse import quote, urlencode, urlsplit
 
 Token = Union[str, Callable[[], str], None]
+Traceparent = Union[str, Callable[[], Optional[str]], None]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -20,10 +21,17 @@ class Address:
         client_id: who calls; a new UUID where absent.
         token: the bearer token, or a function that returns one and is asked at every connection and call.
         tls: the TLS settings; Python's defaults where absent.
+        traceparent: the W3C trace that the calls belong to, or a function that returns that of the moment.
     """
 
     def __init__(
-        self, url: str, *, client_id: Optional[str] = None, token: Token = None, tls: Optional[ssl.SSLContext] = None
+        self,
+        url: str,
+        *,
+        client_id: Optional[str] = None,
+        token: Token = None,
+        tls: Optional[ssl.SSLContext] = None,
+        traceparent: Traceparent = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
@@ -37,12 +45,17 @@ class Address:
         self.prefix = parts.path.rstrip("/")
         self.client_id = str(uuid.uuid4()) if client_id is None else client_id
         self.token = token
+        self.traceparent = traceparent
         self.tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
 
     @property
     def url(self) -> str:
         """The base URL, without a slash at its end."""
         return f"{self.scheme}://{self.netloc}{self.prefix}"
+
+    def trace(self) -> Optional[str]:
+        """Return the `traceparent` of a call of this moment."""
+        return self.traceparent() if callable(self.traceparent) else self.traceparent
 
     def headers(self) -> Dict[str, str]:
         """Return the headers that say who calls."""

@@ -7,7 +7,7 @@ import ssl
 from typing import Any, Callable, Dict, Optional, Sequence, Set, TypeVar, Union, overload
 
 from . import calls
-from .address import Address, Token
+from .address import Address, Token, Traceparent
 from .async_calls import AsyncCalls
 from .async_run import AsyncRun
 from .async_transaction import AsyncTransaction
@@ -38,6 +38,7 @@ class AsyncClient(AsyncCalls):
         transport: `websocket`, `rest` (no socket at all), or `auto`: REST where something between refuses the socket.
         tls: TLS settings; Python's defaults where absent.
         options: windows and deadlines.
+        traceparent: the W3C trace that the calls belong to, or a function that returns that of the moment.
 
     >>> import asyncio
     >>> from pyrepl3 import AsyncClient
@@ -60,10 +61,11 @@ class AsyncClient(AsyncCalls):
         transport: str = "auto",
         tls: Optional[ssl.SSLContext] = None,
         options: Optional[ConnectionOptions] = None,
+        traceparent: Traceparent = None,
     ) -> None:
         if transport not in ("auto", "websocket", "rest"):
             raise ValueError(f"transport must be auto, websocket or rest: {transport!r}")
-        self._address = Address(url, client_id=client_id, token=token, tls=tls)
+        self._address = Address(url, client_id=client_id, token=token, tls=tls, traceparent=traceparent)
         self.session_name = session
         self.options = options or ConnectionOptions()
         self.files = AsyncFiles(self)
@@ -106,6 +108,7 @@ class AsyncClient(AsyncCalls):
             transport=self._kind,
             tls=self._address.tls,
             options=self.options,
+            traceparent=self._address.traceparent,
         )
 
     # -- running code
@@ -125,6 +128,7 @@ class AsyncClient(AsyncCalls):
         report_files: bool = False,
         max_tool_calls: Optional[int] = None,
         max_parallel_tool_calls: Optional[int] = None,
+        traceparent: Optional[str] = None,
     ) -> Outcome:
         """Run code to its end. `Client.run` describes the arguments, which are the same."""
         run = await self.start(
@@ -136,6 +140,7 @@ class AsyncClient(AsyncCalls):
             report_files=report_files,
             max_tool_calls=max_tool_calls,
             max_parallel_tool_calls=max_parallel_tool_calls,
+            traceparent=traceparent,
         )
         return await run.outcome(Callbacks(on_output, on_display, on_input, on_event))
 
@@ -150,6 +155,7 @@ class AsyncClient(AsyncCalls):
         report_files: bool = False,
         max_tool_calls: Optional[int] = None,
         max_parallel_tool_calls: Optional[int] = None,
+        traceparent: Optional[str] = None,
     ) -> AsyncRun:
         """Submit code and return while it runs; iterate over the run for its events."""
         state = await self.begin(
@@ -161,6 +167,7 @@ class AsyncClient(AsyncCalls):
             report_files=report_files,
             max_tool_calls=max_tool_calls,
             max_parallel_tool_calls=max_parallel_tool_calls,
+            traceparent=self._address.trace() if traceparent is None else traceparent,
         )
         return AsyncRun(self, state)
 

@@ -58,7 +58,12 @@ def execute(body: Mapping[str, Any], wait: Optional[float] = None) -> Call[Dict[
 
 def execute_streamed(body: Mapping[str, Any]) -> Call[None]:
     """Submit code and read its events as lines of JSON."""
-    return Call("POST", f"{API}/execute", nothing, body=body, headers={"accept": "application/x-ndjson"})
+    headers = {"accept": "application/x-ndjson"}
+    # The trace is a field of the message on a socket, and a header over HTTP.
+    if "traceparent" in body:
+        headers["traceparent"] = body["traceparent"]
+    fields = {name: value for name, value in body.items() if name != "traceparent"}
+    return Call("POST", f"{API}/execute", nothing, body=fields, headers=headers)
 
 
 def set_tools(session: str, tools: Sequence[Mapping[str, Any]]) -> Call[None]:

@@ -7,7 +7,7 @@ import ssl
 from typing import Any, Callable, Coroutine, Dict, Optional, Sequence, Set, TypeVar, Union, overload
 
 from . import calls
-from .address import Address, Token
+from .address import Address, Token, Traceparent
 from .async_client import AsyncClient
 from .blocking_calls import BlockingCalls
 from .errors import PyREPL3Error
@@ -36,6 +36,7 @@ class Client(BlockingCalls):
         transport: `websocket`, `rest` (no socket at all), or `auto`: REST where something between refuses the socket.
         tls: TLS settings; Python's defaults where absent.
         options: windows and deadlines.
+        traceparent: the W3C trace that the calls belong to, or a function that returns that of the moment.
 
     >>> from pyrepl3 import Client
     >>> with Client("http://127.0.0.1:8787") as client:
@@ -54,8 +55,9 @@ class Client(BlockingCalls):
         transport: str = "auto",
         tls: Optional[ssl.SSLContext] = None,
         options: Optional[ConnectionOptions] = None,
+        traceparent: Traceparent = None,
     ) -> None:
-        self._address = Address(url, client_id=client_id, token=token, tls=tls)
+        self._address = Address(url, client_id=client_id, token=token, tls=tls, traceparent=traceparent)
         self._inner = AsyncClient(
             url,
             client_id=self._address.client_id,
@@ -104,6 +106,7 @@ class Client(BlockingCalls):
             transport=self._kind,
             tls=self._address.tls,
             options=self.options,
+            traceparent=self._address.traceparent,
         )
 
     # -- running code
@@ -123,6 +126,7 @@ class Client(BlockingCalls):
         report_files: bool = False,
         max_tool_calls: Optional[int] = None,
         max_parallel_tool_calls: Optional[int] = None,
+        traceparent: Optional[str] = None,
     ) -> Outcome:
         """Run code to its end. Code that fails raises nothing here: see `Outcome.error` and `Outcome.check`.
 
@@ -139,6 +143,7 @@ class Client(BlockingCalls):
             report_files: report the changed files in `Outcome.files`.
             max_tool_calls: how many tool calls the code may make.
             max_parallel_tool_calls: how many of them at once.
+            traceparent: the W3C trace that this execution belongs to, in place of the client's.
 
         Raises:
             ServiceError: the service refused the execution.
@@ -159,6 +164,7 @@ class Client(BlockingCalls):
             report_files=report_files,
             max_tool_calls=max_tool_calls,
             max_parallel_tool_calls=max_parallel_tool_calls,
+            traceparent=traceparent,
         )
         return run.outcome(Callbacks(on_output, on_display, on_input, on_event))
 
@@ -173,8 +179,11 @@ class Client(BlockingCalls):
         report_files: bool = False,
         max_tool_calls: Optional[int] = None,
         max_parallel_tool_calls: Optional[int] = None,
+        traceparent: Optional[str] = None,
     ) -> Run:
         """Submit code and return while it runs; iterate over the run for its events."""
+        # The function may read what belongs to this thread, so it is asked here.
+        trace = self._address.trace() if traceparent is None else traceparent
         state = self.in_loop(
             lambda: self._inner.begin(
                 code,
@@ -185,6 +194,7 @@ class Client(BlockingCalls):
                 report_files=report_files,
                 max_tool_calls=max_tool_calls,
                 max_parallel_tool_calls=max_parallel_tool_calls,
+                traceparent=trace,
             )
         )
         return Run(self, state)

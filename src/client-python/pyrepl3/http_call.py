@@ -87,7 +87,9 @@ def open_answer(
         ConnectionLostError: it cannot be reached, or is silent for `timeout` seconds.
     """
     query = {name: _text_of(value) for name, value in without_none(call.query).items()}
-    headers = {**address.headers(), "accept": "application/json", **call.headers}
+    trace = address.trace()
+    traced = {} if trace is None else {"traceparent": trace}
+    headers = {**address.headers(), **traced, "accept": "application/json", **call.headers}
     content: Union[bytes, IO[bytes], None] = call.content
     if call.body is not None:
         content = json.dumps(without_none(call.body)).encode()

@@ -53,6 +53,7 @@ def run_state_of(
     report_files: bool,
     max_tool_calls: Optional[int],
     max_parallel_tool_calls: Optional[int],
+    traceparent: Optional[str],
 ) -> RunState:
     """Return the run that a caller describes. It must be made in the client's loop."""
     box = ToolBox(tools)
@@ -65,6 +66,7 @@ def run_state_of(
             "report_files": report_files or None,
             "max_tool_calls": max_tool_calls,
             "max_parallel_tool_calls": max_parallel_tool_calls,
+            "traceparent": traceparent,
         }
     )
     return RunState(str(uuid.uuid4()) if execution_id is None else execution_id, request, box)
