@@ -22,12 +22,15 @@ import { connectNetwork, NAMESERVER } from "./network.ts";
 import { findPythonHome, KEEPER_PACKAGE } from "./python-home.ts";
 import { countsProcessesApart, NO_CRASH_HANDLER, rlimitArguments } from "./rlimits.ts";
 import { CHANNEL_SOCKET_NAME, EGRESS_SOCKET_NAME, type Sandbox, type SandboxOptions } from "./sandbox-contract.ts";
+import { OFFLINE_RULES } from "./seccomp/offline-rules.ts";
 import { hasSeccompTable, seccompProgram } from "./seccomp/seccomp-filter.ts";
 import { freeSessionUid, runsAsRoot, takeSessionUid } from "./session-uid.ts";
 import { Stage } from "./stage.ts";
 
 const ARCHITECTURE = arch();
-const FILTER = hasSeccompTable(ARCHITECTURE) ? seccompProgram(ARCHITECTURE) : null;
+const FILTERS = hasSeccompTable(ARCHITECTURE)
+  ? { online: seccompProgram(ARCHITECTURE), offline: seccompProgram(ARCHITECTURE, OFFLINE_RULES) }
+  : null;
 
 /** The launcher's tools, wherever the runner's own PATH points. */
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -83,9 +86,9 @@ export async function startSkeleton(options: SandboxOptions): Promise<Skeleton> 
 }
 
 /** The seccomp program of this machine. @throws Error if there is none. */
-export function seccompFilter(): Buffer {
-  if (!FILTER) throw new Error(`The sandbox does not start: no table of system calls for ${ARCHITECTURE}`);
-  return FILTER;
+export function seccompFilter(network: SandboxOptions["network"]): Buffer {
+  if (!FILTERS) throw new Error(`The sandbox does not start: no table of system calls for ${ARCHITECTURE}`);
+  return network === "on" ? FILTERS.online : FILTERS.offline;
 }
 
 interface LaunchKind {
@@ -97,7 +100,7 @@ interface LaunchKind {
 }
 
 async function launch(options: SandboxOptions, { argumentsOf, outerRlimits, connect, isSkeleton }: LaunchKind) {
-  const filter = seccompFilter();
+  const filter = seccompFilter(options.network);
   const python = await findPythonHome(options.python);
   const groups = findControlGroups();
   const hasNetwork = options.network === "on";

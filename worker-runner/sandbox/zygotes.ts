@@ -27,7 +27,8 @@ const WAYS: Record<Way["name"], Way> = {
     startAlone: startSandbox,
     fork: async (options, zygote, shelf) =>
       ForkedKeeper.start(await shelf.take(options), zygote, options.limits.memoryBytes),
-    filter: seccompFilter,
+    // An interpreter with a network is never forked.
+    filter: () => seccompFilter("off"),
   },
   landlock: { name: "landlock", startAlone: startLandlocked, fork: forkLandlocked, filter: landlockFilter },
 };

@@ -169,7 +169,7 @@ import ctypes, socket, struct
 program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0xFFFF))
 filter = struct.pack("HxxxxxxP", 1, ctypes.addressof(program))
 for family in (socket.AF_UNIX, socket.AF_INET):
-    with socket.socket(family, socket.SOCK_DGRAM) as victim:
+    with socket.socket(family, socket.SOCK_STREAM) as victim:
         for option in (26, 51):
             print(attempt(victim.setsockopt, socket.SOL_SOCKET, option, filter))
         for option in (50, 52):

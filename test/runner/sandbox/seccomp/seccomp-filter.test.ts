@@ -1,6 +1,7 @@
 /** Owns the proof that the seccomp program decides as its table says, on both architectures; that the kernel agrees is the attack suite's. */
 import { expect, it } from "vitest";
 import { bareRules } from "../../../../worker-runner/sandbox/seccomp/bare-rules.ts";
+import { OFFLINE_RULES } from "../../../../worker-runner/sandbox/seccomp/offline-rules.ts";
 import { hasSeccompTable, seccompProgram } from "../../../../worker-runner/sandbox/seccomp/seccomp-filter.ts";
 import {
   ABSENT,
@@ -126,6 +127,24 @@ const cases: [string, keyof typeof GUARDED & string, bigint[], number][] = [
   ["asking for the personality", "personality", [0xffff_ffffn], ALLOW],
   ["a personality without address randomisation", "personality", [0x40000n], EPERM],
 ];
+
+it.each(architectures)(
+  "refuses UDP without a network, and lets TCP and local sockets be, on %s",
+  (architecture, column, audit) => {
+    const program = seccompProgram(architecture, OFFLINE_RULES);
+    const flags = 0x80800n;
+    for (const name of ["socket", "socketpair"] as const) {
+      const call = GUARDED[name]?.numbers[column] ?? -1;
+      const ask = (...call_arguments: bigint[]) => decide(program, audit, call, call_arguments);
+      for (const family of [2n, 10n]) {
+        expect([ask(family, 1n, 0n), ask(family, 1n | flags, 6n)]).toEqual([ALLOW, ALLOW]);
+        for (const kind of [2n, 3n, 2n | flags]) expect(ask(family, kind, 0n)).toBe(EAFNOSUPPORT);
+        expect(ask(family, 2n, 17n)).toBe(EAFNOSUPPORT);
+      }
+      expect([ask(1n, 2n, 0n), ask(16n, 3n, 0n), ask(16n, 3n, 9n)]).toEqual([ALLOW, ALLOW, EAFNOSUPPORT]);
+    }
+  },
+);
 
 it.each(architectures)("looks at what a call is asked to do on %s", (architecture, column, audit) => {
   const program = seccompProgram(architecture);
