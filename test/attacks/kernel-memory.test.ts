@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
+import type { Session } from "../../worker-runner/session/session.ts";
 import { Arena } from "./arena.ts";
 import { kernelMemories } from "./catalogue/kernel-memory.ts";
 import { findGrades } from "./grade.ts";
@@ -37,6 +38,11 @@ function kernelBytes(): number {
   return sum(kilobytes) * 1024 + sum(pages) * 4096;
 }
 
+/** What the session is charged; 0 if nothing counts it. */
+async function chargedBytes(session: Session): Promise<number> {
+  return (await session.status()).residentBytes ?? 0;
+}
+
 describe.each(await findGrades())("by $kind", (grade) => {
   const arena = new Arena(grade);
   afterAll(() => arena.close());
@@ -46,11 +52,11 @@ describe.each(await findGrades())("by $kind", (grade) => {
     const session = await arena.start();
     try {
       await run(session, "canary = 40");
-      const chargedBefore = (await session.status()).residentBytes;
+      const chargedBefore = await chargedBytes(session);
       const hostBefore = kernelBytes();
       const outcome = await run(session, HOARD(code, tries), 30);
       const hostGrowth = kernelBytes() - hostBefore;
-      const charged = (await session.status()).residentBytes - chargedBefore;
+      const charged = (await chargedBytes(session)) - chargedBefore;
       // Beyond its limit, the session is ended for it.
       const [count, problem] =
         outcome.end.type === "result" ? (resultOf(outcome) as [number, string | null]) : [-1, null];
