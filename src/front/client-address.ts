@@ -1,4 +1,4 @@
-/** Owns the address that a request counts for: the one that a trusted header names, and for IPv6 the network that one holder has. */
+/** Owns the address by which a caller is counted: the address in a trusted header, or for IPv6 its network. */
 import type { Settings } from "../env.ts";
 
 const MAX_ADDRESS_CHARS = 64;

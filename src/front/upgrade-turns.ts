@@ -1,4 +1,4 @@
-/** Owns how many sockets one client opens at the same moment: a few, while some others wait. More are refused before they cost much. */
+/** Owns how many sockets one client opens at the same moment: a few at a time, some wait, and the rest are refused at little cost. */
 import { sleep } from "../deadline.ts";
 import { ProblemError } from "../problem.ts";
 

@@ -1,4 +1,4 @@
-/** Owns removing what workerd leaves of an object whose storage was deleted: a database file of one page, which holds no table. */
+/** Owns removing the empty database file that workerd leaves when an object's storage was deleted. */
 import { readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 

@@ -109,7 +109,7 @@ export const LinkRequest = z.discriminatedUnion("type", [
     clear_existing: z.boolean(),
     blob: z.boolean(),
   }),
-  /** The state right before that execution comes back, or before the last one that has a copy. Answered by `undone`. */
+  /** The state right before that execution comes back, or before the last execution that has a copy. Answered by `undone`. */
   z.object({ type: z.literal("undo"), ref, execution_id: ExecutionId.optional() }),
   z.object({ type: z.literal("drop_checkpoint"), checkpoint_id: CheckpointId }),
   z.object({ type: z.literal("status"), ref }),

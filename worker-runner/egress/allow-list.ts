@@ -1,4 +1,4 @@
-/** Owns EGRESS_ALLOW: which hosts and ports code in sessions may reach. Whether an address is public is left to `public-address.ts`. */
+/** Owns EGRESS_ALLOW: which hosts and ports code in sessions may reach. `public-address.ts` decides whether an address is public. */
 import { isIP } from "node:net";
 
 /** The ports of an entry that names none. */
@@ -35,7 +35,7 @@ export class AllowList {
     this.#parsed = entries.map(parseEntry);
   }
 
-  /** Says whether a host and port may be reached, and by what kind of entry. The host is as `normalizeHost` returns it. */
+  /** Says whether a host and port may be reached, and by which kind of entry. The host is as `normalizeHost` returns it. */
   permits(host: string, port: number): Permission | null {
     const entry = this.#parsed.find((each) => each.ports.includes(port) && matches(each, host));
     if (entry === undefined) return null;

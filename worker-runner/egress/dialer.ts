@@ -1,4 +1,4 @@
-/** Owns connections to what code in sessions may reach: whether a target is allowed, what its name leads to, and the way there. */
+/** Owns connections to the targets that code in sessions may reach: it checks the target, resolves its name, and connects. */
 import { Resolver } from "node:dns/promises";
 import { connect, isIP, type Socket } from "node:net";
 import type { AllowList } from "./allow-list.ts";
@@ -11,7 +11,7 @@ const CONNECT_MS = 10_000;
 /** Further addresses of a name are not tried. */
 const MAX_ADDRESSES = 4;
 
-/** What became of a request: `limited` means that the session had too many connections, or asked for nothing that can be understood. */
+/** The outcome of a request: `limited` means that the session had too many connections, or asked for nothing that can be understood. */
 export type EgressOutcome = "allowed" | "refused_name" | "refused_address" | "failed" | "limited";
 
 export interface EgressHooks {

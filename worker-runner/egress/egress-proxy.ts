@@ -1,4 +1,4 @@
-/** Owns the HTTP proxy of one session: tunnels and plain requests, their limits and deadlines. Whether a target is allowed is left to `dialer.ts`. */
+/** Owns the HTTP proxy of one session: tunnels and plain requests, their limits and deadlines. `dialer.ts` decides whether a target is allowed. */
 import { once } from "node:events";
 import { chmod } from "node:fs/promises";
 import {

@@ -1,4 +1,4 @@
-/** Owns the way out for code in all sessions of a runner, and opens the proxy of each. */
+/** Owns the proxies through which code in a runner's sessions reaches the network, one for each session. */
 import { Dialer, type EgressSettings } from "./dialer.ts";
 import { EgressProxy } from "./egress-proxy.ts";
 

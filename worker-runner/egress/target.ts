@@ -1,4 +1,4 @@
-/** Owns what a request to the proxy asks for: the host and port of `CONNECT host:port`, or of `GET http://host:port/path`. */
+/** Owns the target of a request to the proxy: the host and port of `CONNECT host:port`, or of `GET http://host:port/path`. */
 import { isIPv6 } from "node:net";
 import { normalizeHost } from "./allow-list.ts";
 

@@ -84,7 +84,7 @@ function isOpenToAll(device: string): boolean {
   return existsSync(device) && (statSync(device).mode & 0o006) === 0o006;
 }
 
-/** On some machines only root may open the device: the session's user then gets one that nobody else sees. It gives access to nothing by itself. */
+/** On some machines only root may open the device: the session's user then gets a device that nobody else sees. It gives access to nothing by itself. */
 function withTunOfItsOwn(): string[] {
   const script = [
     "set -e",

@@ -44,7 +44,7 @@ export interface SessionOptions {
    * has a snapshot of its own.
    */
   recoveryCopyShare?: number;
-  /** How many snapshots may be taken at once, beyond that share (8); again after each one that was needed. */
+  /** How many snapshots may be taken at once, beyond that share (8); full again after each snapshot that was needed. */
   recoveryCopiesBurst?: number;
   /**
    * After this time without use, a session's recovery snapshot is taken anew, so that it shares nearly all memory with the live process

@@ -159,7 +159,7 @@ export async function restore(
   return context.changeState(() => checkpointing.restore(link, id, clearExisting));
 }
 
-/** Brings back the state right before an execution, or before the last one that has a copy. @throws ProblemError `undo_unavailable`. */
+/** Brings back the state right before an execution, or before the last execution that has a copy. @throws ProblemError `undo_unavailable`. */
 export async function undo(session: NamedSession, id: ExecutionId | undefined): Promise<UndoOutcome> {
   const { context, incarnations } = session;
   const link = await incarnations.resume();

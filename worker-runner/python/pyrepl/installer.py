@@ -122,7 +122,7 @@ def _install(request: dict[str, Any], proxy: IndexProxy) -> str | None:
 
 
 def _set_environment(request: dict[str, Any], proxy: IndexProxy) -> None:
-    # Some versions of pip prefer the proxy of the environment, which is that of user code, to the one that they are given.
+    # Some versions of pip prefer the proxy of the environment, which is that of user code, to their own argument.
     for name in [
         name for name in os.environ if name.startswith(("PYREPL_", "PIP_")) or name.lower().endswith("_proxy")
     ]:

@@ -82,7 +82,7 @@ class _End:
         self.sock = sock
         self.other = self
         self.pending = b""
-        """What the other side has sent, and this one has not taken yet."""
+        """The bytes from the other side that this side has not taken yet."""
         self.has_ended = False
         """Whether nothing more comes from this side."""
 

@@ -1,4 +1,4 @@
-"""Owns writing a checkpoint blob: header, sections in chunks, checksum; docs/checkpoint-format.md describes them."""
+"""Owns writing a checkpoint blob: header, sections in chunks, checksum (docs/checkpoint-format.md)."""
 
 from __future__ import annotations
 
