@@ -1,7 +1,11 @@
 /** Proves that code in real sandboxes, of each kind, reaches by its usual libraries what EGRESS_ALLOW names, and nothing else. */
+import { execFileSync } from "node:child_process";
+import { globSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Server, Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { testPython } from "../../../scripts/python-tests.ts";
 import type { CheckpointId } from "../../../src/protocol/identity.ts";
@@ -136,6 +140,20 @@ kept = 7`;
     expect((await result(session, fresh)).value).toContain("/fresh");
     await session.reset();
     expect((await result(session, fresh)).value).toContain("/fresh");
+  });
+
+  it("serves no other user of the machine", { tags: part }, async () => {
+    if (process.getuid?.() !== 0) return; // Another user cannot be become.
+    const open = () => globSync(join(tmpdir(), "pyrepl3-session-*/*/channel/egress.sock"));
+    const before = new Set(open());
+    await start(startSandbox);
+    const path = open().find((each) => !before.has(each));
+    expect(path).toBeDefined();
+    const connect = `
+import os, socket
+os.setgroups([]); os.setresgid(54321, 54321, 54321); os.setresuid(54321, 54321, 54321)
+socket.socket(socket.AF_UNIX).connect(${JSON.stringify(path)})`;
+    expect(() => execFileSync(testPython(), ["-c", connect], { stdio: "pipe" })).toThrow("PermissionError");
   });
 
   it("ends the connections of a session with it", { tags: part }, async () => {
