@@ -137,12 +137,22 @@ export class ModelClient {
     return frame;
   }
 
+  /** Each call may be made again after its connection broke: an `execute` has an id. */
   async #call(method: string, path: string, body?: object): Promise<{ status: number; body: unknown }> {
-    const answer = await fetch(`${this.#http}${path}`, {
-      method,
-      headers: { "client-id": this.history.clientId },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    return { status: answer.status, body: await answer.json() };
+    const deadline = Date.now() + PATIENCE_MS;
+    for (;;) {
+      try {
+        const answer = await fetch(`${this.#http}${path}`, {
+          method,
+          headers: { "client-id": this.history.clientId },
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        });
+        return { status: answer.status, body: await answer.json() };
+      } catch (error) {
+        // `fetch` fails with a TypeError if the network does.
+        if (!(error instanceof TypeError) || Date.now() > deadline) throw error;
+        await sleep(RETRY_MS);
+      }
+    }
   }
 }
