@@ -1,6 +1,6 @@
 /** A runner whose Python disappears: it takes no new sessions, says why, keeps those that it has, and comes back by itself. */
 import { execFileSync } from "node:child_process";
-import { mkdtemp, rename, rm } from "node:fs/promises";
+import { chmod, mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
@@ -11,6 +11,8 @@ import { NotingEdge } from "./service-under-test.ts";
 async function makePython(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "pyrepl3-own-python-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  // The user of a sandbox must be able to start it.
+  await chmod(folder, 0o755);
   execFileSync(process.env.PYTHON ?? "python3", ["-m", "venv", "--copies", "--without-pip", folder]);
   return join(folder, "bin", "python3");
 }
