@@ -38,6 +38,8 @@ export class EgressProxy {
   readonly #dialer: Dialer;
   readonly #server: Server;
   readonly #sockets = new Set<Duplex>();
+  /** Connections to targets that are open or being made. */
+  #upstreams = 0;
 
   /** Listens on a new socket at `path`. Only the session that the path belongs to gets to it. */
   static async open(path: string, dialer: Dialer): Promise<EgressProxy> {
@@ -130,9 +132,14 @@ export class EgressProxy {
     const gone = new AbortController();
     const leave = () => gone.abort();
     socket.once("close", leave);
+    this.#upstreams += 1;
+    let isOpen = false;
     try {
       if (socket.destroyed) leave();
-      if (this.#sockets.size > MAX_CONNECTIONS) {
+      const isFull = this.#sockets.size > MAX_CONNECTIONS;
+      // One connection can send many requests at a time. Node stops reading such a connection, so its end would not be noticed.
+      if (!isFull && this.#upstreams > MAX_CONNECTIONS) socket.destroy();
+      if (isFull || socket.destroyed) {
         throw new EgressRefusal(503, "limited", `The session has more than ${MAX_CONNECTIONS} connections`);
       }
       if (target === null) throw new EgressRefusal(400, "limited", "This is a proxy for http and https addresses");
@@ -141,7 +148,9 @@ export class EgressProxy {
       const end = () => upstream.destroy();
       socket.once("close", end);
       upstream.setTimeout(idleMs, end);
+      isOpen = true;
       upstream.once("close", () => {
+        this.#upstreams -= 1;
         socket.off("close", end);
         hooks.moved?.(upstream.bytesWritten, upstream.bytesRead);
       });
@@ -150,6 +159,7 @@ export class EgressProxy {
       hooks.ended?.(error instanceof EgressRefusal ? error.outcome : "failed");
       throw error;
     } finally {
+      if (!isOpen) this.#upstreams -= 1;
       socket.off("close", leave);
     }
   }

@@ -188,6 +188,18 @@ it("bounds connections", async () => {
   expect(outcomes).toEqual(["limited", "allowed"]);
 });
 
+it("bounds what one connection asks for without waiting for answers, and ends it", async () => {
+  let reached = 0;
+  const port = await listen(createServer(() => (reached += 1)));
+  const { ask, outcomes } = await openProxy(port);
+  const request = `GET http://127.0.0.1:${port}/ HTTP/1.1\r\nHost: a\r\n\r\n`;
+  // Nothing answers there, so the connection ends only if the proxy ends it.
+  await ask(request.repeat(200)).catch(() => "");
+  expect(outcomes).toContain("limited");
+  expect(reached).toBeLessThanOrEqual(32);
+  expect(await ask(`GET http://b.org/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)).toContain("403");
+});
+
 it("ends connections whose head does not come, or comes slowly", async () => {
   const { dial } = await openProxy(1, { headMs: 200 });
   const [silent, slow] = await Promise.all([dial(), dial()]);
