@@ -69,6 +69,9 @@ print(attempt(os.kill, -1, signal.SIGKILL))
 for number in range(1, 65):
     if number not in (signal.SIGCHLD,):
         attempt(os.kill, KEEPER, number)
+folder = os.open("/proc/KEEPER", os.O_RDONLY | os.O_DIRECTORY)
+for number in (signal.SIGSTOP, signal.SIGKILL):
+    attempt(signal.pidfd_send_signal, folder, number)
 print("alive")`,
     contained([outcome]) {
       assert.equal(printedBy(outcome), "PermissionError\nalive\n");

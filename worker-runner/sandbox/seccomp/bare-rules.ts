@@ -39,6 +39,8 @@ const APART_BY_NAMESPACES: Record<string, Numbers> = {
   listen: [50, 201],
   accept: [43, 202],
   accept4: [288, 242],
+  // It takes the folder /proc/PID for a pidfd. A filter sees only the number of the descriptor, so it cannot spare the keeper alone.
+  pidfd_send_signal: [424, 424],
   // Segments, queues and semaphores that other programs of this user have made already.
   shmat: [30, 196],
   shmctl: [31, 195],
