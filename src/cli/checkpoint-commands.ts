@@ -3,13 +3,15 @@ import type { Command } from "commander";
 import type { Client } from "../client/client.ts";
 import { printTable, timeText } from "./print-table.ts";
 import { addSessionOptions, type SessionOptions, withClient } from "./session-options.ts";
+import { visibleText } from "./visible-text.ts";
 
 type Options = SessionOptions & { json: boolean };
 type Saved = Awaited<ReturnType<Client["checkpoints"]>>[number];
 
 /** Names on stderr what a checkpoint could not take, or a restore could not bring back. */
 function printMissing(verb: string, entries: Saved["skipped"]): void {
-  for (const { name, type, reason } of entries) console.error(`pyrepl3: ${verb} ${name} (${type}): ${reason}`);
+  for (const { name, type, reason } of entries)
+    console.error(`pyrepl3: ${verb} ${visibleText(`${name} (${type}): ${reason}`)}`);
 }
 
 export function addCheckpointCommands(program: Command): void {

@@ -1,6 +1,9 @@
-/** Prints rows of text in columns that line up, or as JSON. */
+/** Owns tables in a terminal: rows of text in columns that line up. */
+import { visibleText } from "./visible-text.ts";
+
+/** Prints the rows; the cells may come from code, so that no control character of theirs reaches the terminal. */
 export function printTable(header: readonly string[], rows: readonly (readonly string[])[]): void {
-  const all = [header, ...rows];
+  const all = [header, ...rows.map((row) => row.map(visibleText))];
   const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
   for (const row of all) {
     console.log(

@@ -14,7 +14,12 @@ export function addressOf(request: Request, { CLIENT_ADDRESS_HEADER }: Settings)
   return networkOf(last.trim().toLowerCase().slice(0, MAX_ADDRESS_CHARS));
 }
 
+/** An IPv4 address, also as IPv6 servers write it, with the port that some proxies add. */
+const IPV4 = /^(?:\[?::ffff:)?(\d+\.\d+\.\d+\.\d+)\]?(?::\d+)?$/;
+
 function networkOf(address: string): string {
+  const ipv4 = IPV4.exec(address)?.[1];
+  if (ipv4 !== undefined) return ipv4;
   const text = address.replace(/^\[|\](:\d+)?$/g, "");
   if (!text.includes("::") && text.split(":").length !== IPV6_GROUPS) return text;
   const [head = "", tail] = text.split("::");

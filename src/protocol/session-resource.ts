@@ -1,6 +1,6 @@
 /** Owns sessions as resources (protocol, section 10): creating them, their overview, environments and variables. */
 import { z } from "zod";
-import { ExecutionId, MessageId, Seq, SessionName, Timestamp } from "./identity.ts";
+import { ExecutionId, hasWholeCharacters, MessageId, Seq, SessionName, Timestamp } from "./identity.ts";
 import { Restored } from "./restored.ts";
 import { PendingInput, PendingToolCall, SessionState } from "./session-state.ts";
 
@@ -36,6 +36,8 @@ export const EnvPatch = z.record(
   z
     .string()
     .refine((value) => !value.includes("\0"), "must not contain a NUL")
+    // Python cannot put half of a character into its environment; the interpreter would end of it.
+    .refine(hasWholeCharacters, "must not have half a character")
     .nullable(),
 );
 export type EnvPatch = z.infer<typeof EnvPatch>;

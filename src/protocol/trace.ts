@@ -16,8 +16,9 @@ const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(
 const INVALID_VERSION = "ff";
 const SAMPLED = 1;
 
-/** Reads a `traceparent`. @returns null if it is none; the standard then asks for a new trace. */
+/** Reads a `traceparent`. @returns null if it is none, or longer than a runner takes; the standard then asks for a new trace. */
 export function parseTraceparent(text: string | null | undefined): TraceContext | null {
+  if ((text?.length ?? 0) > TRACEPARENT_MAX_CHARS) return null;
   const [, version, traceId = "", spanId = "", flags = "", rest] = TRACEPARENT.exec(text ?? "") ?? [];
   if (version === undefined || version === INVALID_VERSION) return null;
   if (version === "00" && rest !== undefined) return null;

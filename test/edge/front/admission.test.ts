@@ -76,3 +76,13 @@ it("asks nobody if the limits are off, or if callers have tokens", async () => {
   expect(await list(closed.front, "a")).toBe("unauthorized");
   expect(closed.asked()).toBe(0);
 });
+
+it("takes an IPv4 address as one, whatever port a proxy adds and however it is written", async () => {
+  const { front, admitted } = limitedFront({ CLIENT_ADDRESS_HEADER: "X-Real-IP" });
+  const from = (address: string) => ({ "x-real-ip": address });
+  expect(await list(front, "a", from("203.0.113.7:5001"))).toBe(200);
+  expect(await list(front, "b", from("::ffff:203.0.113.7"))).toBe(200);
+  expect(await list(front, "c", from("203.0.113.7"))).toBe("session_limit");
+  expect(await list(front, "c", from("[::FFFF:203.0.113.8]:5001"))).toBe(200);
+  expect([...admitted.values()]).toEqual(["203.0.113.7", "203.0.113.7", "203.0.113.8"]);
+});

@@ -46,6 +46,8 @@ it.each<[string, boolean | null]>([
   [TRACEPARENT.replace("b7ad6b7169203331", "0".repeat(16)), null],
   [TRACEPARENT.toUpperCase(), null],
   ["", null],
+  // A runner would refuse the frame that has it, again and again.
+  [`cc${TRACEPARENT.slice(2)}-${"x".repeat(256)}`, null],
 ])("reads the traceparent %j as the standard says", (text, isSampled) => {
   const context = parseTraceparent(text);
   expect(context?.isSampled ?? null).toBe(isSampled);

@@ -48,7 +48,14 @@ it("sends the values to the runner before the next execution, also after it slep
 });
 
 it("refuses names of the sandbox, too much, and an environment that does not exist", async () => {
-  for (const env of [{ PATH: "x" }, { LD_PRELOAD: "x" }, { PYTHONPATH: "x" }, { "A-B": "x" }, { A: 1 }]) {
+  for (const env of [
+    { PATH: "x" },
+    { LD_PRELOAD: "x" },
+    { PYTHONPATH: "x" },
+    { "A-B": "x" },
+    { A: 1 },
+    { A: "\ud800" },
+  ]) {
     expect(await put({ env })).toMatchObject({ status: 400, body: { code: "invalid_request" } });
   }
   const errors = [{ path: "env.PATH", message: "must not be a name that the sandbox sets itself" }];
