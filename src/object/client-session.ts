@@ -177,7 +177,10 @@ export class ClientSession extends DurableObject<Bindings> implements SessionCal
   }
 
   async setTools(caller: Caller, name: SessionName, tools: readonly ToolDefinition[]) {
-    return this.#call(caller, () => this.#book.open(name).tools.define(tools));
+    return this.#call(caller, () => {
+      const session = tools.length === 0 ? this.#book.open(name) : this.#book.use(name, caller.grant);
+      return session.tools.define(tools);
+    });
   }
 
   async createCheckpoint(caller: Caller, name: SessionName, checkpointName?: string) {

@@ -195,6 +195,7 @@ export class SocketMessages {
           session.context.announce({ state: "restored", reason: "undo" }, socket);
         });
       case "tools":
+        if (message.tools.length > 0) this.#options.claim(session, socket.state.grant);
         socket.send(frameOf({ type: "tools", id: message.id, data: session.tools.define(message.tools) }));
         return null;
       case "tool_result":

@@ -39,6 +39,9 @@ export class Tools {
   /** Replaces the session's tools; executions that are sent from now on get them. */
   define(tools: readonly ToolDefinition[]): ToolBindings {
     const { stores, record } = this.#context;
+    // Tools take room in the store, so that the session counts against the client's limit and a purge finds it.
+    if (tools.length > 0) record.isMade = true;
+    this.#context.unclaim();
     this.#context.touch();
     this.#context.save();
     stores.tools.setOfSession(record.name, tools.map(offeredTool));

@@ -205,3 +205,16 @@ it("does not count the answers that code waits for against the rate", async () =
   await client.untilType("result");
   expect(client.frames.some(({ type }) => type === "problem")).toBe(false);
 });
+
+it("counts a session that has tools against the client's limit, and deletes them with it", async () => {
+  const setTools = (session: string) =>
+    call("PUT", `/api/v1/session/tools?session=${session}`, { clientId, body: { tools: [TOOL] } });
+  for (const name of ["a", "b"]) expect((await setTools(name)).status).toBe(200);
+  expect(await setTools("e")).toMatchObject({ status: 429, body: { code: "session_limit" } });
+  const client = await EdgeClient.open(clientId, "&session=f");
+  client.send({ type: "tools", id: "t", tools: [TOOL] });
+  expect(await client.untilType("problem")).toMatchObject({ id: "t", data: { code: "session_limit" } });
+  await call("DELETE", "/api/v1/sessions/a?purge=true", { clientId });
+  expect((await call("GET", "/api/v1/session/tools?session=a", { clientId })).body).toEqual({ tools: [] });
+  expect((await setTools("e")).status).toBe(200);
+});
