@@ -44,7 +44,8 @@ export const FULL_GRANT: Grant = {
 
 /** The grant of a verified token. @returns null if its claims are wrong. */
 export function grantOf(payload: Record<string, unknown>): Grant | null {
-  const parsed = GrantClaim.safeParse(payload[GRANT_CLAIM] ?? {});
+  const claim = payload[GRANT_CLAIM];
+  const parsed = GrantClaim.safeParse(claim === undefined ? {} : claim);
   if (!parsed.success) return null;
   const { client_id, sessions, read_only, rate } = parsed.data;
   return {

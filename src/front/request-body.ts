@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import { sleep } from "../deadline.ts";
 import { fieldMessage } from "../field-message.ts";
-import { countJsonParts, MAX_JSON_PARTS } from "../json-parts.ts";
+import { MAX_JSON_LEVELS, MAX_JSON_PARTS, MEASURED_ABOVE_CHARS, measureJson } from "../json-parts.ts";
 import { queueTurn } from "../pace.ts";
 import { fieldErrors, ProblemError } from "../problem.ts";
 import { SMALL_BODY_BYTES, takeBody } from "./body-budget.ts";
@@ -56,13 +56,16 @@ async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array
   return whole;
 }
 
-/** Waits for the turn of a large body, which has a cost by its size and by its number of values. @throws ProblemError. */
+/**
+ * Refuses a body of too many values or levels, and waits for the turn of a large one, which has a cost by its size and its number of
+ * values. @throws ProblemError.
+ */
 async function takeTurnFor(text: string): Promise<void> {
+  if (text.length < MEASURED_ABOVE_CHARS) return;
+  const { parts, levels } = measureJson(text);
+  if (levels > MAX_JSON_LEVELS) throw tooMuch(`${MAX_JSON_LEVELS} levels`);
+  if (parts > MAX_JSON_PARTS) throw tooMuch(`${MAX_JSON_PARTS} values`);
   if (text.length < SMALL_BODY_BYTES) return;
-  const parts = countJsonParts(text);
-  if (parts > MAX_JSON_PARTS) {
-    throw new ProblemError({ code: "payload_too_large", detail: `The body has more than ${MAX_JSON_PARTS} values.` });
-  }
   const waitMs = queueTurn(PASSES * text.length + parts * BYTES_PER_PART, MAX_WAIT_MS);
   if (waitMs === null) {
     throw tooMany(MAX_WAIT_MS / 1000);
@@ -83,6 +86,10 @@ async function parseJson(bytes: Uint8Array): Promise<unknown> {
   } catch {
     throw notJson();
   }
+}
+
+function tooMuch(limit: string): ProblemError {
+  return new ProblemError({ code: "payload_too_large", detail: `The body has more than ${limit}.` });
 }
 
 function tooMany(retryAfter: number): ProblemError {

@@ -1,15 +1,16 @@
 /** Owns reading a frame's type and id without parsing it, so that a frame beyond the limits is refused at little cost. */
-import { countJsonParts, MAX_JSON_PARTS } from "../json-parts.ts";
+import { MAX_JSON_LEVELS, MAX_JSON_PARTS, MEASURED_ABOVE_CHARS, measureJson } from "../json-parts.ts";
 import { MessageId } from "../protocol/identity.ts";
 
-/** The parts of a shorter text are not counted: they are too few. */
-const COUNTED_ABOVE_CHARS = 64 * 1024;
 /** Where an id is looked for. */
 const HEAD_CHARS = 512;
 
-/** Whether JSON has too many parts, so that parsing it would keep others waiting. */
-export function hasTooManyParts(text: string): boolean {
-  return text.length >= COUNTED_ABOVE_CHARS && countJsonParts(text) > MAX_JSON_PARTS;
+/** What is too much about the JSON to parse it: parsing it would keep others waiting, or exhaust the stack. Null if nothing is. */
+export function excessOf(text: string): string | null {
+  if (text.length < MEASURED_ABOVE_CHARS) return null;
+  const { parts, levels } = measureJson(text);
+  if (levels > MAX_JSON_LEVELS) return `more than ${MAX_JSON_LEVELS} levels`;
+  return parts > MAX_JSON_PARTS ? `more than ${MAX_JSON_PARTS} values` : null;
 }
 
 /** The id of a message that is refused unparsed, if it stands at the message's beginning. */

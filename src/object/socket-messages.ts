@@ -10,7 +10,7 @@ import { MessageId, type SessionName } from "../protocol/identity.ts";
 import { parseTraceparent } from "../protocol/trace.ts";
 import type { ClientSocket } from "./clients/client-socket.ts";
 import { frameOf } from "./clients/edge-frames.ts";
-import { hasTooManyParts, idAtBeginning } from "./frame-hints.ts";
+import { excessOf, idAtBeginning } from "./frame-hints.ts";
 import { problemOf } from "./outcome.ts";
 import * as actions from "./session/actions.ts";
 import type { NamedSession } from "./session/named-session.ts";
@@ -90,8 +90,9 @@ export class SocketMessages {
     if (isLong && (!isFree || isLongerThan(frame, maxToolFrameBytes))) {
       return this.#refuse(socket, tooLarge, idAtBeginning(frame));
     }
-    if (hasTooManyParts(frame)) {
-      const detail = "The message has too many values.";
+    const excess = excessOf(frame);
+    if (excess !== null) {
+      const detail = `The message has ${excess}.`;
       return this.#refuse(socket, { code: "payload_too_large", detail }, idAtBeginning(frame));
     }
     let value: unknown;

@@ -49,3 +49,19 @@ it("uses the style for queries, headers, types of messages and a body that is no
   client.send([]);
   expect((await client.untilType("problem")).data.errors).toEqual([{ path: "", message: "must be an object" }]);
 });
+
+it("refuses JSON of too many levels over REST and on a socket, and takes 900", async () => {
+  const nested = (levels: number) => JSON.parse(`${"[".repeat(levels)}${"]".repeat(levels)}`);
+  const tools = (levels: number) => [{ name: "deep", input_schema: { type: "object", examples: nested(levels) } }];
+  const path = "/api/v1/session/tools";
+  const refusal = { code: "payload_too_large", detail: "The body has more than 1000 levels." };
+  expect(await call("PUT", path, { clientId, body: { tools: tools(30_000) } })).toMatchObject({
+    status: 413,
+    body: refusal,
+  });
+  expect((await call("PUT", path, { clientId, body: { tools: tools(900) } })).status).toBe(200);
+  const client = await EdgeClient.open(clientId);
+  client.send({ type: "tools", id: "t", tools: tools(30_000) });
+  const detail = "The message has more than 1000 levels.";
+  expect((await client.untilType("problem")).data).toMatchObject({ code: "payload_too_large", detail });
+});

@@ -17,6 +17,13 @@ const ATTEMPT_DEADLINE_MS = 4000;
 /** A runner under load may have to start an interpreter first. */
 const START_DEADLINE_MS = 40_000;
 
+/**
+ * A link that breaks this soon after it came up, may break again for the same reason. So it is opened again after a pause, which
+ * doubles from link to link.
+ */
+const SHORT_LIFE_MS = 500;
+const SHORT_LIFE_PAUSE_MS = { first: 200, longest: 3200 };
+
 export interface IncarnationHandlers {
   listener(): SessionLinkListener;
   /** Prepares what a new link is sent first. */
@@ -42,6 +49,9 @@ export class Incarnations {
   readonly #handlers: IncarnationHandlers;
   readonly #lostRunner = new LostRunner();
   #state: State = DOWN;
+  #upSinceMs = 0;
+  /** The pause before the next link is opened, and when it ends. */
+  #pause = { ms: 0, untilMs: 0 };
 
   constructor(context: SessionContext, handlers: IncarnationHandlers) {
     this.#context = context;
@@ -111,9 +121,18 @@ export class Incarnations {
     }
   }
 
-  /** Forgets a link that closed. */
+  /** Forgets a link. */
   drop(link: RunnerLink): void {
     if (this.#state.kind === "up" && this.#state.link === link) this.#state = DOWN;
+  }
+
+  /** Forgets a link that broke. */
+  noteBroken(link: RunnerLink): void {
+    this.drop(link);
+    const nowMs = Date.now();
+    const { first, longest } = SHORT_LIFE_PAUSE_MS;
+    const ms = nowMs - this.#upSinceMs < SHORT_LIFE_MS ? Math.min(longest, Math.max(first, 2 * this.#pause.ms)) : 0;
+    this.#pause = { ms, untilMs: nowMs + ms };
   }
 
   /** Closes the link while the interpreter lives on. The runner rings when it has news. */
@@ -176,11 +195,13 @@ export class Incarnations {
       this.#end("suspended", null);
       return null;
     }
+    const pauseMs = this.#pause.untilMs - Date.now();
+    if (pauseMs > 0) await sleep(pauseMs);
     const deadline = Date.now() + RESUME_DEADLINE_MS;
     let isUnreachable = false;
-    for (const pauseMs of RETRY_PAUSES_MS) {
+    for (const retryMs of RETRY_PAUSES_MS) {
       if (Date.now() > deadline) break;
-      if (pauseMs > 0) await sleep(pauseMs);
+      if (retryMs > 0) await sleep(retryMs);
       try {
         const link = await this.#open(incarnation, false, ATTEMPT_DEADLINE_MS);
         this.#becomeReady(link, false);
@@ -286,6 +307,7 @@ export class Incarnations {
 
   #becomeReady(link: RunnerLink, isNew: boolean): void {
     this.#state = { kind: "up", link };
+    this.#upSinceMs = Date.now();
     this.#handlers.listener().onReady(link, isNew);
   }
 }

@@ -1,6 +1,6 @@
 /** Owns how a session reacts to its runner link: it takes events in, handles the runner's notices and grants credit. */
 
-import { sleep, waitAtMost } from "../../deadline.ts";
+import { waitAtMost } from "../../deadline.ts";
 import { takeTurn } from "../../pace.ts";
 import type { ExecutionId } from "../../protocol/identity.ts";
 import type { LinkEvent, LinkReply } from "../../protocol/link.ts";
@@ -25,8 +25,6 @@ const FULL_PORTION_SOCKETS = 4;
 /** Less is not worth a frame, unless the target itself is small. */
 const CREDIT_STEP_BYTES = 64 * 1024;
 const BACKLOG_DEADLINE_MS = 5000;
-const SHORT_LIFE_MS = 500;
-const SHORT_LIFE_PAUSE_MS = 200;
 
 interface Collaborators {
   incarnations: Incarnations;
@@ -56,7 +54,6 @@ export class LinkEvents implements SessionLinkListener {
   #known = new Set<ExecutionId>();
   /** Until the runner has sent what it held when the link opened. */
   #backlog: (PromiseWithResolvers<void> & { until: number }) | null = null;
-  #openedAtMs = 0;
   #stallTimer: ReturnType<typeof setTimeout> | null = null;
   /** Events since the last grant, and their bytes. */
   #portionEvents = 0;
@@ -94,7 +91,6 @@ export class LinkEvents implements SessionLinkListener {
     this.#toldFrameLimit = 0;
     this.#toldOutputLimit = "null";
     this.#known = new Set([...opened.queued, ...(opened.running === null ? [] : [opened.running])]);
-    this.#openedAtMs = Date.now();
     this.endBacklog();
     if (opened.last_seq > journal.lastSeq) this.#backlog = { ...Promise.withResolvers<void>(), until: opened.last_seq };
   }
@@ -149,10 +145,10 @@ export class LinkEvents implements SessionLinkListener {
   }
 
   onClosed(link: RunnerLink): void {
-    this.#incarnations.drop(link);
+    this.#incarnations.noteBroken(link);
     this.endBacklog();
     // A client waits for running code. If nothing runs, the next call finds the link closed.
-    if (this.#context.unfinishedCount > 0) this.#context.stores.inBackground(this.#resumeSoon());
+    if (this.#context.unfinishedCount > 0) this.#context.stores.inBackground(this.#incarnations.resume());
   }
 
   onReady(link: RunnerLink, isNew: boolean): void {
@@ -238,11 +234,5 @@ export class LinkEvents implements SessionLinkListener {
   #onRunnerState({ state, reason }: Extract<LinkReply, { type: "session" }>): void {
     const context = this.#context;
     if (!context.isChangingState && context.record.phase === "live") context.announce({ state, reason });
-  }
-
-  /** A link that breaks as soon as it opens is reopened after a pause, so that this does not loop without end. */
-  async #resumeSoon(): Promise<void> {
-    if (Date.now() - this.#openedAtMs < SHORT_LIFE_MS) await sleep(SHORT_LIFE_PAUSE_MS);
-    await this.#incarnations.resume();
   }
 }

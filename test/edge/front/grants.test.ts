@@ -96,6 +96,7 @@ it.each([
   [{ client_id: "a b" }],
   ["all"],
   [[]],
+  [null],
 ])("refuses a token with the claim %j, and does not ignore it", async (claim) => {
   const refused = await call(front(), "GET", "/api/v1/sessions", undefined, await bearer(claim));
   expect([refused.status, (await problemOf(refused)).code]).toEqual([401, "unauthorized"]);

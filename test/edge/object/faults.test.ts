@@ -107,6 +107,23 @@ it("links up again when a link breaks, and goes on where it was", async () => {
   expect(seqsOf(client.frames)).toEqual([1, 2, 3]);
 });
 
+it("opens a link that breaks again and again after longer pauses, also when the runner rings", async () => {
+  const client = await EdgeClient.open(clientId);
+  client.send({ type: "execute", id: "cut", code: "print a\nhold\nprint b" });
+  await client.untilType("output");
+  const { key, links } = await session();
+  const endsAt = Date.now() + 2000;
+  while (Date.now() < endsAt) {
+    await control("cut", key);
+    await ring(clientId, key);
+  }
+  // The pauses are 200, 400, 800 and 1600 ms. Links that are opened at once would be hundreds.
+  expect((await session()).links - links).toBeLessThanOrEqual(6);
+  await control("release", key);
+  await client.untilType("result");
+  expect(seqsOf(client.frames)).toEqual([1, 2, 3]);
+});
+
 it("ends everything unfinished once when the runner has lost the session, above every number it may have used", async () => {
   const client = await EdgeClient.open(clientId);
   client.send({ type: "attach" });
