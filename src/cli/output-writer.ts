@@ -3,6 +3,9 @@ import { once } from "node:events";
 
 export type StreamName = "stdout" | "stderr";
 
+/** More of an unfinished line is not remembered: no terminal shows it in one row, and a line may have 100 MB. */
+const MAX_OPEN_CHARS = 4096;
+
 export class OutputWriter {
   #openLine = "";
 
@@ -11,7 +14,7 @@ export class OutputWriter {
     if (!process[stream].write(text)) await once(process[stream], "drain");
   }
 
-  /** The text since the last line end, which a prompt must not write over; from now on it counts as ended. */
+  /** The text since the last line end, or the end of it, which a prompt must not write over; from now on it counts as ended. */
   takeOpenLine(): string {
     const text = this.#openLine;
     this.#openLine = "";
@@ -24,7 +27,8 @@ export class OutputWriter {
   }
 
   #note(text: string): void {
-    const whole = text.includes("\n") ? text.slice(text.lastIndexOf("\n") + 1) : this.#openLine + text;
+    const lineEnd = text.lastIndexOf("\n");
+    const whole = (lineEnd < 0 ? this.#openLine + text : text.slice(lineEnd + 1)).slice(-MAX_OPEN_CHARS);
     // A carriage return begins the line anew, as progress bars do.
     this.#openLine = whole.slice(whole.lastIndexOf("\r", whole.length - 2) + 1);
   }
