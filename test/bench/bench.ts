@@ -1,6 +1,6 @@
 // `npm run bench`: figures of the whole service beside bare counterparts in the same run. `--json` prints JSON;
 // `--compare FILE` says what got worse since a run that was saved as JSON; names (costs, latency, output, sessions, checkpoints, endings,
-// sizes, replay, floods, house, clients, neighbours, tools, overload) choose what to measure.
+// sizes, replay, floods, house, clients, neighbours, tools, grades, overload, crowds) choose what to measure.
 import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
@@ -15,6 +15,7 @@ import { measureCrowds } from "./crowds.ts";
 import { measureEndings } from "./endings.ts";
 import { measureFloods } from "./floods.ts";
 import { measureFullHouse } from "./full-house.ts";
+import { measureGrades } from "./grades.ts";
 import { measureLatency } from "./latency.ts";
 import { measureNeighbours } from "./neighbours.ts";
 import { measureOutput } from "./output.ts";
@@ -40,6 +41,7 @@ const parts: Record<string, (product: Product, baselines: Baselines) => Promise<
   neighbours: measureNeighbours,
   tools: measureTools,
   overload: measureOverload,
+  grades: measureGrades,
   crowds: measureCrowds,
 };
 /** Takes five minutes, so it is measured only where it is named. */
