@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { isIPv6 } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { BuildOrder } from "./build-edge.ts";
 import { EdgeLines } from "./edge-lines.ts";
@@ -28,6 +29,9 @@ export interface Edge {
 
 /** The folder of the clients' objects: the Worker's name and the class. */
 const CLIENT_OBJECTS = "pyrepl3-ClientSession";
+/** How long a line of the log may take to arrive. */
+const LINE_DEADLINE_MS = 2_000;
+const LOOK_AGAIN_MS = 20;
 const HEALTH_DEADLINE_MS = 10_000;
 
 /**
@@ -92,7 +96,18 @@ async function expectHealth(url: string, lines: EdgeLines): Promise<void> {
   const response = await fetch(`${url}/health`, { signal: AbortSignal.timeout(HEALTH_DEADLINE_MS) });
   await response.body?.cancel();
   if (response.ok) return;
-  const wrong = lines.find(/SettingsError: ([^\n\\]*)/);
+  const wrong = await findSoon(lines, /SettingsError: ([^\n\\]*)/);
   if (wrong !== null) lines.drop();
   throw new StartError(wrong ?? `The edge answers ${response.status} to /health; the lines above say why.`);
+}
+
+/** Looks for a line that was printed before an answer was sent, but may be read after the answer. */
+async function findSoon(lines: EdgeLines, pattern: RegExp): Promise<string | null> {
+  const deadline = performance.now() + LINE_DEADLINE_MS;
+  let found = lines.find(pattern);
+  while (found === null && performance.now() < deadline) {
+    await sleep(LOOK_AGAIN_MS);
+    found = lines.find(pattern);
+  }
+  return found;
 }

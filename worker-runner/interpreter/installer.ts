@@ -75,7 +75,7 @@ export class Installer {
     const connection = this.#connection;
     if (this.#problem !== null) {
       connection.send({ type: "response", status: 504, headers: { "content-length": "0" }, problem: this.#problem });
-      await connection.sendPiece(new Uint8Array(0));
+      await this.#endAnswer();
       return;
     }
     const { status, headers, problem, body } = await this.#index.ask(request, this.#ended.signal);
@@ -91,8 +91,12 @@ export class Installer {
       connection.send({ type: "broken", problem: (error as Error).message });
       return;
     }
-    // An answer that ends here must not be followed by a request that is taken for a second one at a time.
+    await this.#endAnswer();
+  }
+
+  /** The next request may come before the sending is told to be done, so it is allowed before. */
+  async #endAnswer(): Promise<void> {
     this.#isAsking = false;
-    await connection.sendPiece(new Uint8Array(0));
+    await this.#connection.sendPiece(new Uint8Array(0));
   }
 }

@@ -52,10 +52,11 @@ it("takes Landlock if it is asked for, and describes what that enforces", { tags
   expect(told.limits.processes).toMatchObject({ enforced: true, mechanism: runsAsRoot() ? "rlimit" : "counted" });
 });
 
-it.each(["bwrap", "landlock"] as const)(
-  "takes %s for EGRESS_ALLOW, and says what code reaches",
-  { tags: ["bubblewrap", "landlock"] },
-  async (mode) => {
+for (const [mode, part] of [
+  ["bwrap", "bubblewrap"],
+  ["landlock", "landlock"],
+] as const) {
+  it(`takes ${mode} for EGRESS_ALLOW, and says what code reaches`, { tags: part }, async () => {
     const sandbox = { ...testSandbox, network: "proxy" as const };
     const choice = await chooseSandbox({ mode, sandbox });
     expect(choice.kind).toBe(mode);
@@ -63,8 +64,8 @@ it.each(["bwrap", "landlock"] as const)(
     const told = await describeCapabilities({ ...facts, egressAllow: ["example.org"] });
     expect(told.egress).toEqual({ enabled: true, allow: ["example.org"] });
     expect(told.sandbox.network).toBe(false);
-  },
-);
+  });
+}
 
 it("calls a missing Python a missing Python", async () => {
   const sandbox = { ...testSandbox, python: "no-such-python" };

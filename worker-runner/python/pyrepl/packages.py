@@ -51,6 +51,9 @@ def make_ready(folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
     except OSError:
         return
+    if "site" in sys.modules:
+        # Python has remembered the folders of the HOME that the zygote had.
+        vars(sys.modules["site"]).update(USER_BASE=os.path.join(os.path.expanduser("~"), ".local"), USER_SITE=folder)
     entries = [index for index, entry in enumerate(sys.path) if os.path.basename(entry) in _SITE_FOLDERS]
     sys.path.insert(entries[0] if entries else len(sys.path), folder)
     environ = os.environ
