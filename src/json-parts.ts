@@ -16,12 +16,12 @@ const CLOSING: ReadonlySet<number> = new Set([0x5d, 0x7d]);
 /** `,` `:` */
 const BETWEEN: ReadonlySet<number> = new Set([0x2c, 0x3a]);
 
-/** How many parts the JSON has, and how many levels. Counting stops beyond either limit. */
+/** How many parts the JSON has, and how many levels. Counting stops beyond the limit of parts. */
 export function measureJson(text: string): { parts: number; levels: number } {
   let parts = 0;
   let levels = 0;
   let open = 0;
-  for (let at = 0; at < text.length && parts <= MAX_JSON_PARTS && levels <= MAX_JSON_LEVELS; at += 1) {
+  for (let at = 0; at < text.length && parts <= MAX_JSON_PARTS; at += 1) {
     const unit = text.charCodeAt(at);
     if (unit === QUOTE) at = endOfString(text, at);
     else if (OPENING.has(unit)) {

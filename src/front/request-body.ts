@@ -63,8 +63,14 @@ async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array
 async function takeTurnFor(text: string): Promise<void> {
   if (text.length < MEASURED_ABOVE_CHARS) return;
   const { parts, levels } = measureJson(text);
-  if (levels > MAX_JSON_LEVELS) throw tooMuch(`${MAX_JSON_LEVELS} levels`);
-  if (parts > MAX_JSON_PARTS) throw tooMuch(`${MAX_JSON_PARTS} values`);
+  if (parts > MAX_JSON_PARTS) {
+    throw new ProblemError({ code: "payload_too_large", detail: `The body has more than ${MAX_JSON_PARTS} values.` });
+  }
+  if (levels > MAX_JSON_LEVELS) {
+    const detail = `The body has more than ${MAX_JSON_LEVELS} levels.`;
+    const message = `must have at most ${MAX_JSON_LEVELS} levels`;
+    throw new ProblemError({ code: "invalid_request", detail, errors: [{ path: "", message }] });
+  }
   if (text.length < SMALL_BODY_BYTES) return;
   const waitMs = queueTurn(PASSES * text.length + parts * BYTES_PER_PART, MAX_WAIT_MS);
   if (waitMs === null) {
@@ -86,10 +92,6 @@ async function parseJson(bytes: Uint8Array): Promise<unknown> {
   } catch {
     throw notJson();
   }
-}
-
-function tooMuch(limit: string): ProblemError {
-  return new ProblemError({ code: "payload_too_large", detail: `The body has more than ${limit}.` });
 }
 
 function tooMany(retryAfter: number): ProblemError {

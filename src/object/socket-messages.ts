@@ -10,7 +10,7 @@ import { MessageId, type SessionName } from "../protocol/identity.ts";
 import { parseTraceparent } from "../protocol/trace.ts";
 import type { ClientSocket } from "./clients/client-socket.ts";
 import { frameOf } from "./clients/edge-frames.ts";
-import { excessOf, idAtBeginning } from "./frame-hints.ts";
+import { idAtBeginning, refusalOf } from "./frame-hints.ts";
 import { problemOf } from "./outcome.ts";
 import * as actions from "./session/actions.ts";
 import type { NamedSession } from "./session/named-session.ts";
@@ -90,11 +90,8 @@ export class SocketMessages {
     if (isLong && (!isFree || isLongerThan(frame, maxToolFrameBytes))) {
       return this.#refuse(socket, tooLarge, idAtBeginning(frame));
     }
-    const excess = excessOf(frame);
-    if (excess !== null) {
-      const detail = `The message has ${excess}.`;
-      return this.#refuse(socket, { code: "payload_too_large", detail }, idAtBeginning(frame));
-    }
+    const refusal = refusalOf(frame);
+    if (refusal !== null) return this.#refuse(socket, refusal, idAtBeginning(frame));
     let value: unknown;
     try {
       value = JSON.parse(frame);

@@ -54,14 +54,15 @@ it("refuses JSON of too many levels over REST and on a socket, and takes 900", a
   const nested = (levels: number) => JSON.parse(`${"[".repeat(levels)}${"]".repeat(levels)}`);
   const tools = (levels: number) => [{ name: "deep", input_schema: { type: "object", examples: nested(levels) } }];
   const path = "/api/v1/session/tools";
-  const refusal = { code: "payload_too_large", detail: "The body has more than 1000 levels." };
+  const errors = [{ path: "", message: "must have at most 1000 levels" }];
+  const refusal = { code: "invalid_request", detail: "The body has more than 1000 levels.", errors };
   expect(await call("PUT", path, { clientId, body: { tools: tools(30_000) } })).toMatchObject({
-    status: 413,
+    status: 400,
     body: refusal,
   });
   expect((await call("PUT", path, { clientId, body: { tools: tools(900) } })).status).toBe(200);
   const client = await EdgeClient.open(clientId);
   client.send({ type: "tools", id: "t", tools: tools(30_000) });
   const detail = "The message has more than 1000 levels.";
-  expect((await client.untilType("problem")).data).toMatchObject({ code: "payload_too_large", detail });
+  expect((await client.untilType("problem")).data).toMatchObject({ code: "invalid_request", detail });
 });

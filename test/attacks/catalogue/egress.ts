@@ -95,7 +95,7 @@ until = time.monotonic() + 45
 while True:
     try: answer = get("http://evil.org/")
     except OSError: answer = ""
-    if answer or time.monotonic() > until: break
+    if "503" not in answer and answer or time.monotonic() > until: break
     time.sleep(0.1)
 answer`,
     ],

@@ -1,4 +1,5 @@
 /** Owns the attacks of one client on the edge's one thread, each within the client's rate of messages. */
+import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import WebSocket from "ws";
 import type { Product } from "../../support/product.ts";
@@ -59,6 +60,14 @@ function countProblems(socket: WebSocket, counter: Counter): void {
     const { data } = JSON.parse(raw.toString()) as { data: { code: string } };
     counter.add(data.code);
   });
+}
+
+/** Ends the socket. Its end is counted when this resolves. */
+async function end(socket: WebSocket): Promise<void> {
+  if (socket.readyState === WebSocket.CLOSED) return;
+  const closed = once(socket, "close");
+  socket.terminate();
+  await closed;
 }
 
 /** Repeats `act` `perSecond` times a second, for `seconds`. */
@@ -140,7 +149,7 @@ export const edgeAttacks: readonly EdgeAttack[] = [
         if (socket.bufferedAmount < 64 * MIB && socket.readyState === WebSocket.OPEN) socket.send(frame);
       });
       await sleep(1000);
-      socket.terminate();
+      await end(socket);
       return counter.answers;
     },
   },
